@@ -1,0 +1,43 @@
+/**
+ * Every error of the project: its code, what it says, and what it becomes on the wire. `docs/errors.md` lists them
+ * and `test/errors.test.ts` holds the two together.
+ */
+interface ErrorEntry {
+  /** `{name}` is replaced from the error's details. */
+  readonly template: string;
+  /** SIP status, where the error ends a SIP transaction. */
+  readonly sip?: number;
+  /** HTTP status and ProblemDetails cause (TS 29.500), where it ends an SBI request. */
+  readonly http?: number;
+  readonly cause?: string;
+  /** Process exit code, where it ends a command. */
+  readonly exit?: number;
+}
+
+export const ERRORS = {
+  CONFIG_INVALID: { template: '{file}:{line}: {key}: {problem}', exit: 78 },
+  CONFIG_NOT_FOUND: { template: 'no configuration file at {file}', exit: 66 },
+  USAGE: { template: '{problem}', exit: 64 },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error with a code of the table above. `details` fill the template and are logged. */
+export class ImsdcError extends Error {
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+    super(
+      ERRORS[code].template.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?')),
+      options,
+    );
+    this.name = 'ImsdcError';
+    this.code = code;
+    this.details = details;
+  }
+
+  get entry(): ErrorEntry {
+    return ERRORS[this.code];
+  }
+}

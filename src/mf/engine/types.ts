@@ -1,0 +1,150 @@
+import type { TypedEmitter } from '../../base/emitter.ts';
+
+/**
+ * The media engine as the MF sees it: keys are the MF's own (one per association or datagram flow), groups are MRM
+ * contexts: all terminations of a group live in one worker. No promise outlives its worker: it rejects WORKER_LOST.
+ */
+export interface MediaEngine extends TypedEmitter<EngineEvents> {
+  readonly capabilities: EngineCapabilities;
+  /** Binds a port; keeps a bounded first flight (4 datagrams, R5) until `start`. Idempotent by key. */
+  reserve(key: string, group: string, options: ReserveOptions): Promise<LocalEndpoint>;
+  /** Builds the costly part and, when active, sends ClientHello at once (R5). */
+  start(key: string, remote: RemoteEndpoint): Promise<void>;
+  /** Address or size of the far end changed; a changed fingerprint needs a new association (R12), not this. */
+  update(key: string, change: Partial<RemoteEndpoint>): Promise<void>;
+  /** The streams that may be used, whole set. Ids left out are closed by a stream reset. */
+  setStreams(key: string, streams: readonly StreamSpec[]): Promise<readonly StreamOutcome[]>;
+  /** One direction: what arrives on `from` goes to `to`. */
+  route(from: StreamRef, to: RouteSink): Promise<void>;
+  /** e2e datagrams (R10): two sockets, what comes in on one goes out of the other. */
+  flow(key: string, group: string, options: FlowOptions): Promise<FlowEndpoints>;
+  updateFlow(key: string, change: Partial<FlowOptions>): Promise<void>;
+  /** Messages of a stream routed to `payload`. `creditBytes` is what the caller will take before it grants more. */
+  payload(ref: StreamRef, creditBytes: number): PayloadPort;
+  resetStream(ref: StreamRef, reason: string): Promise<void>;
+  /** Final figures; idempotent, unknown keys give zeros. */
+  release(key: string): Promise<Counters>;
+  stats(keys?: readonly string[]): Promise<EngineStats>;
+  close(): Promise<void>;
+}
+
+export interface EngineCapabilities {
+  readonly engine: 'embedded' | 'native';
+  readonly maxStreamId: number;
+  readonly maxMessageSizeBytes: number;
+  readonly ice: boolean;
+  readonly receiveBackPressure: boolean;
+  readonly datagramPaths: readonly ('user' | 'kernel')[];
+  /** Several remote addresses on one port (R20). */
+  readonly forking: boolean;
+}
+
+export interface ReserveOptions {
+  readonly bindAddress: string;
+  /** Chosen by the MF (R6), never by the worker. */
+  readonly port: number;
+  /** PEM of the MF's certificate and key, same for all associations of this MF. */
+  readonly ice: boolean;
+}
+
+export interface LocalEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  readonly fingerprint: string;
+  readonly iceUfrag?: string;
+  readonly icePwd?: string;
+}
+
+export interface RemoteEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  /** 'SHA-256 AA:BB..'; the peer's certificate must match one of them before one SCTP byte is accepted. */
+  readonly fingerprints: readonly string[];
+  /** Our role. */
+  readonly role: 'active' | 'passive';
+  readonly maxMessageSizeBytes: number;
+  /** Fixed at INIT, both directions (R13). */
+  readonly streams: number;
+  readonly ice: boolean;
+}
+
+export interface StreamSpec {
+  readonly streamId: number;
+  readonly ordered: boolean;
+  readonly maxRetransmissions?: number;
+  readonly maxTimeMs?: number;
+  readonly priority: number;
+  readonly label: string;
+  readonly subprotocol: string;
+}
+
+export interface StreamOutcome {
+  readonly streamId: number;
+  /** ok, or why not: 'STREAM_ID_TOO_HIGH', 'BUDGET' */
+  readonly result: 'ok' | 'STREAM_ID_TOO_HIGH' | 'BUDGET';
+}
+
+export interface StreamRef {
+  readonly key: string;
+  readonly streamId: number;
+}
+
+export type RouteSink = { kind: 'stream'; to: StreamRef } | { kind: 'payload' } | { kind: 'discard' };
+
+export interface FlowSide {
+  readonly bindAddress: string;
+  readonly port: number;
+  /** Unknown until the answer. Only this source is forwarded (R10). */
+  readonly remote?: { readonly address: string; readonly port: number };
+}
+export interface FlowOptions {
+  readonly a: FlowSide;
+  readonly b: FlowSide;
+}
+export interface FlowEndpoints {
+  readonly a: { readonly address: string; readonly port: number };
+  readonly b: { readonly address: string; readonly port: number };
+}
+
+/** Credit is bytes, both directions. */
+export interface PayloadPort {
+  /** False: nothing was taken; wait for `onWritable`. */
+  send(message: Uint8Array, kind: 'text' | 'binary'): boolean;
+  grant(bytes: number): void;
+  onMessage: (message: Uint8Array, kind: 'text' | 'binary') => void;
+  onWritable: () => void;
+  onClosed: (reason: string) => void;
+  close(): void;
+}
+
+export interface Counters {
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly messagesReceived: number;
+  readonly messagesSent: number;
+  readonly dropped: number;
+}
+
+export interface EngineStats {
+  readonly workers: readonly { readonly pid: number; readonly associations: number; readonly loopLagMs: number }[];
+  readonly associations: readonly ({
+    readonly key: string;
+    readonly state: AssociationStateName;
+    readonly bufferedBytes: number;
+    readonly streams: readonly ({ readonly streamId: number } & Counters)[];
+  } & Counters)[];
+}
+
+export type AssociationStateName = 'reserved' | 'connecting' | 'connected' | 'failed' | 'closed';
+export interface EngineEvents {
+  state: { readonly key: string; readonly state: AssociationStateName; readonly reason?: string };
+  stream: {
+    readonly key: string;
+    readonly streamId: number;
+    readonly state: 'open' | 'closed';
+    readonly reason?: string;
+  };
+  lost: { readonly keys: readonly string[]; readonly reason: 'workerExit' | 'workerHung' | 'peerGone' | 'budget' };
+}

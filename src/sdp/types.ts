@@ -1,0 +1,83 @@
+/**
+ * A session description that keeps its lines: what we do not change leaves byte for byte as it came (R7).
+ * Lines are stored without their line end; `write` uses the line end that was read.
+ */
+export interface SessionDescription {
+  /** v=, o=, s= ... up to the first m=. */
+  readonly session: SdpLines;
+  readonly media: readonly MediaSection[];
+  readonly eol: '\r\n' | '\n';
+}
+
+export type SdpLines = readonly string[];
+
+/** One m-section. Index in `SessionDescription.media` == slot of that leg (RFC 3264 8): never moves. */
+export interface MediaSection {
+  /** The m= line first, then everything up to the next m=. */
+  readonly lines: SdpLines;
+  /** 'audio', 'application', ... */
+  readonly media: string;
+  readonly port: number;
+  readonly protocol: string;
+  readonly formats: readonly string[];
+}
+
+export type SetupValue = 'active' | 'passive' | 'actpass' | 'holdconn';
+
+/** One a=dcmap line with its a=dcsa lines (RFC 8864 5). */
+export interface DataChannelStream {
+  /** 0..65534 */
+  readonly streamId: number;
+  readonly label: string;
+  readonly subprotocol: string;
+  readonly ordered: boolean;
+  /** At most one of the two; neither = reliable. */
+  readonly maxRetransmissions?: number;
+  readonly maxTimeMs?: number;
+  /** Default 256. */
+  readonly priority: number;
+  /** Attribute texts of the a=dcsa lines of this stream, verbatim. */
+  readonly dcsa: readonly string[];
+}
+
+export interface Fingerprint {
+  /** Upper-case, as TS 29.571 wants it: 'SHA-256'. */
+  readonly algorithm: string;
+  /** Upper-case hex pairs with colons. */
+  readonly value: string;
+}
+
+export interface RequestedApplication {
+  readonly applicationId: string;
+  readonly plmnId?: string;
+  readonly channels: readonly { readonly streamId: number; readonly endpoint: 'UE' | 'SERVER' }[];
+  /** How it was bound: the attribute, or the label form of deployed handsets (ue-side.md 2.4). */
+  readonly boundBy: 'attribute' | 'label';
+}
+
+/** A data channel m-section, read (TS 26.114 6.2.10). */
+export interface DataChannelMedia {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  /** Bytes. Absent in SDP = 65,536; 0 = unlimited (RFC 8841 6). */
+  readonly maxMessageSizeBytes: number;
+  readonly setup: SetupValue;
+  /** The set with the most preferred hash (RFC 8122 5). Never empty. */
+  readonly fingerprints: readonly Fingerprint[];
+  readonly tlsId?: string;
+  readonly streams: readonly DataChannelStream[];
+  /** Sender-relative use of the remote bootstrap channels (R8). */
+  readonly bootstrapUsedBy?: 'sender' | 'receiver';
+  readonly applications: readonly RequestedApplication[];
+  /** Present only if the section or session carries ICE. */
+  readonly ice?: { readonly ufrag: string; readonly pwd: string; readonly lite: boolean };
+  /** What was dropped while reading, one precise sentence each (ue-side.md 9): for the log and Warning. */
+  readonly notes: readonly string[];
+}
+
+/** Why a data channel section must be answered with port 0 (ue-side.md 9). */
+export interface MediaRejection {
+  readonly code: 'PROTOCOL' | 'FORMAT' | 'SCTP_PORT' | 'FINGERPRINT' | 'SETUP' | 'NO_STREAMS' | 'ADDRESS' | 'PORT_ZERO';
+  readonly detail: string;
+}

@@ -1,0 +1,88 @@
+import Type, { type Static } from 'typebox';
+
+/** TS 29.571 types that DC1 and DC2 share. Open objects: unknown members pass (network-side.md 3.6). */
+
+export const IpAddr = Type.Object({
+  ipv4Addr: Type.Optional(Type.String({ maxLength: 15 })),
+  ipv6Addr: Type.Optional(Type.String({ maxLength: 45 })),
+});
+export type IpAddr = Static<typeof IpAddr>;
+
+/** TS 29.571 Endpoint united with Rel-19 MdcEndpoint (network-side.md 3.4). */
+export const Endpoint = Type.Object({
+  ip: IpAddr,
+  transport: Type.Optional(Type.String({ maxLength: 32 })),
+  portNumber: Type.Integer({ minimum: 1, maximum: 65535 }),
+});
+export type Endpoint = Static<typeof Endpoint>;
+
+/** On the wire upper-case; SDP's `a=setup` lower-case. */
+export const SecuritySetup = Type.Union([Type.Literal('ACTIVE'), Type.Literal('PASSIVE'), Type.Literal('ACTPASS')]);
+export type SecuritySetup = Static<typeof SecuritySetup>;
+
+export const DcEndpoint = Type.Object({
+  sctpPort: Type.Integer({ minimum: 0, maximum: 65535 }),
+  /** 'SHA-256 AA:BB:...'; Rel-19 deprecates it for `fingerprints`: we emit both, read either. */
+  fingerprint: Type.Optional(Type.String({ maxLength: 256 })),
+  fingerprints: Type.Optional(Type.Array(Type.String({ maxLength: 256 }), { minItems: 1, maxItems: 8 })),
+  tlsId: Type.Optional(Type.String({ maxLength: 255 })),
+  securitySetup: Type.Optional(SecuritySetup),
+});
+export type DcEndpoint = Static<typeof DcEndpoint>;
+
+export const DcStream = Type.Object({
+  /** Equals its map key; the key wins on tolerant input. */
+  streamId: Type.Integer({ minimum: 0, maximum: 65534 }),
+  subprotocol: Type.Optional(Type.String({ maxLength: 256 })),
+  label: Type.Optional(Type.String({ maxLength: 256 })),
+  order: Type.Optional(Type.Boolean()),
+  maxRetry: Type.Optional(Type.Integer({ minimum: 0 })),
+  maxTime: Type.Optional(Type.Integer({ minimum: 0 })),
+  priority: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
+  /** Rel-18: string (JSON of AppBindingInfo). Rel-19: an object beside the streams. */
+  appBindingInfo: Type.Optional(Type.Unknown()),
+});
+export type DcStream = Static<typeof DcStream>;
+export const DcStreams = Type.Record(Type.String({ pattern: '^[0-9]{1,5}$' }), DcStream);
+
+export const AppBindingInfo = Type.Object({
+  applicationId: Type.String({ maxLength: 256 }),
+  plmnId: Type.Optional(Type.Unknown()),
+  appDcInfoList: Type.Optional(
+    Type.Array(
+      Type.Object({
+        streamId: Type.Integer({ minimum: 0, maximum: 65534 }),
+        adcEndpointType: Type.Union([Type.Literal('UE'), Type.Literal('SERVER')]),
+      }),
+    ),
+  ),
+});
+export type AppBindingInfo = Static<typeof AppBindingInfo>;
+
+/** Alpha: HTTP, UDP. Rel-19: HTTP_PROXY, UDP_PROXY, DC_APPLICATION_PROXY (R3). We read all, emit Rel-19 unless the peer profile says alpha. */
+export const MediaProxy = Type.Union([
+  Type.Literal('HTTP_PROXY'),
+  Type.Literal('UDP_PROXY'),
+  Type.Literal('DC_APPLICATION_PROXY'),
+  Type.Literal('HTTP'),
+  Type.Literal('UDP'),
+]);
+export type MediaProxy = Static<typeof MediaProxy>;
+
+export const ReplaceHttpUrl = Type.Object({
+  streamId: Type.Integer({ minimum: 0, maximum: 65534 }),
+  replaceHttpUrl: Type.String({ maxLength: 2048 }),
+});
+export type ReplaceHttpUrl = Static<typeof ReplaceHttpUrl>;
+export const ReplaceHttpUrls = Type.Record(Type.String({ pattern: '^[0-9]{1,5}$' }), ReplaceHttpUrl);
+
+/** RFC 9457 as TS 29.571 ProblemDetails. */
+export interface ProblemDetails {
+  type?: string;
+  title?: string;
+  status: number;
+  detail?: string;
+  instance?: string;
+  cause?: string;
+  invalidParams?: { param: string; reason: string }[];
+}

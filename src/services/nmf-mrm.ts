@@ -1,0 +1,89 @@
+import Type, { type Static } from 'typebox';
+import { DcEndpoint, DcStreams, Endpoint, MediaProxy, ReplaceHttpUrls, SecuritySetup } from './common-data.ts';
+
+/**
+ * Nmf_MRM (TS 29.176 6.1): media contexts of an MF. One context per AS session, one termination per SIP leg, one
+ * media entry per association (R2). A mediaId in one termination ends at the MF; the same mediaId in two is relayed.
+ */
+
+/** Our vendor extension inside dcMedia (R4). */
+export const ImsdcDcMedia = Type.Object({
+  /** Request: the DTLS role the MF shall take. */
+  localSetup: Type.Optional(SecuritySetup),
+  /** Request: the far end does ICE, so answer its checks and return credentials. */
+  ice: Type.Optional(Type.Boolean()),
+  /** Exact size; the standard field counts KiB (R11). */
+  maxMessageSizeBytes: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** Request: where {contextId, terminationId, mediaId, state, reason} is posted (R25). */
+  eventUri: Type.Optional(Type.String({ maxLength: 2048 })),
+  /** Response. */
+  iceUfrag: Type.Optional(Type.String({ maxLength: 256 })),
+  icePwd: Type.Optional(Type.String({ maxLength: 256 })),
+});
+export type ImsdcDcMedia = Static<typeof ImsdcDcMedia>;
+
+export const DcMedia = Type.Object({
+  mediaProxyConfig: Type.Optional(MediaProxy),
+  replaceHttpUrl: Type.Optional(ReplaceHttpUrls),
+  remoteMdc1Endpoint: Type.Optional(Endpoint),
+  remoteMdc2Endpoint: Type.Optional(Endpoint),
+  localMdc1Endpoint: Type.Optional(Endpoint),
+  localMdc2Endpoint: Type.Optional(Endpoint),
+  mdc2Protocol: Type.Optional(Type.String({ maxLength: 64 })),
+  streams: DcStreams,
+  /** KiB, 1..64 (R11). */
+  maxMessageSize: Type.Optional(Type.Integer({ minimum: 0 })),
+  localDcEndpoint: Type.Optional(DcEndpoint),
+  remoteDcEndpoint: Type.Optional(DcEndpoint),
+  /** Request: the peer's a=setup. Response: the MF's role. */
+  securitySetup: Type.Optional(SecuritySetup),
+  imsdc: Type.Optional(ImsdcDcMedia),
+});
+export type DcMedia = Static<typeof DcMedia>;
+
+export const MediaInfo = Type.Object({
+  mediaId: Type.String({ minLength: 1, maxLength: 128 }),
+  mediaResourceType: Type.String({ maxLength: 32 }),
+  localMbEndpoint: Type.Optional(Endpoint),
+  remoteMbEndpoint: Type.Optional(Endpoint),
+  dcMedia: Type.Optional(DcMedia),
+  mediaProcessingUri: Type.Optional(Type.String({ maxLength: 2048 })),
+});
+export type MediaInfo = Static<typeof MediaInfo>;
+
+export const TerminationInfo = Type.Object({
+  terminationId: Type.String({ minLength: 1, maxLength: 128 }),
+  medias: Type.Array(MediaInfo, { minItems: 1, maxItems: 64 }),
+});
+export type TerminationInfo = Static<typeof TerminationInfo>;
+
+export const MediaContext = Type.Object({
+  contextId: Type.Optional(Type.String({ maxLength: 256 })),
+  terminations: Type.Array(TerminationInfo, { minItems: 1, maxItems: 16 }),
+});
+export type MediaContext = Static<typeof MediaContext>;
+
+export const PatchItem = Type.Object({
+  op: Type.Union([
+    Type.Literal('add'),
+    Type.Literal('replace'),
+    Type.Literal('remove'),
+    Type.Literal('test'),
+    Type.Literal('move'),
+    Type.Literal('copy'),
+  ]),
+  path: Type.String({ maxLength: 1024 }),
+  from: Type.Optional(Type.String({ maxLength: 1024 })),
+  value: Type.Optional(Type.Unknown()),
+});
+export type PatchItem = Static<typeof PatchItem>;
+
+/** What our MF posts to `eventUri` (R25). */
+export const MediaEvent = Type.Object({
+  contextId: Type.String(),
+  terminationId: Type.String(),
+  mediaId: Type.String(),
+  state: Type.Union([Type.Literal('connected'), Type.Literal('failed'), Type.Literal('closed')]),
+  reason: Type.Optional(Type.String()),
+});
+export type MediaEvent = Static<typeof MediaEvent>;

@@ -1,0 +1,103 @@
+import type { Sink } from '../base/environment.ts';
+
+/** A lazy view of one SIP message. It dies with the turn: whatever must outlive it goes through `own()`. */
+export interface SipMessage {
+  /** The whole message, latin1: one character is one byte. */
+  readonly raw: string;
+  readonly isRequest: boolean;
+  /** Request: its method. Response: the method of its CSeq. */
+  readonly method: string;
+  /** Request only, else ''. Verbatim. */
+  readonly requestUri: string;
+  /** Response only; 0 for a request. */
+  readonly status: number;
+  readonly reason: string;
+  readonly callId: string;
+  readonly cseq: number;
+  readonly fromTag: string;
+  readonly toTag: string;
+  /** The topmost Via, parsed. */
+  readonly via: ViaValue;
+  readonly body: string;
+  /** First value of a header, unfolded and trimmed. Names are long, lower-case ('call-id'); compact forms are folded. */
+  first(name: string): string | undefined;
+  /** Every header line of that name, unsplit, in order. */
+  each(name: string): Iterable<string>;
+  /** Every value of that name, split at top-level commas (outside quotes and angle brackets), in order. */
+  list(name: string): string[];
+  /** The header lines as they arrived, in order: `name` lower-case long form, `line` verbatim without its CRLF. */
+  headerLines(): Iterable<{ readonly name: string; readonly line: string }>;
+}
+
+export interface ViaValue {
+  readonly transport: string;
+  readonly host: string;
+  /** 0 when absent. */
+  readonly port: number;
+  readonly branch: string;
+  readonly params: ReadonlyMap<string, string | undefined>;
+}
+
+export type Transport = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
+
+/** Where a message came from and where its response goes back to (RFC 3261 18.2.2, RFC 3581). */
+export interface Flow {
+  readonly transport: Transport;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Stream transports: the connection it came on. */
+  readonly connection?: string;
+}
+
+/** A resolved next hop (RFC 3263 done). */
+export interface Destination {
+  readonly transport: Transport;
+  readonly address: string;
+  readonly port: number;
+  /** Prefer this connection when it still lives. */
+  readonly connection?: string;
+}
+
+/** branch + sent-by + method (ACK and CANCEL -> INVITE): RFC 3261 17.2.3. */
+export type ServerKey = string & { readonly __server: unique symbol };
+/** branch + method: RFC 3261 17.1.3. */
+export type ClientKey = string & { readonly __client: unique symbol };
+
+/** What the transaction layer tells its user. */
+export type TransactionUserEvent =
+  | { kind: 'request'; key: ServerKey; message: SipMessage; flow: Flow }
+  /** A CANCEL that matched the INVITE `key`; the layer has answered it with 200 already. */
+  | { kind: 'cancel'; key: ServerKey; message: SipMessage }
+  /** An ACK that no transaction absorbed: it acknowledges a 2xx, or nothing. */
+  | { kind: 'ack'; message: SipMessage; flow: Flow }
+  /** Every 1xx, and each 2xx again as it is retransmitted or comes from another fork (RFC 6026). */
+  | { kind: 'response'; key: ClientKey; message: SipMessage }
+  /** A response that matches no transaction (RFC 6026 8.9: dropped by the B2BUA; counted). */
+  | { kind: 'strayResponse'; message: SipMessage }
+  | { kind: 'clientFailed'; key: ClientKey; reason: 'timeout' | 'transport' }
+  | { kind: 'serverFailed'; key: ServerKey; reason: 'timeout' | 'transport' };
+
+/** What the transaction layer asks of its edge. Timers are named by an opaque id that comes back in `timerDue`. */
+export type TransactionLayerEffect =
+  | { kind: 'transmit'; wire: string; to: Destination; owner: ServerKey | ClientKey | null }
+  | { kind: 'arm'; timer: number; atMs: number }
+  | { kind: 'disarm'; timer: number }
+  | { kind: 'toUser'; event: TransactionUserEvent };
+
+/** The four machines of RFC 3261 17 / RFC 6026 behind one door. Pure: no sockets, no clock; the edge feeds it. */
+export interface TransactionLayer {
+  receive(message: SipMessage, flow: Flow, nowMs: number): void;
+  /** Starts a client transaction. `wire` already carries the top Via with `branch`. */
+  request(options: { wire: string; method: string; branch: string; to: Destination }, nowMs: number): ClientKey;
+  /** Sends CANCEL for a pending INVITE once a 1xx has come (RFC 3261 9.1), built from the INVITE's own headers. */
+  cancel(key: ClientKey, nowMs: number, extraHeaders?: string): void;
+  /** Sends a response in a server transaction. 2xx to INVITE: the layer keeps the transaction (RFC 6026), the user retransmits. */
+  respond(key: ServerKey, status: number, wire: string, nowMs: number): void;
+  timerDue(timer: number, nowMs: number): void;
+  transportFailed(owner: ServerKey | ClientKey, nowMs: number): void;
+  readonly size: { readonly clients: number; readonly servers: number };
+}
+
+export type TransactionLayerSink = Sink<TransactionLayerEffect>;
