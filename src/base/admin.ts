@@ -1,0 +1,61 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Gauge, Counter as PromCounter, Registry } from 'prom-client';
+import type { Metrics } from './metrics.ts';
+
+export interface AdminOptions {
+  /** Loopback unless the operator says otherwise: nothing here asks who is calling. */
+  readonly address: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  readonly metrics: Metrics;
+  /** What the process holds right now: calls, dialogs, contexts, sockets. Plain JSON. */
+  status(): object | Promise<object>;
+}
+
+export interface Admin {
+  readonly address: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** The operator's window into one process: `GET /status` (JSON), `GET /metrics` (Prometheus), `GET /healthz`. */
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const server: FastifyInstance = Fastify({ bodyLimit: 1024 });
+  server.get('/healthz', async () => ({ status: 'ok' }));
+  server.get('/status', async () => options.status());
+  server.get('/metrics', async (_request, reply) => {
+    register(registry, options.metrics);
+    return reply.type(registry.contentType).send(await registry.metrics());
+  });
+  await server.listen({ host: options.address, port: options.port });
+  const bound = server.server.address();
+  if (bound === null || typeof bound === 'string') throw new TypeError('the admin listener has no port');
+  return { address: bound.address, port: bound.port, close: () => server.close() };
+}
+
+/** Metrics may be declared after the listener started; each is bridged once, at the first scrape that sees it. */
+function register(registry: Registry, metrics: Metrics): void {
+  for (const [name, entry] of metrics.entries) {
+    if (registry.getSingleMetric(name)) continue;
+    if (entry.type === 'gauge') {
+      new Gauge({ name, help: entry.help, registers: [registry], collect: gaugeReader(entry.read) });
+    } else {
+      new PromCounter({ name, help: entry.help, registers: [registry], collect: counterReader(entry.read) });
+    }
+  }
+}
+
+function gaugeReader(read: () => number) {
+  return function collect(this: Gauge): void {
+    this.set(read());
+  };
+}
+
+function counterReader(read: () => number) {
+  return function collect(this: PromCounter): void {
+    this.reset();
+    this.inc(read());
+  };
+}
