@@ -34,9 +34,12 @@ const minimumBytes = (field) =>
 /** Emits each distinct struct once, records before their users; two of one name must be the same. */
 class Header {
   #records = new Map();
+  #names = new Set();
   #out = [];
 
   struct(name, fields, doc) {
+    if (this.#names.has(name)) throw new Error(`two structs are called ${name}`);
+    this.#names.add(name);
     for (const field of fields) {
       if (field.type === 'list') this.#record(field);
       if (field.type === 'enum') this.#enumeration(name, field);

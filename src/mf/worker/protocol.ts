@@ -163,7 +163,7 @@ export const FRAMES = {
       list(
         'streams',
         4096,
-        'Stream',
+        'StreamSpec',
         [
           u16('streamId', '0..65534'),
           bool('ordered', 'from dcmap'),
