@@ -18,6 +18,11 @@ export const ERRORS = {
   CONFIG_INVALID: { template: '{file}:{line}: {key}: {problem}', exit: 78 },
   CONFIG_NOT_FOUND: { template: 'no configuration file at {file}', exit: 66 },
   USAGE: { template: '{problem}', exit: 64 },
+  SDP_MALFORMED: { template: 'SDP line {line} {problem}', sip: 400 },
+  SDP_NO_OFFER: { template: 'an SDP answer without an open offer ({state})', sip: 488 },
+  SDP_OFFER_PENDING: { template: 'an SDP offer while another is open ({state})', sip: 491 },
+  SDP_SLOT_IN_USE: { template: 'm-line {slot} is in use by {mediaId}', sip: 488 },
+  SDP_TOO_LARGE: { template: 'SDP {what} exceeds {limit}', sip: 413 },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

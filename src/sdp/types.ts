@@ -1,3 +1,8 @@
+import type { Fingerprint } from '../dtls/fingerprint.ts';
+import type { SetupValue } from '../dtls/role.ts';
+
+export type { Fingerprint, SetupValue };
+
 /**
  * A session description that keeps its lines: what we do not change leaves byte for byte as it came (R7).
  * Lines are stored without their line end; `write` uses the line end that was read.
@@ -7,6 +12,8 @@ export interface SessionDescription {
   readonly session: SdpLines;
   readonly media: readonly MediaSection[];
   readonly eol: '\r\n' | '\n';
+  /** What follows the last line. Absent: one `eol`. A text that ended without one, or with blank lines, keeps that. */
+  readonly end?: string;
 }
 
 export type SdpLines = readonly string[];
@@ -22,8 +29,6 @@ export interface MediaSection {
   readonly formats: readonly string[];
 }
 
-export type SetupValue = 'active' | 'passive' | 'actpass' | 'holdconn';
-
 /** One a=dcmap line with its a=dcsa lines (RFC 8864 5). */
 export interface DataChannelStream {
   /** 0..65534 */
@@ -38,13 +43,6 @@ export interface DataChannelStream {
   readonly priority: number;
   /** Attribute texts of the a=dcsa lines of this stream, verbatim. */
   readonly dcsa: readonly string[];
-}
-
-export interface Fingerprint {
-  /** Upper-case, as TS 29.571 wants it: 'SHA-256'. */
-  readonly algorithm: string;
-  /** Upper-case hex pairs with colons. */
-  readonly value: string;
 }
 
 export interface RequestedApplication {

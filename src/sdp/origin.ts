@@ -1,0 +1,45 @@
+import { connectionText, setField, withSessionLines } from './edit.ts';
+import { fieldText } from './lines.ts';
+import type { SessionDescription } from './types.ts';
+import { writeSessionDescription } from './write.ts';
+
+/** The o= line we put on one leg (R7): everything but `version` is fixed for the leg's life. */
+export interface Origin {
+  readonly username: string;
+  /** Digits. */
+  readonly sessionId: string;
+  readonly version: number;
+  readonly address: string;
+}
+
+/** What was last sent to a leg: the text and the o= it carried. */
+export interface SentDescription {
+  readonly text: string;
+  readonly origin: Origin;
+}
+
+/**
+ * `sdp` as the leg shall see it: with the leg's own o=, its version raised by exactly one when any other byte differs
+ * from what was sent there last (R7, RFC 3264 8). `last` is an Origin before anything was sent.
+ */
+export function stampOrigin(sdp: SessionDescription, last: Origin | SentDescription): SentDescription {
+  if (!('text' in last)) return { text: writeWithOrigin(sdp, last), origin: last };
+  const same = writeWithOrigin(sdp, last.origin);
+  if (same === last.text) return last;
+  const origin = { ...last.origin, version: last.origin.version + 1 };
+  return { text: writeWithOrigin(sdp, origin), origin };
+}
+
+function writeWithOrigin(sdp: SessionDescription, origin: Origin): string {
+  const text = `${origin.username} ${origin.sessionId} ${origin.version} ${connectionText(origin.address)}`;
+  return writeSessionDescription(withSessionLines(sdp, setField(sdp.session, 'o', text)));
+}
+
+/**
+ * Session id and version of a peer's o= line as strings (they may exceed 2^53); undefined if it has none. Equal in
+ * two descriptions of one peer: nothing changed (RFC 3264 8), so a session refresh need not be looked at further.
+ */
+export function originVersion(sdp: SessionDescription): string | undefined {
+  const [, sessionId, version] = fieldText(sdp.session, 'o')?.split(/ +/) ?? [];
+  return version === undefined ? undefined : `${sessionId} ${version}`;
+}
