@@ -1,0 +1,118 @@
+import { COMMA, DQUOTE, GREATER, isSpace, LESS, QUESTION, SEMICOLON, skipQuoted, skipSpace, trimEnd } from './chars.ts';
+import { paramsEnd, parseParams, unquote } from './params.ts';
+
+/** name-addr or addr-spec with its header parameters: From, To, Contact, Route, P-Asserted-Identity, P-Served-User... */
+export interface Address {
+  /** As it stands, quotes included; '' when absent. */
+  readonly display: string;
+  /** The URI text without angle brackets. Not validated beyond its scheme: see `parseUri`. */
+  readonly uri: string;
+  /** Header parameters (`tag`, `sescase`, `expires`, `+sip.app-subtype` ...), lower-case names, values verbatim. */
+  readonly params: ReadonlyMap<string, string | undefined>;
+}
+
+/** The display name for people: without quotes and escapes. */
+export function displayName(address: Address): string {
+  return unquote(address.display);
+}
+
+/**
+ * Reads one value. undefined when malformed: unbalanced quotes or brackets, white space inside the brackets, no scheme,
+ * or a bare URI with `?` (RFC 3261 20.10: it must stand in brackets). A display name may hold any character.
+ */
+export function parseAddress(text: string, start = 0, end = text.length): Address | undefined {
+  let at = skipSpace(text, start, end);
+  end = trimEnd(text, at, end);
+  const displayStart = at;
+  let displayEnd = at;
+  if (text.charCodeAt(at) === DQUOTE) {
+    at = skipQuoted(text, at, end);
+    if (at < 0) return undefined;
+    displayEnd = at;
+    at = skipSpace(text, at, end);
+    if (text.charCodeAt(at) !== LESS || at >= end) return undefined;
+  }
+  const open = text.charCodeAt(at) === LESS ? at : findBracket(text, at, end);
+  if (open === -2) return undefined;
+  if (open < 0) return bareAddress(text, at, end);
+  if (displayEnd === displayStart) displayEnd = trimEnd(text, displayStart, open);
+
+  const close = text.indexOf('>', open);
+  if (close < 0 || close >= end || !isAbsoluteUri(text, open + 1, close)) return undefined;
+  const params = parseParams(text, close + 1, end);
+  if (!paramsEnd.wellFormed || paramsEnd.at < end) return undefined;
+  return { display: text.slice(displayStart, displayEnd), uri: text.slice(open + 1, close), params };
+}
+
+/** `<` before any parameter; -1 for an addr-spec; -2 for a quote in the middle of it. */
+function findBracket(text: string, at: number, end: number): number {
+  for (let i = at; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (code === LESS) return i;
+    if (code === SEMICOLON) return -1;
+    if (code === DQUOTE) return -2;
+  }
+  return -1;
+}
+
+function bareAddress(text: string, start: number, end: number): Address | undefined {
+  let at = start;
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (code === SEMICOLON || isSpace(code)) break;
+    if (code === QUESTION || code === COMMA) return undefined;
+  }
+  if (!isAbsoluteUri(text, start, at)) return undefined;
+  const params = parseParams(text, at, end);
+  if (!paramsEnd.wellFormed || paramsEnd.at < end) return undefined;
+  return { display: '', uri: text.slice(start, at), params };
+}
+
+/** scheme ":" and something after it, without white space, quotes outside escapes or brackets. */
+function isAbsoluteUri(text: string, start: number, end: number): boolean {
+  const colon = text.indexOf(':', start);
+  if (colon <= start || colon >= end - 1) return false;
+  for (let i = start; i < colon; i++) {
+    const code = text.charCodeAt(i);
+    const letter = (code | 0x20) >= 97 && (code | 0x20) <= 122;
+    if (!letter && (i === start || !((code >= 48 && code <= 57) || code === 43 || code === 45 || code === 46)))
+      return false;
+  }
+  for (let i = colon; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (code <= 32 || code === LESS || code === GREATER || code === DQUOTE) return false;
+  }
+  return true;
+}
+
+/** Splits a header line's value at its top-level commas: outside quotes and angle brackets. Empty elements vanish. */
+export function splitList(text: string): string[] {
+  if (!text.includes(',')) {
+    const only = text.trim();
+    return only === '' ? [] : [only];
+  }
+  const values: string[] = [];
+  let start = 0;
+  let inBrackets = false;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i === text.length ? COMMA : text.charCodeAt(i);
+    if (code === DQUOTE && !inBrackets) {
+      const close = skipQuoted(text, i, text.length);
+      i = (close < 0 ? text.length : close) - 1;
+    } else if (code === LESS) inBrackets = true;
+    else if (code === GREATER) inBrackets = false;
+    else if (code === COMMA && (!inBrackets || i === text.length)) {
+      const value = text.slice(start, i).trim();
+      if (value !== '') values.push(value);
+      start = i + 1;
+    }
+  }
+  return values;
+}
+
+/** Writes `display <uri>;params`, always with brackets. */
+export function formatAddress(address: Address): string {
+  let text = address.display === '' ? `<${address.uri}>` : `${address.display} <${address.uri}>`;
+  for (const [name, value] of address.params) text += value === undefined ? `;${name}` : `;${name}=${value}`;
+  return text;
+}

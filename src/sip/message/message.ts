@@ -1,0 +1,197 @@
+import type { SipMessage } from '../types.ts';
+import { splitList } from './address.ts';
+import { skipSpace, trimEnd } from './chars.ts';
+import { HEADER_NAMES, headerId, UNKNOWN, VIA } from './names.ts';
+import type { ParsedVia } from './via.ts';
+
+/** Numbers per header line in the index: id, start of the line, end of its name, end of the line without CRLF. */
+export const STRIDE = 4;
+
+/** What the parser found; the index refers into `raw`. */
+export interface MessageFields {
+  readonly raw: string;
+  readonly isRequest: boolean;
+  readonly method: string;
+  readonly requestUri: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly callId: string;
+  readonly cseq: number;
+  readonly fromTag: string;
+  readonly toTag: string;
+  readonly via: ParsedVia;
+  readonly index: readonly number[];
+  readonly bodyStart: number;
+  readonly bodyEnd: number;
+}
+
+/** The message of the parser: header offsets are found once, values are cut out when asked for. */
+export class ParsedMessage implements SipMessage {
+  readonly raw: string;
+  readonly isRequest: boolean;
+  readonly method: string;
+  readonly requestUri: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly callId: string;
+  readonly cseq: number;
+  readonly fromTag: string;
+  readonly toTag: string;
+  readonly via: ParsedVia;
+  /** Offset of the first body byte in `raw`. */
+  readonly bodyStart: number;
+  /** Offset after the last byte that Content-Length gives to the body. */
+  readonly bodyEnd: number;
+  readonly #index: readonly number[];
+  #topViaLine: string | undefined;
+
+  constructor(fields: MessageFields) {
+    this.raw = fields.raw;
+    this.isRequest = fields.isRequest;
+    this.method = fields.method;
+    this.requestUri = fields.requestUri;
+    this.status = fields.status;
+    this.reason = fields.reason;
+    this.callId = fields.callId;
+    this.cseq = fields.cseq;
+    this.fromTag = fields.fromTag;
+    this.toTag = fields.toTag;
+    this.via = fields.via;
+    this.bodyStart = fields.bodyStart;
+    this.bodyEnd = fields.bodyEnd;
+    this.#index = fields.index;
+  }
+
+  get body(): string {
+    return this.raw.slice(this.bodyStart, this.bodyEnd);
+  }
+
+  first(name: string): string | undefined {
+    for (let i = this.#find(name, 0); i >= 0; i = this.#find(name, i + STRIDE)) return this.#value(i);
+    return undefined;
+  }
+
+  *each(name: string): Iterable<string> {
+    for (let i = this.#find(name, 0); i >= 0; i = this.#find(name, i + STRIDE)) yield this.#value(i);
+  }
+
+  list(name: string): string[] {
+    let values: string[] | undefined;
+    for (let i = this.#find(name, 0); i >= 0; i = this.#find(name, i + STRIDE)) {
+      const more = splitList(this.#value(i));
+      if (values === undefined) values = more;
+      else for (const value of more) values.push(value);
+    }
+    return values ?? [];
+  }
+
+  *headerLines(): Iterable<{ readonly name: string; readonly line: string }> {
+    for (let i = 0; i < this.#index.length; i += STRIDE) yield { name: this.#name(i), line: this.#line(i) };
+  }
+
+  /** Every header line of that name verbatim, each with its CRLF: what a copied header is written from. */
+  span(name: string): string {
+    const index = this.#index;
+    let text = '';
+    for (let i = this.#find(name, 0); i >= 0; ) {
+      // Neighbouring lines of one name are one cut.
+      let last = i;
+      let next = this.#find(name, i + STRIDE);
+      while (next === last + STRIDE && index[next + 1] === index[last + 3]! + 2) {
+        last = next;
+        next = this.#find(name, next + STRIDE);
+      }
+      if (index[i] === VIA && this.#topViaLine !== undefined && text === '') {
+        text = `${this.#topViaLine}\r\n`;
+        if (last !== i) text += this.raw.slice(index[i + STRIDE + 1]!, index[last + 3]! + 2);
+      } else text += this.raw.slice(index[i + 1]!, index[last + 3]! + 2);
+      i = next;
+    }
+    return text;
+  }
+
+  /**
+   * Every header line whose long lower-case name is not in `except`, verbatim with CRLF, in order: how a B2BUA passes
+   * on what it does not understand.
+   */
+  spanExcept(except: ReadonlySet<string>): string {
+    const index = this.#index;
+    let text = '';
+    let from = -1;
+    for (let i = 0; i < index.length; i += STRIDE) {
+      const start = index[i + 1]!;
+      if (except.has(this.#name(i))) {
+        if (from >= 0) text += this.raw.slice(from, start);
+        from = -1;
+      } else if (from < 0) from = start;
+    }
+    if (from >= 0) text += this.raw.slice(from, index[index.length - 1]! + 2);
+    return text;
+  }
+
+  /**
+   * RFC 3261 18.2.1 and RFC 3581 4: the server transport notes where a request really came from in its topmost Via.
+   * From here on every copy of that Via carries `received` and `rport`.
+   */
+  stampReceived(address: string, port: number): void {
+    const at = this.#find('via', 0);
+    const wantsPort = this.via.params.has('rport') && this.via.params.get('rport') === undefined;
+    const literal = address.includes(':') ? `[${address}]` : address;
+    if (!wantsPort && this.via.host.toLowerCase() === literal) return;
+    const line = this.raw.slice(this.#index[at + 1]!, this.#index[at + 3]!);
+    const comma = topLevelComma(line);
+    let value = comma < 0 ? line : line.slice(0, comma);
+    if (wantsPort) value = value.replace(/;(\s*rport)(?=\s*(?:;|$))/i, `;$1=${port}`);
+    this.#topViaLine = `${value};received=${address}${comma < 0 ? '' : line.slice(comma)}`;
+  }
+
+  /** Index of the first line named `name` at or after `from`; -1 when there is none. */
+  #find(name: string, from: number): number {
+    const index = this.#index;
+    const id = headerId(name);
+    if (id !== UNKNOWN) {
+      for (let i = from; i < index.length; i += STRIDE) if (index[i] === id) return i;
+      return -1;
+    }
+    for (let i = from; i < index.length; i += STRIDE) {
+      if (index[i] === UNKNOWN && index[i + 2]! - index[i + 1]! === name.length && this.#name(i) === name) return i;
+    }
+    return -1;
+  }
+
+  #name(i: number): string {
+    const id = this.#index[i]!;
+    return id === UNKNOWN ? this.raw.slice(this.#index[i + 1]!, this.#index[i + 2]!).toLowerCase() : HEADER_NAMES[id]!;
+  }
+
+  #line(i: number): string {
+    if (this.#topViaLine !== undefined && i === this.#find('via', 0)) return this.#topViaLine;
+    return this.raw.slice(this.#index[i + 1]!, this.#index[i + 3]!);
+  }
+
+  #value(i: number): string {
+    if (this.#topViaLine !== undefined && this.#index[i] === VIA && i === this.#find('via', 0)) {
+      return unfold(this.#topViaLine.slice(this.#topViaLine.indexOf(':') + 1)).trim();
+    }
+    const raw = this.raw;
+    const end = this.#index[i + 3]!;
+    const colon = raw.indexOf(':', this.#index[i + 2]!);
+    const start = skipSpace(raw, colon + 1, end);
+    return unfold(raw.slice(start, trimEnd(raw, start, end)));
+  }
+}
+
+function unfold(value: string): string {
+  return value.includes('\n') ? value.replace(/[ \t]*\r\n[ \t]+/g, ' ') : value;
+}
+
+function topLevelComma(line: string): number {
+  let quoted = false;
+  for (let i = 0; i < line.length; i++) {
+    const character = line[i];
+    if (character === '\\' && quoted) i++;
+    else if (character === '"') quoted = !quoted;
+    else if (character === ',' && !quoted) return i;
+  }
+  return -1;
+}
