@@ -1,0 +1,155 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { freePort } from '../../sipp/sipp.ts';
+
+/** A server under measurement, pinned to one core. */
+export interface Server {
+  readonly port: number;
+  /** The process whose CPU counts, and its children. */
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const root = resolve(import.meta.dirname, '../..');
+/** The core that the measured server has for itself; load generators get the other. */
+export const SERVER_CPU = 0;
+export const LOAD_CPU = 1;
+
+/** Kamailio 5.6 as Debian ships it, with the fast memory manager (`-x fm -X fm`). */
+export async function startKamailio(): Promise<Server> {
+  const folder = mkdtempSync(join(tmpdir(), 'imsdc-kamailio-'));
+  const port = await freePort();
+  const config = resolve(import.meta.dirname, '../sip/kamailio.cfg');
+  const child = spawn(
+    'taskset',
+    [
+      ...['-c', String(SERVER_CPU), 'kamailio', '-f', config, '-l', `udp:127.0.0.1:${port}`],
+      ...['-x', 'fm', '-X', 'fm', '-m', '1024', '-M', '64', '-DD', '-E', '-w', folder, '-Y', folder],
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  await answersOptions(port, child);
+  return { port, pid: child.pid!, stop: () => stop(child, () => rmSync(folder, { recursive: true, force: true })) };
+}
+
+export interface OurServers extends Server {
+  /** The MF process, when one was started. */
+  readonly mfPid?: number;
+}
+
+/** `imsdc dcsf` (IMS AS and DCSF in one process, the repository in its own) and, if asked, `imsdc mf`. */
+export async function startImsdc(options: { mf: boolean }): Promise<OurServers> {
+  const folder = mkdtempSync(join(tmpdir(), 'imsdc-bench-'));
+  const port = await freePort();
+  const mrmPort = await freePort();
+  const file = join(folder, 'imsdc.yaml');
+  writeFileSync(file, stringify(benchConfig(folder, port, mrmPort)));
+  const main = join(root, 'src/cli/main.ts');
+  const children: ChildProcess[] = [];
+  if (options.mf) {
+    const mf = spawn('taskset', ['-c', String(LOAD_CPU), process.execPath, main, 'mf', '--config', file], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, IMSDC_LOG: 'warn' },
+    });
+    children.push(mf);
+    await ready(mf);
+  }
+  const dcsf = spawn('taskset', ['-c', String(SERVER_CPU), process.execPath, main, 'dcsf', '--config', file], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: { ...process.env, IMSDC_LOG: 'warn' },
+  });
+  children.push(dcsf);
+  await ready(dcsf);
+  return {
+    port,
+    pid: dcsf.pid!,
+    mfPid: options.mf ? children[0]!.pid! : undefined,
+    stop: async () => {
+      for (const child of children.reverse()) await stop(child);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function benchConfig(folder: string, port: number, mrmPort: number): object {
+  return {
+    instance: 'bench',
+    log: { level: 'warn' },
+    imsAs: {
+      listeners: [{ transport: 'udp', address: '127.0.0.1', port }],
+      mf: [`http://127.0.0.1:${mrmPort}`],
+    },
+    dcar: { directory: join(folder, 'dcar') },
+    mf: { listen: { address: '127.0.0.1', port: mrmPort }, workers: 1 },
+    admin: { dcsfPort: 0, dcarPort: 0, mfPort: 0 },
+  };
+}
+
+/** A process of ours says over IPC when it serves. */
+function ready(child: ChildProcess): Promise<void> {
+  return new Promise((resolveReady, reject) => {
+    child.once('message', () => resolveReady());
+    child.once('exit', (code) => reject(new Error(`imsdc ended with status ${code} before it was ready`)));
+  });
+}
+
+/** Sends OPTIONS until something comes back: Kamailio has no readiness signal. */
+async function answersOptions(port: number, child: ChildProcess): Promise<void> {
+  const { createSocket } = await import('node:dgram');
+  const socket = createSocket('udp4');
+  let stderr = '';
+  child.stderr?.on('data', (chunk) => {
+    stderr = (stderr + chunk).slice(-2000);
+  });
+  await new Promise<void>((resolveBound) => socket.bind(0, '127.0.0.1', resolveBound));
+  const text = [
+    `OPTIONS sip:127.0.0.1:${port} SIP/2.0`,
+    `Via: SIP/2.0/UDP 127.0.0.1:${socket.address().port};branch=z9hG4bKready;rport`,
+    'Max-Forwards: 0',
+    'From: <sip:bench@127.0.0.1>;tag=1',
+    `To: <sip:127.0.0.1:${port}>`,
+    'Call-ID: ready',
+    'CSeq: 1 OPTIONS',
+    'Content-Length: 0',
+    '\r\n',
+  ].join('\r\n');
+  try {
+    await new Promise<void>((resolveAnswer, reject) => {
+      const again = setInterval(() => socket.send(text, port, '127.0.0.1'), 100);
+      const giveUp = setTimeout(() => reject(new Error(`the peer does not answer: ${stderr}`)), 10_000);
+      const done = () => {
+        clearInterval(again);
+        clearTimeout(giveUp);
+      };
+      socket.once('message', () => {
+        done();
+        resolveAnswer();
+      });
+      child.once('exit', (code) => {
+        done();
+        reject(new Error(`the peer ended with status ${code}: ${stderr}`));
+      });
+    });
+  } finally {
+    socket.close();
+  }
+}
+
+function stop(child: ChildProcess, then: () => void = () => undefined): Promise<void> {
+  return new Promise((resolveStopped) => {
+    const finish = () => {
+      then();
+      resolveStopped();
+    };
+    if (child.exitCode !== null || child.signalCode !== null) return finish();
+    const killer = setTimeout(() => child.kill('SIGKILL'), 5000);
+    child.once('exit', () => {
+      clearTimeout(killer);
+      finish();
+    });
+    child.kill('SIGTERM');
+  });
+}

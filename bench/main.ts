@@ -1,0 +1,31 @@
+/** `npm run bench -- <name>... [--json] [--quick]`: runs rigs and prints one table, or with --json one line per row. */
+import { parseArgs } from 'node:util';
+import { type BenchOptions, type BenchRow, table } from './lib/rows.ts';
+
+type Rig = (options: BenchOptions) => Promise<BenchRow[]>;
+
+/** Loaded when asked for: a rig may need programs that another machine lacks. */
+const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
+  sip: { what: 'SIPp through the AS beside Kamailio', load: async () => (await import('./sip/bench.ts')).rows },
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+});
+const unknown = positionals.filter((name) => !RIGS[name]);
+if (positionals.length === 0 || unknown.length > 0) {
+  const list = Object.entries(RIGS).map(([name, { what }]) => `  ${name.padEnd(14)}${what}`);
+  process.stderr.write(
+    `${unknown.length > 0 ? `no bench is called ${unknown.join(', ')}\n` : ''}npm run bench -- NAME... [--json] [--quick]\n${list.join('\n')}\n`,
+  );
+  process.exit(64);
+}
+const rows: BenchRow[] = [];
+for (const name of positionals) {
+  const rig = await RIGS[name]!.load();
+  rows.push(...(await rig({ quick: values.quick, progress: (line) => process.stderr.write(`${name}: ${line}\n`) })));
+}
+if (values.json) for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`);
+else process.stdout.write(`${table(rows)}\n`);
+process.exitCode = rows.every(({ met }) => met) ? 0 : 1;

@@ -1,0 +1,110 @@
+import { spawnSync } from 'node:child_process';
+import { type PairResult, runPair, sippAvailable } from '../../sipp/sipp.ts';
+import { cpuMs, treeCpuMs } from '../lib/cpu.ts';
+import { type BenchOptions, type BenchRow, median } from '../lib/rows.ts';
+import { LOAD_CPU, type Server, startImsdc, startKamailio } from '../lib/servers.ts';
+
+/** SIPp UAC -> server -> SIPp UAS with a 3.5 KB IMS INVITE; the server has a core for itself, both SIPp share the other. */
+
+interface Load {
+  readonly scenario: string;
+  readonly rate: number;
+  readonly seconds: number;
+}
+
+async function load(server: Server, { scenario, rate, seconds }: Load): Promise<PairResult & { calls: number }> {
+  const calls = rate * seconds;
+  const result = await runPair({
+    name: scenario,
+    target: { address: '127.0.0.1', port: server.port },
+    calls,
+    rate,
+    cpu: LOAD_CPU,
+    timeoutSeconds: seconds + 45,
+  });
+  return { ...result, calls };
+}
+
+/** CPU milliseconds per call; `only` counts just that process, not its children. */
+async function cpuPerCall(server: Server, step: Load, only: boolean): Promise<number> {
+  const read = only ? cpuMs : treeCpuMs;
+  const before = read(server.pid);
+  const result = await load(server, step);
+  if (!result.passed)
+    throw new Error(`${step.scenario} failed at ${step.rate}/s: ${result.uac.errors || result.uas.errors}`);
+  return (read(server.pid) - before) / result.calls;
+}
+
+/** The highest of `rates` that three runs pass without a failed call or a retransmission. */
+async function highestRate(
+  start: () => Promise<Server>,
+  scenario: string,
+  rates: readonly number[],
+  options: BenchOptions,
+): Promise<number> {
+  let best = 0;
+  for (const rate of rates) {
+    const server = await start();
+    try {
+      await load(server, { scenario, rate: Math.min(rate, 500), seconds: 4 });
+      const result = await load(server, { scenario, rate, seconds: options.quick ? 4 : 8 });
+      const clean = result.passed && result.uac.retransmissions + result.uas.retransmissions === 0;
+      options.progress(
+        `${scenario} at ${rate}/s: ${clean ? 'clean' : `${result.uac.failed} failed, ${result.uac.retransmissions + result.uas.retransmissions} retransmissions`}`,
+      );
+      if (!clean) return best;
+      best = rate;
+    } finally {
+      await server.stop();
+    }
+  }
+  return best;
+}
+
+export async function rows(options: BenchOptions): Promise<BenchRow[]> {
+  if (!sippAvailable()) throw new Error('sipp is not installed (Debian: sip-tester)');
+  if (spawnSync('kamailio', ['-v']).error) throw new Error('kamailio is not installed: it is the peer of this bench');
+  const rounds = options.quick ? 1 : 5;
+  const seconds = options.quick ? 4 : 8;
+  const plain: { ours: number[]; peer: number[] } = { ours: [], peer: [] };
+  const bootstrap: number[] = [];
+  const [ours, peer] = [await startImsdc({ mf: true }), await startKamailio()];
+  try {
+    // A warm-up each: JIT here, page faults there.
+    await load(ours, { scenario: 'audio', rate: 500, seconds: 6 });
+    await load(peer, { scenario: 'audio', rate: 500, seconds: 2 });
+    await load(ours, { scenario: 'bootstrap-invite', rate: 200, seconds: 6 });
+    for (let round = 1; round <= rounds; round++) {
+      const step = { scenario: 'audio', rate: 500, seconds };
+      plain.ours.push(await cpuPerCall(ours, step, true));
+      plain.peer.push(await cpuPerCall(peer, step, false));
+      bootstrap.push(await cpuPerCall(ours, { scenario: 'bootstrap-invite', rate: 200, seconds }, true));
+      options.progress(
+        `round ${round} of ${rounds}: plain ${plain.ours.at(-1)!.toFixed(3)} ms, Kamailio ${plain.peer.at(-1)!.toFixed(3)} ms, with bootstrap ${bootstrap.at(-1)!.toFixed(3)} ms`,
+      );
+    }
+  } finally {
+    await ours.stop();
+    await peer.stop();
+  }
+  const [oursMs, peerMs, bootstrapMs] = [median(plain.ours), median(plain.peer), median(bootstrap)];
+  const rates = options.quick ? [500, 1500] : [1000, 1500, 2000, 2500];
+  const highest = await highestRate(() => startImsdc({ mf: false }), 'audio', rates, options);
+  const highestPeer = await highestRate(startKamailio, 'audio', rates, options);
+  return [
+    row('plain audio call, CPU of the server', oursMs, peerMs, 'ms/call', '<= 2.0 x', oursMs <= 2 * peerMs),
+    row(
+      'call with bootstrap lines, CPU of the AS alone',
+      bootstrapMs,
+      peerMs,
+      'ms/call',
+      '<= 4 x',
+      bootstrapMs <= 4 * peerMs,
+    ),
+    row('highest clean rate, plain audio, one process', highest, highestPeer, 'calls/s', '>= 1500', highest >= 1500),
+  ];
+}
+
+function row(name: string, ours: number, peer: number, unit: string, goal: string, met: boolean): BenchRow {
+  return { bench: 'sip', row: name, ours, peer, unit, ratio: ours / peer, goal, met };
+}
