@@ -1,0 +1,123 @@
+import type { MediaProxy } from '../../services/common-data.ts';
+import type { Anchor } from '../../services/ndcar.ts';
+import type { NotifiedMedia } from '../../services/nimsas.ts';
+import { bindings, type StreamBinding } from './binding.ts';
+import { networkOf } from './identity.ts';
+import type { ReasonCode } from './reasons.ts';
+import { FIRST_APPLICATION_ID, instructedStreams, type Ruling, reject, type Scene, streamIds } from './scene.ts';
+import type { ApplicationRule, DecidedMedia, NetworkRule } from './types.ts';
+
+/** Of several applications on one line the strictest anchoring counts for the line. */
+const STRICTNESS: Readonly<Record<Anchor, number>> = { none: 0, e2e: 1, e2DCe: 2 };
+/** R3. */
+const PROXIES: Readonly<Record<Exclude<Anchor, 'none'>, MediaProxy>> = {
+  e2DCe: 'DC_APPLICATION_PROXY',
+  e2e: 'UDP_PROXY',
+};
+
+type Verdict =
+  | { readonly allowed: true; readonly application: string; readonly anchor: Anchor }
+  | { readonly allowed: false; readonly code: ReasonCode; readonly details?: Ruling['details'] };
+
+/**
+ * An application line (ids from 1000; 23.228 AC.7.2): peer to peer, past the MF or through it. Each stream is judged
+ * by the application it is bound to; the line is refused when no stream is left, and also when one is refused on a
+ * line that would pass untouched, since then nobody could leave its dcmap out.
+ */
+export function applicationRuling(scene: Scene, media: NotifiedMedia, known: DecidedMedia | undefined): Ruling {
+  if (scene.peerSupportsDc === false) return reject('PEER_INCAPABLE');
+  const network = networkOf(scene.session.peer);
+  const networkRule = own(scene.question.policy.networks, network);
+  if (networkRule?.allow === false) return reject('NETWORK_NOT_ALLOWED', { network });
+
+  const bound = bindings(media);
+  const offered = streamIds(media);
+  const verdicts = offered
+    .filter((id) => id >= FIRST_APPLICATION_ID)
+    .map((id) => ({ id, verdict: judged(scene, bound.get(id), networkRule) }));
+  const refused = verdicts.map(({ verdict }) => verdict).find((verdict) => !verdict.allowed);
+  const allowed = verdicts.flatMap(({ id, verdict }) => (verdict.allowed ? [{ id, ...verdict }] : []));
+  const [first] = allowed;
+  if (!first) return refused ? reject(refused.code, refused.details) : reject('STREAMS_INVALID');
+
+  const limit = scene.profile.maxChannels;
+  if (channelsBeside(scene, known) + allowed.length > limit) return reject('CHANNELS_EXCEEDED', { limit });
+  const anchor = allowed.reduce<Anchor>((a, { anchor: b }) => (STRICTNESS[b] > STRICTNESS[a] ? b : a), 'none');
+  if (anchor === 'none' && refused) return reject(refused.code, refused.details);
+  const accepted = allowed.map(({ id }) => id);
+  return ruled(media, anchor, { offered, accepted, known, application: first.application });
+}
+
+function judged(scene: Scene, binding: StreamBinding | undefined, networkRule: NetworkRule | undefined): Verdict {
+  const { policy, catalogue } = scene.question;
+  if (!binding) {
+    if (policy.applications.unbound === 'reject') return { allowed: false, code: 'APPLICATION_UNBOUND' };
+    return { allowed: true, application: '(unbound)', anchor: networkRule?.anchor ?? policy.applications.anchor };
+  }
+  const application = binding.applicationId;
+  const refuse = (code: ReasonCode): Verdict => ({ allowed: false, code, details: { application } });
+  const rule: ApplicationRule | undefined = own(policy.applications.rules, application);
+  const published = catalogue.get(application);
+  if (!rule && !published && policy.applications.unknown === 'reject') return refuse('APPLICATION_UNKNOWN');
+  if (rule?.allow === false) return refuse('APPLICATION_NOT_ALLOWED');
+  // The callee need not have subscribed to what the caller's network offers: it fetches it over 100 (AC.7.2.1).
+  const subscribed = scene.profile.applications;
+  if (scene.offerLeg === 'served' && subscribed !== '*' && !subscribed.includes(application)) {
+    return refuse('APPLICATION_NOT_SUBSCRIBED');
+  }
+  if (binding.endpoint === 'SERVER') return refuse('DC_AS_MISSING');
+  const anchor = rule?.anchor ?? networkRule?.anchor ?? published?.anchor ?? policy.applications.anchor;
+  return { allowed: true, application, anchor };
+}
+
+interface Accepted {
+  readonly offered: readonly number[];
+  readonly accepted: readonly number[];
+  readonly known: DecidedMedia | undefined;
+  readonly application: string;
+}
+
+function ruled(media: NotifiedMedia, anchor: Anchor, line: Accepted): Ruling {
+  const { offered, accepted, known } = line;
+  const details = { application: line.application };
+  const streams = instructedStreams(media, accepted);
+  const remember = { kind: 'application', offered, streams: accepted, tokens: [], status: 'pending' } as const;
+  if (anchor === 'none') {
+    // network-side.md 3.2: an entry without mediaInstruction leaves the line untouched.
+    return {
+      outcome: 'pass',
+      code: 'APPLICATION_PASSED',
+      details,
+      instruction: { dcMediaSpecification: { streams } },
+      remember: { ...remember, outcome: 'pass' },
+    };
+  }
+  const proxy = PROXIES[anchor];
+  const dcMediaSpecification = { mediaProxyConfig: proxy, streams };
+  if (known?.outcome === 'relay' && known.proxy === proxy) {
+    return {
+      outcome: 'update',
+      code: 'STREAMS_CHANGED',
+      instruction: { mediaInstruction: 'UPDATE_MEDIA', dcMediaSpecification },
+      remember: { ...remember, outcome: 'relay', proxy, status: known.status },
+    };
+  }
+  return {
+    outcome: 'relay',
+    code: anchor === 'e2DCe' ? 'APPLICATION_ANCHORED_E2DCE' : 'APPLICATION_ANCHORED_E2E',
+    details,
+    instruction: { mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA', dcMediaSpecification },
+    remember: { ...remember, outcome: 'relay', proxy },
+  };
+}
+
+function channelsBeside(scene: Scene, line: DecidedMedia | undefined): number {
+  return Object.values(scene.session.media)
+    .filter((other) => other.kind === 'application' && other !== line)
+    .reduce((sum, other) => sum + other.streams.length, 0);
+}
+
+/** Keys come from other people's SDP: `constructor` must not be found. */
+function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}

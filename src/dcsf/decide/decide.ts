@@ -1,0 +1,237 @@
+import type { Environment } from '../../base/environment.ts';
+import type { MediaInstruction, NotifiedMedia } from '../../services/nimsas.ts';
+import { applicationRuling } from './application.ts';
+import { bootstrapRuling, ownLine } from './bootstrap.ts';
+import { spoken } from './emit.ts';
+import { normalisedIdentity } from './identity.ts';
+import { sentence } from './reasons.ts';
+import { BOOTSTRAP_IDS, FIRST_APPLICATION_ID, type Ruling, reject, type Scene, streamIds } from './scene.ts';
+import type {
+  DecidedMedia,
+  Decision,
+  Have,
+  LegName,
+  MediaOutcome,
+  Question,
+  Session,
+  Step,
+  SubscriberProfile,
+} from './types.ts';
+
+/**
+ * The DCSF's decision on one session event (network-side.md 2.9): pure, and total: whatever fails inside becomes a
+ * refusal of the lines it was about, with the reason recorded. Voice is none of its business.
+ */
+export function decide(question: Question, environment: Environment): Step {
+  return guarded(question, () => {
+    const { eventType } = question.notification.notificationEvent;
+    switch (eventType) {
+      case 'SESSION_ESTABLISHMENT_REQUEST':
+      case 'MEDIA_CHANGE_REQUEST': {
+        if (newLines(question).length === 0) return decided(request(question, environment, UNASKED));
+        const identity = sessionOf(question).served;
+        return { step: 'need', needs: [{ kind: 'subscriber', identity }], question };
+      }
+      case 'SESSION_TERMINATION':
+      case 'SESSION_ESTABLISHMENT_FAILURE':
+      case 'SESSION_ESTABLISHMENT_CANCELLATION':
+        return decided(ended(question.session));
+      case 'MEDIA_CHANGE_FAILURE':
+      case 'MEDIA_CHANGE_CANCELLATION':
+        return decided(withdrawn(question));
+      case 'SESSION_ESTABLISHMENT_SUCCESS':
+      case 'MEDIA_CHANGE_SUCCESS':
+        return decided(established(question));
+      default: // progress, alerting, and strings of later releases (3.6: preserved, acted on only when known)
+        return decided({ ...NOTHING, session: question.session });
+    }
+  });
+}
+
+/** Continues a decision that asked for data. */
+export function have(question: Question, answer: Have, environment: Environment): Step {
+  return guarded(question, () => decided(request(question, environment, answer.profile)));
+}
+
+const NOTHING: Omit<Decision, 'session'> = { instructions: {}, outcomes: [], grants: [], revoke: [] };
+/** For events in which nothing depends on the subscriber. */
+const UNASKED: SubscriberProfile = {
+  allowed: false,
+  standalone: false,
+  applications: [],
+  a2p: false,
+  maxChannels: 0,
+  handset: 'auto',
+};
+
+function decided(decision: Decision): Step {
+  return { step: 'decided', decision };
+}
+
+/** "DCSF decision throws" must cost the new lines only, never the call. */
+function guarded(question: Question, run: () => Step): Step {
+  try {
+    return run();
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    const rulings = new Map(newLines(question).map(([id]) => [id, reject('DECISION_FAILED', { problem })]));
+    const session = question.session ?? sessionOf(question);
+    return decided(assembled(question, session, rulings));
+  }
+}
+
+type Line = readonly [mediaId: string, media: NotifiedMedia];
+
+function dataLines(question: Question): Line[] {
+  return Object.entries(question.notification.mediaInfoList ?? {}).filter(
+    ([, media]) => media.mediaType.toUpperCase() === 'DC',
+  );
+}
+
+/** Data channel lines that need a decision: unknown ones, and application lines whose streams changed. */
+function newLines(question: Question): Line[] {
+  return dataLines(question).filter(([mediaId, media]) => {
+    const known = knownLine(question.session, mediaId);
+    return !known || (known.kind === 'application' && !same(known.offered, streamIds(media)));
+  });
+}
+
+function knownLine(session: Session | null, mediaId: string): DecidedMedia | undefined {
+  return session && Object.hasOwn(session.media, mediaId) ? session.media[mediaId] : undefined;
+}
+
+function same(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((id, index) => id === b[index]);
+}
+
+/** The session as remembered, or as the first notification describes it. */
+function sessionOf({ notification, session }: Question): Session {
+  if (session) return session;
+  const { sessionInfo, notificationEvent, sessionId } = notification;
+  const sessionCase =
+    sessionInfo?.sessionCase === 'TERMINATING_IMS_SESSION' ||
+    (!sessionInfo?.sessionCase && notificationEvent.eventInitiator === 'REMOTE_IMS_SUBSCRIBER')
+      ? 'terminating'
+      : 'originating';
+  const calling = normalisedIdentity(sessionInfo?.callingIdentity ?? '');
+  const called = normalisedIdentity(sessionInfo?.calledIdentity ?? '');
+  const [served, peer] = sessionCase === 'originating' ? [calling, called] : [called, calling];
+  return { schema: 1, sessionId, sessionCase, served, peer, revision: 0, media: {} };
+}
+
+function offerLegOf(question: Question, session: Session): LegName {
+  const { eventInitiator } = question.notification.notificationEvent;
+  if (eventInitiator === 'SERVED_IMS_SUBSCRIBER') return 'served';
+  if (eventInitiator === 'REMOTE_IMS_SUBSCRIBER') return 'remote';
+  return session.sessionCase === 'originating' ? 'served' : 'remote';
+}
+
+function request(question: Question, environment: Environment, profile: SubscriberProfile | 'unavailable'): Decision {
+  const session = sessionOf(question);
+  const rulings = new Map<string, Ruling>();
+  const fresh = new Map(newLines(question));
+  for (const [mediaId] of dataLines(question)) {
+    if (!fresh.has(mediaId)) rulings.set(mediaId, { outcome: 'known', code: 'LINE_KNOWN' });
+  }
+  if (fresh.size === 0) return assembled(question, session, rulings);
+
+  const bar = profile === 'unavailable' ? 'PROFILE_UNAVAILABLE' : barred(question, profile);
+  if (bar || profile === 'unavailable') {
+    const code = bar ?? 'PROFILE_UNAVAILABLE';
+    for (const mediaId of fresh.keys()) rulings.set(mediaId, reject(code));
+    const decision = assembled(question, session, rulings);
+    // A failed store is our fault, not the user's: never 403 for it.
+    const refuse =
+      code === 'NOT_STANDALONE' || (code === 'NOT_AUTHORISED' && question.policy.unauthorised === 'refuse');
+    return refuse
+      ? { ...decision, instructions: {}, refusal: { code, sentence: sentence(code) }, session: question.session }
+      : decision;
+  }
+  const peerSupportsDc = question.notification.sessionInfo?.peerSupportsDc;
+  const offerLeg = offerLegOf(question, session);
+  let scene: Scene = { question, session, profile, offerLeg, peerSupportsDc, environment };
+  for (const [mediaId, media] of fresh) {
+    const ruling = ruledLine(scene, mediaId, media);
+    rulings.set(mediaId, ruling);
+    // The next line of the same offer sees this one: channel limits and "one own line" count it.
+    scene = { ...scene, session: remembered(scene.session, new Map([[mediaId, ruling]])) };
+  }
+  const offersBootstrap = [...fresh.keys()].some((id) => rulings.get(id)?.remember?.kind === 'bootstrap');
+  const added = offersBootstrap ? ownLine(scene) : undefined;
+  if (added) rulings.set(added.mediaId, added.ruling);
+  return assembled(question, session, rulings);
+}
+
+function barred(question: Question, profile: SubscriberProfile): 'NOT_AUTHORISED' | 'NOT_STANDALONE' | undefined {
+  if (!profile.allowed) return 'NOT_AUTHORISED';
+  const { mediaInfoList, notificationEvent } = question.notification;
+  const standalone =
+    notificationEvent.eventType === 'SESSION_ESTABLISHMENT_REQUEST' &&
+    Object.values(mediaInfoList ?? {}).every((media) => media.mediaType.toUpperCase() === 'DC');
+  return standalone && !profile.standalone ? 'NOT_STANDALONE' : undefined;
+}
+
+function ruledLine(scene: Scene, mediaId: string, media: NotifiedMedia): Ruling {
+  const limit = scene.question.policy.maxMediaPerSession;
+  const known = knownLine(scene.session, mediaId);
+  if (!known && Object.keys(scene.session.media).length >= limit) return reject('LINES_EXCEEDED', { limit });
+  const ids = streamIds(media);
+  // One line with both kinds (Rel-19 multiplexing): the bootstrap part is served, the rest is left out of the answer.
+  if (ids.some((id) => BOOTSTRAP_IDS.has(id))) return bootstrapRuling(scene, media);
+  if (ids.some((id) => id >= FIRST_APPLICATION_ID)) return applicationRuling(scene, media, known);
+  return reject('STREAMS_INVALID');
+}
+
+/** The session after these rulings: refused lines are forgotten, decided ones remembered. */
+function remembered(session: Session, rulings: ReadonlyMap<string, Ruling>): Session {
+  const media = new Map(Object.entries(session.media));
+  for (const [mediaId, ruling] of rulings) {
+    if (ruling.remember) media.set(mediaId, ruling.remember);
+    else if (ruling.outcome === 'reject') media.delete(mediaId);
+  }
+  return { ...session, media: Object.fromEntries(media) };
+}
+
+function assembled(question: Question, session: Session, rulings: ReadonlyMap<string, Ruling>): Decision {
+  const instructions: [string, MediaInstruction][] = [];
+  const outcomes: MediaOutcome[] = [];
+  for (const [mediaId, { outcome, code, details, instruction }] of rulings) {
+    outcomes.push({ mediaId, outcome, code, sentence: sentence(code, details) });
+    if (!instruction) continue;
+    instructions.push([mediaId, spoken({ mediaId, mediaResourceType: 'DC', ...instruction }, question.peer)]);
+  }
+  return {
+    instructions: Object.fromEntries(instructions),
+    outcomes,
+    grants: [...rulings.values()].flatMap((ruling) => ruling.grants ?? []),
+    revoke: [],
+    session: { ...remembered(session, rulings), revision: session.revision + 1 },
+  };
+}
+
+function ended(session: Session | null): Decision {
+  return { ...NOTHING, revoke: Object.values(session?.media ?? {}).flatMap((line) => line.tokens), session: null };
+}
+
+/** The offer was refused, or withdrawn: the lines named, or else all that were not yet established, are gone. */
+function withdrawn({ notification, session }: Question): Decision {
+  if (!session) return { ...NOTHING, session };
+  const named = notification.mediaInfoList && new Set(Object.keys(notification.mediaInfoList));
+  const entries = Object.entries(session.media);
+  const isGone = ([id, line]: [string, DecidedMedia]) => (named ? named.has(id) : line.status === 'pending');
+  return {
+    ...NOTHING,
+    revoke: entries.filter(isGone).flatMap(([, line]) => line.tokens),
+    session: { ...session, media: Object.fromEntries(entries.filter((entry) => !isGone(entry))) },
+  };
+}
+
+function established({ notification, session }: Question): Decision {
+  if (!session) return { ...NOTHING, session };
+  const named = notification.mediaInfoList ?? {};
+  const media = Object.entries(session.media).map(([id, line]): [string, DecidedMedia] => [
+    id,
+    Object.hasOwn(named, id) ? { ...line, status: 'established' } : line,
+  ]);
+  return { ...NOTHING, session: { ...session, media: Object.fromEntries(media) } };
+}

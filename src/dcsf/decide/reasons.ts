@@ -1,0 +1,35 @@
+/** Every reason a decision can record: code for machines, sentence for people. `{name}` is filled in. */
+export const REASONS = {
+  APPLICATION_ANCHORED_E2DCE: 'application {application}: anchored, the MF ends DTLS on both legs',
+  APPLICATION_ANCHORED_E2E: 'application {application}: anchored, the MF forwards datagrams',
+  APPLICATION_NOT_ALLOWED: 'application {application} is refused by policy',
+  APPLICATION_NOT_SUBSCRIBED: 'the served user has not subscribed to application {application}',
+  APPLICATION_PASSED: 'application {application}: between the UEs, not anchored',
+  APPLICATION_UNBOUND: 'no application is bound to the streams of this line',
+  APPLICATION_UNKNOWN: 'application {application} is neither configured nor published',
+  BOOTSTRAP_FOR_PEER: 'a bootstrap line to our repository is added for the other user',
+  BOOTSTRAP_FOR_SERVED: 'a bootstrap line to our repository is added for the served user',
+  BOOTSTRAP_FOREIGN_LOCAL: 'stream ids 0 and 10 belong inside the other network',
+  BOOTSTRAP_NOT_SERVED: 'nobody serves the bootstrap streams of this line',
+  BOOTSTRAP_OWN: 'our repository serves this bootstrap line',
+  BOOTSTRAP_TRANSIT_ANCHORED: 'bootstrap line of the other network, relayed by the MF',
+  BOOTSTRAP_TRANSIT_PASSED: 'bootstrap line of the other network, not anchored',
+  CHANNELS_EXCEEDED: 'more than the {limit} application channels of the subscription',
+  DC_AS_MISSING: 'application {application} ends at a server, and no DC AS is configured for it',
+  DECISION_FAILED: 'the decision failed: {problem}',
+  LINE_KNOWN: 'decided before and unchanged',
+  LINES_EXCEEDED: 'more than {limit} data channel lines in one session',
+  NETWORK_NOT_ALLOWED: 'application channels with network {network} are refused by policy',
+  NOT_AUTHORISED: 'the served user may not use data channels',
+  NOT_STANDALONE: 'the served user may not set up a session without audio or video',
+  PEER_INCAPABLE: 'the other user has no data channels',
+  PROFILE_UNAVAILABLE: 'the subscriber data cannot be read now',
+  STREAMS_CHANGED: 'the streams of a known line changed',
+  STREAMS_INVALID: 'no stream id of this line is a bootstrap (0, 10, 100, 110) or application (1000 and up) id',
+} as const;
+
+export type ReasonCode = keyof typeof REASONS;
+
+export function sentence(code: ReasonCode, details: Readonly<Record<string, string | number>> = {}): string {
+  return REASONS[code].replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?'));
+}

@@ -1,0 +1,55 @@
+import type { Environment } from '../../base/environment.ts';
+import type { DcStream } from '../../services/common-data.ts';
+import type { Grant } from '../../services/ndcar.ts';
+import type { MediaInstruction, NotifiedMedia } from '../../services/nimsas.ts';
+import type { ReasonCode } from './reasons.ts';
+import type { DecidedMedia, LegName, Outcome, Question, Session, SubscriberProfile } from './types.ts';
+
+/** One *_REQUEST with all that its rulings look at. */
+export interface Scene {
+  readonly question: Question;
+  readonly session: Session;
+  readonly profile: SubscriberProfile;
+  /** The leg that the offer came from. */
+  readonly offerLeg: LegName;
+  /** undefined: unknown, which counts as capable (R23). */
+  readonly peerSupportsDc: boolean | undefined;
+  readonly environment: Environment;
+}
+
+/** What was decided of one line; `decide` turns it into outcome, memory and instruction. */
+export interface Ruling {
+  readonly outcome: Outcome;
+  readonly code: ReasonCode;
+  readonly details?: Readonly<Record<string, string | number>>;
+  readonly instruction?: Omit<MediaInstruction, 'mediaId' | 'mediaResourceType'>;
+  readonly remember?: DecidedMedia;
+  readonly grants?: readonly Grant[];
+}
+
+export function reject(code: ReasonCode, details?: Ruling['details']): Ruling {
+  return { outcome: 'reject', code, details, instruction: { mediaInstruction: 'REJECT_MEDIA' } };
+}
+
+/** Stream ids of a line, ascending; keys that are no id in 0..65534 are left out. The key wins over the inner id. */
+export function streamIds(media: NotifiedMedia): number[] {
+  return Object.keys(media.dcMediaSpecification?.streams ?? {})
+    .map(Number)
+    .filter((id) => Number.isInteger(id) && id >= 0 && id <= 65_534)
+    .sort((a, b) => a - b);
+}
+
+/** The bootstrap ids of TS 26.114 table 6.2.10.1-2. */
+export const BOOTSTRAP_IDS: ReadonlySet<number> = new Set([0, 10, 100, 110]);
+/** Ids below are reserved for bootstrap channels (26.114 6.2.10.1). */
+export const FIRST_APPLICATION_ID = 1000;
+
+/** `streams` member for the given ids: what the offer says of each, without the binding, which is not an instruction. */
+export function instructedStreams(media: NotifiedMedia | undefined, ids: readonly number[]): Record<string, DcStream> {
+  return Object.fromEntries(
+    ids.map((streamId) => {
+      const { appBindingInfo: _, ...offered } = media?.dcMediaSpecification?.streams[String(streamId)] ?? {};
+      return [String(streamId), { ...offered, streamId }];
+    }),
+  );
+}
