@@ -43,6 +43,8 @@ export interface DataChannelStream {
   readonly priority: number;
   /** Attribute texts of the a=dcsa lines of this stream, verbatim. */
   readonly dcsa: readonly string[];
+  /** The a=dcmap value as it was read, repeated when written: unknown options pass. Leave it out of a changed stream. */
+  readonly verbatim?: string;
 }
 
 export interface RequestedApplication {
@@ -51,6 +53,14 @@ export interface RequestedApplication {
   readonly channels: readonly { readonly streamId: number; readonly endpoint: 'UE' | 'SERVER' }[];
   /** How it was bound: the attribute, or the label form of deployed handsets (ue-side.md 2.4). */
   readonly boundBy: 'attribute' | 'label';
+}
+
+/** One property of a=3gpp-qos-hint (TS 26.114 6.2.7.4.2): 'loss' in percent, 'latency' in ms, or a token. */
+export interface QosHint {
+  readonly property: string;
+  readonly value?: string;
+  /** Shares of the end-to-end value, such as { method: 'local', value: '30' }. */
+  readonly splits: readonly { readonly method: string; readonly value: string }[];
 }
 
 /** A data channel m-section, read (TS 26.114 6.2.10). */
@@ -68,6 +78,14 @@ export interface DataChannelMedia {
   /** Sender-relative use of the remote bootstrap channels (R8). */
   readonly bootstrapUsedBy?: 'sender' | 'receiver';
   readonly applications: readonly RequestedApplication[];
+  /** Values of the a=3gpp-req-app lines, to be passed on verbatim. */
+  readonly applicationLines: readonly string[];
+  /** `text` is passed on verbatim; `hints` is what could be read of it. */
+  readonly qosHint?: { readonly text: string; readonly hints: readonly QosHint[] };
+  /** b=AS, kbit/s, receive direction, with all overhead (TS 26.114 6.2.7.2). */
+  readonly bandwidthKbps?: number;
+  /** a=mid, repeated in an answer (RFC 5888 9.1). */
+  readonly mid?: string;
   /** Present only if the section or session carries ICE. */
   readonly ice?: { readonly ufrag: string; readonly pwd: string; readonly lite: boolean };
   /** What was dropped while reading, one precise sentence each (ue-side.md 9): for the log and Warning. */

@@ -1,0 +1,300 @@
+import { type Fingerprint, parseFingerprint, preferredFingerprints } from '../dtls/fingerprint.ts';
+import { defaultSetup } from '../dtls/role.ts';
+import { isTlsId } from '../dtls/tls-id.ts';
+import { connectionAddress, isUnicast } from './connection.ts';
+import { type DcmapResult, isReliable, parseDcmap } from './dcmap.ts';
+import { attribute, attributeName, attributes, attributeText } from './lines.ts';
+import { parseQosHints } from './qos-hint.ts';
+import { FIRST_APPLICATION_STREAM, requestedApplications } from './requested-application.ts';
+import type {
+  DataChannelMedia,
+  DataChannelStream,
+  MediaRejection,
+  MediaSection,
+  SessionDescription,
+  SetupValue,
+} from './types.ts';
+
+export const DATA_CHANNEL_PROTOCOL = 'UDP/DTLS/SCTP';
+export const DATA_CHANNEL_FORMAT = 'webrtc-datachannel';
+/** RFC 8841 6.1: what an absent a=max-message-size means, in bytes. */
+export const DEFAULT_MAX_MESSAGE_SIZE = 65536;
+/** TS 26.114 table 6.2.10.1-2. */
+export const BOOTSTRAP_STREAM_IDS: ReadonlySet<number> = new Set([0, 10, 100, 110]);
+/** Those whose content comes from the other network; `3gpp-bdc-used-by` speaks of them. */
+export const REMOTE_BOOTSTRAP_STREAM_IDS: ReadonlySet<number> = new Set([100, 110]);
+
+export interface ReadOptions {
+  /** Which default a missing a=setup has (RFC 4145 4). */
+  readonly as: 'offer' | 'answer';
+  /** Lab switch, default false. */
+  readonly acceptSha1?: boolean;
+}
+
+/** Whether a section means to be a data channel, well formed or not. Other application media are not ours to judge. */
+export function isDataChannelSection(section: MediaSection): boolean {
+  if (section.media !== 'application') return false;
+  return section.protocol.toUpperCase().includes('DTLS/SCTP') || section.formats.includes(DATA_CHANNEL_FORMAT);
+}
+
+export function isRejection(read: DataChannelMedia | MediaRejection): read is MediaRejection {
+  return 'code' in read;
+}
+
+/**
+ * Reads the data channel section in `slot` with its session-level fallbacks (TS 26.114 6.2.10, RFC 8841, 8842, 8864).
+ * What makes the whole line unusable gives a rejection (answer port 0); what spoils only a part is dropped and noted.
+ * Never throws; a slot that does not exist (an answer with fewer m-lines) reads as port 0.
+ */
+export function readDataChannelMedia(
+  sdp: SessionDescription,
+  slot: number,
+  options: ReadOptions,
+): DataChannelMedia | MediaRejection {
+  const section = sdp.media[slot];
+  if (!section) return { code: 'PORT_ZERO', detail: `there is no m-line ${slot}` };
+  if (section.protocol.toUpperCase() !== DATA_CHANNEL_PROTOCOL) {
+    return { code: 'PROTOCOL', detail: `'${section.protocol}' is not ${DATA_CHANNEL_PROTOCOL}` };
+  }
+  if (section.formats.length !== 1 || section.formats[0] !== DATA_CHANNEL_FORMAT) {
+    return { code: 'FORMAT', detail: `'${section.formats.join(' ')}' is not ${DATA_CHANNEL_FORMAT}` };
+  }
+  if (section.port === 0) return { code: 'PORT_ZERO', detail: 'the port is 0' };
+
+  const notes: string[] = [];
+  const own = collect(section);
+  const address = connectionAddress(sdp, section);
+  const ice = readIce(sdp, own);
+  if (address === undefined) return { code: 'ADDRESS', detail: 'no c= line with an IP address' };
+  if (!ice && !isUnicast(address)) return { code: 'ADDRESS', detail: `${address} cannot be sent to` };
+
+  const sctpPort = own.sctpPort === undefined ? undefined : readPort(own.sctpPort);
+  if (sctpPort === undefined) return { code: 'SCTP_PORT', detail: sctpPortProblem(own.sctpPort) };
+  const setup = readSetup(own.setup ?? attribute(sdp.session, 'setup'), options.as, notes);
+  if (setup === undefined) return { code: 'SETUP', detail: `'${own.setup}' cannot be answered` };
+  const fingerprints = readFingerprints(sdp, own.fingerprints, options, notes);
+  if (fingerprints.length === 0) return { code: 'FINGERPRINT', detail: notes.at(-1) ?? 'no a=fingerprint' };
+  const streams = readStreams(own.dcmaps, own.dcsas, notes);
+  if (streams.length === 0) return { code: 'NO_STREAMS', detail: notes.at(-1) ?? 'no a=dcmap' };
+
+  const tlsId = readTlsId(own.tlsId, notes);
+  const bootstrapUsedBy = readUsedBy(own.usedBy, streams, notes);
+  return {
+    address,
+    port: section.port,
+    sctpPort,
+    maxMessageSizeBytes: readMaxMessageSize(own.maxMessageSize, notes),
+    setup,
+    fingerprints,
+    ...(tlsId === undefined ? {} : { tlsId }),
+    streams,
+    ...(bootstrapUsedBy === undefined ? {} : { bootstrapUsedBy }),
+    applications: requestedApplications(own.applicationLines, streams, notes),
+    applicationLines: own.applicationLines,
+    ...(own.qosHint === undefined ? {} : { qosHint: { text: own.qosHint, hints: parseQosHints(own.qosHint, notes) } }),
+    ...(own.bandwidthKbps === undefined ? {} : { bandwidthKbps: own.bandwidthKbps }),
+    ...(own.mid === undefined ? {} : { mid: own.mid }),
+    ...(ice === undefined ? {} : { ice }),
+    notes,
+  };
+}
+
+/** The attribute texts of one section; of an attribute that may occur once, the first. */
+interface Collected {
+  sctpPort?: string;
+  maxMessageSize?: string;
+  setup?: string;
+  tlsId?: string;
+  usedBy?: string;
+  qosHint?: string;
+  mid?: string;
+  iceUfrag?: string;
+  icePwd?: string;
+  bandwidthKbps?: number;
+  readonly fingerprints: string[];
+  readonly dcmaps: string[];
+  readonly dcsas: string[];
+  readonly applicationLines: string[];
+}
+
+function collect(section: MediaSection): Collected {
+  const own: Collected = { fingerprints: [], dcmaps: [], dcsas: [], applicationLines: [] };
+  for (const line of section.lines) {
+    switch (attributeName(line)) {
+      case 'dcmap':
+        own.dcmaps.push(attributeText(line));
+        break;
+      case 'dcsa':
+        own.dcsas.push(attributeText(line));
+        break;
+      case 'fingerprint':
+        own.fingerprints.push(attributeText(line));
+        break;
+      case '3gpp-req-app':
+        own.applicationLines.push(attributeText(line));
+        break;
+      case 'sctp-port':
+        own.sctpPort ??= attributeText(line);
+        break;
+      case 'max-message-size':
+        own.maxMessageSize ??= attributeText(line);
+        break;
+      case 'setup':
+        own.setup ??= attributeText(line);
+        break;
+      case 'tls-id':
+      case 'tlsId': // as TS 24.186 spells it; read, never written
+        own.tlsId ??= attributeText(line);
+        break;
+      case '3gpp-bdc-used-by':
+        own.usedBy ??= attributeText(line);
+        break;
+      case '3gpp-qos-hint':
+        own.qosHint ??= attributeText(line);
+        break;
+      case 'mid':
+        own.mid ??= attributeText(line);
+        break;
+      case 'ice-ufrag':
+        own.iceUfrag ??= attributeText(line);
+        break;
+      case 'ice-pwd':
+        own.icePwd ??= attributeText(line);
+        break;
+      case undefined: {
+        const kbps = /^b=AS:(\d{1,9})\s*$/.exec(line)?.[1];
+        if (kbps !== undefined) own.bandwidthKbps ??= Number(kbps);
+      }
+    }
+  }
+  return own;
+}
+
+/** RFC 8841 5.1: no default, no leading zeros; 0 says that the association is closed. */
+function readPort(text: string): number | undefined {
+  if (!/^[1-9]\d{0,4}$/.test(text)) return undefined;
+  return Number(text) <= 65535 ? Number(text) : undefined;
+}
+
+function sctpPortProblem(text: string | undefined): string {
+  if (text === undefined) return 'no a=sctp-port';
+  return text === '0' ? 'a=sctp-port:0 closes the association' : `a=sctp-port:${text.slice(0, 20)} is not 1..65535`;
+}
+
+function readMaxMessageSize(text: string | undefined, notes: string[]): number {
+  if (text === undefined) return DEFAULT_MAX_MESSAGE_SIZE;
+  if (/^(?:0|[1-9]\d{0,14})$/.test(text)) return Number(text);
+  notes.push(`max-message-size '${text.slice(0, 20)}' is not a number; taken as ${DEFAULT_MAX_MESSAGE_SIZE}`);
+  return DEFAULT_MAX_MESSAGE_SIZE;
+}
+
+function readSetup(text: string | undefined, as: ReadOptions['as'], notes: string[]): SetupValue | undefined {
+  const setup = text?.toLowerCase();
+  if (setup === undefined) {
+    notes.push(`no a=setup; taken as ${defaultSetup(as)}`);
+    return defaultSetup(as);
+  }
+  if (setup === 'actpass' && as === 'answer') {
+    notes.push('a=setup:actpass in an answer; taken as passive');
+    return 'passive';
+  }
+  return setup === 'active' || setup === 'passive' || setup === 'actpass' ? setup : undefined;
+}
+
+function readFingerprints(
+  sdp: SessionDescription,
+  own: readonly string[],
+  options: ReadOptions,
+  notes: string[],
+): readonly Fingerprint[] {
+  const usable: Fingerprint[] = [];
+  for (const text of own.length > 0 ? own : attributes(sdp.session, 'fingerprint')) {
+    const fingerprint = parseFingerprint(text, options);
+    if (typeof fingerprint === 'string') notes.push(`fingerprint: ${fingerprint}`);
+    else usable.push(fingerprint);
+  }
+  return preferredFingerprints(usable);
+}
+
+function readTlsId(text: string | undefined, notes: string[]): string | undefined {
+  if (text === undefined || isTlsId(text)) return text;
+  notes.push(`tls-id '${text.slice(0, 24)}' is not 20 to 255 legal characters; ignored`);
+  return undefined;
+}
+
+function readIce(sdp: SessionDescription, own: Collected): DataChannelMedia['ice'] {
+  const ufrag = own.iceUfrag ?? attribute(sdp.session, 'ice-ufrag');
+  const pwd = own.icePwd ?? attribute(sdp.session, 'ice-pwd');
+  if (!ufrag || !pwd) return undefined;
+  return { ufrag, pwd, lite: attribute(sdp.session, 'ice-lite') !== undefined };
+}
+
+function readStreams(dcmaps: readonly string[], dcsas: readonly string[], notes: string[]): DataChannelStream[] {
+  const results = dcmaps.map(parseDcmap);
+  const seen = new Map<number, number>();
+  for (const { streamId } of results) if (streamId !== undefined) seen.set(streamId, (seen.get(streamId) ?? 0) + 1);
+  const settings = readStreamAttributes(dcsas, seen, notes);
+  const streams: DataChannelStream[] = [];
+  for (const result of results) {
+    const problem = streamProblem(result, seen);
+    if (problem !== undefined) notes.push(problem);
+    else if ('stream' in result) {
+      const dcsa = settings.get(result.streamId);
+      streams.push(dcsa ? { ...result.stream, dcsa } : result.stream);
+    }
+  }
+  return streams;
+}
+
+function streamProblem(result: DcmapResult, seen: ReadonlyMap<number, number>): string | undefined {
+  // R14: with two meanings for one id neither can be trusted.
+  if ((seen.get(result.streamId ?? -1) ?? 0) > 1) return `dcmap ${result.streamId}: id is given twice; both dropped`;
+  if ('problem' in result) return result.problem;
+  const { stream, streamId } = result;
+  if (streamId >= FIRST_APPLICATION_STREAM) return undefined;
+  // TS 26.114 6.2.10.1: ids below 1000 are HTTP bootstrap channels, ordered and reliable.
+  if (!BOOTSTRAP_STREAM_IDS.has(streamId)) return `dcmap ${streamId}: not a bootstrap id (0, 10, 100, 110)`;
+  if (stream.subprotocol.toLowerCase() !== 'http')
+    return `dcmap ${streamId}: a bootstrap channel needs subprotocol "http"`;
+  if (!stream.ordered || !isReliable(stream)) return `dcmap ${streamId}: a bootstrap channel is ordered and reliable`;
+  return undefined;
+}
+
+/** RFC 8864 5.2: `stream-id SP attribute`, only for ids that have a dcmap. */
+function readStreamAttributes(
+  dcsas: readonly string[],
+  known: ReadonlyMap<number, number>,
+  notes: string[],
+): ReadonlyMap<number, readonly string[]> {
+  const settings = new Map<number, string[]>();
+  for (const text of dcsas) {
+    const [, id = '', setting = ''] = /^(\d{1,5})\s+(.+)$/.exec(text) ?? [];
+    const streamId = Number(id);
+    if (id === '' || !known.has(streamId)) {
+      notes.push(`dcsa '${text.slice(0, 40)}' belongs to no dcmap`);
+      continue;
+    }
+    const list = settings.get(streamId);
+    if (list) list.push(setting);
+    else settings.set(streamId, [setting]);
+  }
+  return settings;
+}
+
+function readUsedBy(
+  text: string | undefined,
+  streams: readonly DataChannelStream[],
+  notes: string[],
+): 'sender' | 'receiver' | undefined {
+  if (text === undefined) return undefined;
+  const value = text.toLowerCase();
+  if (value !== 'sender' && value !== 'receiver') {
+    notes.push(`3gpp-bdc-used-by '${text.slice(0, 24)}' is neither sender nor receiver; ignored`);
+    return undefined;
+  }
+  if (!streams.some((s) => REMOTE_BOOTSTRAP_STREAM_IDS.has(s.streamId))) {
+    notes.push('3gpp-bdc-used-by on a line without 100 or 110; ignored');
+    return undefined;
+  }
+  return value;
+}

@@ -1,0 +1,121 @@
+import { type Fingerprint, formatFingerprint, parseFingerprint } from '../dtls/fingerprint.ts';
+import { isTlsId } from '../dtls/tls-id.ts';
+import type { AppBindingInfo, DcEndpoint, DcStream, Endpoint, SecuritySetup } from '../services/common-data.ts';
+import { BOOTSTRAP_STREAM_IDS, DEFAULT_MAX_MESSAGE_SIZE } from './data-channel.ts';
+import type { DataChannelMedia, DataChannelStream, RequestedApplication, SetupValue } from './types.ts';
+
+/** SDP values as TS 29.571 writes them, and back. Used at DC1 and DC2. */
+
+export function toDcStream(stream: DataChannelStream): DcStream {
+  return {
+    streamId: stream.streamId,
+    ...(stream.subprotocol === '' ? {} : { subprotocol: stream.subprotocol }),
+    ...(stream.label === '' ? {} : { label: stream.label }),
+    order: stream.ordered,
+    ...(stream.maxRetransmissions === undefined ? {} : { maxRetry: stream.maxRetransmissions }),
+    ...(stream.maxTimeMs === undefined ? {} : { maxTime: stream.maxTimeMs }),
+    priority: stream.priority,
+  };
+}
+
+/**
+ * `key` is the map key and wins over `streamId`. A bootstrap id without subprotocol is HTTP: the alpha schemas have a
+ * pattern that no real name fits, so peers leave it out (network-side.md 3.6). Undefined: maxRetry with maxTime,
+ * which TS 29.571 forbids and nobody can honour.
+ */
+export function fromDcStream(stream: DcStream, key?: string): DataChannelStream | undefined {
+  if (stream.maxRetry !== undefined && stream.maxTime !== undefined) return undefined;
+  const streamId = key === undefined ? stream.streamId : Number(key);
+  return {
+    streamId,
+    label: stream.label ?? '',
+    subprotocol: stream.subprotocol ?? (BOOTSTRAP_STREAM_IDS.has(streamId) ? 'http' : ''),
+    ordered: stream.order ?? true,
+    ...(stream.maxRetry === undefined ? {} : { maxRetransmissions: stream.maxRetry }),
+    ...(stream.maxTime === undefined ? {} : { maxTimeMs: stream.maxTime }),
+    priority: stream.priority ?? 256,
+    dcsa: [],
+  };
+}
+
+export function toDcStreams(streams: readonly DataChannelStream[]): Record<string, DcStream> {
+  return Object.fromEntries(streams.map((s) => [String(s.streamId), toDcStream(s)]));
+}
+
+/** Streams in the order of their ids; unusable ones are left out. */
+export function fromDcStreams(streams: Readonly<Record<string, DcStream>>): DataChannelStream[] {
+  return Object.entries(streams)
+    .map(([key, stream]) => fromDcStream(stream, key))
+    .filter((s) => s !== undefined)
+    .sort((a, b) => a.streamId - b.streamId);
+}
+
+/** `holdconn` has no counterpart and is never negotiated. */
+export function toSecuritySetup(setup: Exclude<SetupValue, 'holdconn'>): SecuritySetup {
+  return setup.toUpperCase() as SecuritySetup;
+}
+
+export function fromSecuritySetup(setup: SecuritySetup): Exclude<SetupValue, 'holdconn'> {
+  return setup.toLowerCase() as Exclude<SetupValue, 'holdconn'>;
+}
+
+/** The DTLS/SCTP end that a section describes. */
+export function toDcEndpoint(
+  media: Pick<DataChannelMedia, 'sctpPort' | 'fingerprints' | 'tlsId' | 'setup'>,
+): DcEndpoint {
+  const fingerprints = media.fingerprints.map(formatFingerprint);
+  return {
+    sctpPort: media.sctpPort,
+    fingerprint: fingerprints[0],
+    fingerprints,
+    ...(media.tlsId === undefined ? {} : { tlsId: media.tlsId }),
+    ...(media.setup === 'holdconn' ? {} : { securitySetup: toSecuritySetup(media.setup) }),
+  };
+}
+
+/** What can be used of a peer's DcEndpoint: `fingerprints` before the deprecated `fingerprint`. */
+export function fromDcEndpoint(endpoint: DcEndpoint): {
+  sctpPort: number;
+  fingerprints: Fingerprint[];
+  tlsId?: string;
+  setup?: SetupValue;
+} {
+  const texts = endpoint.fingerprints ?? (endpoint.fingerprint === undefined ? [] : [endpoint.fingerprint]);
+  const fingerprints = texts.map((text) => parseFingerprint(text, { acceptSha1: true }));
+  return {
+    sctpPort: endpoint.sctpPort,
+    fingerprints: fingerprints.filter((f) => typeof f !== 'string'),
+    ...(endpoint.tlsId !== undefined && isTlsId(endpoint.tlsId) ? { tlsId: endpoint.tlsId } : {}),
+    ...(endpoint.securitySetup === undefined ? {} : { setup: fromSecuritySetup(endpoint.securitySetup) }),
+  };
+}
+
+export function toEndpoint(address: string, port: number, transport = 'UDP'): Endpoint {
+  return { ip: address.includes(':') ? { ipv6Addr: address } : { ipv4Addr: address }, transport, portNumber: port };
+}
+
+/** Undefined: an endpoint without an address. */
+export function fromEndpoint(endpoint: Endpoint): { address: string; port: number } | undefined {
+  const address = endpoint.ip.ipv4Addr ?? endpoint.ip.ipv6Addr;
+  return address === undefined ? undefined : { address, port: endpoint.portNumber };
+}
+
+/** TS 29.571 MaxMessageSize, 1 to 64 KiB (R11). 0 bytes means unlimited (RFC 8841 6.1), so it gives the most. */
+export function toMaxMessageSizeKiB(bytes: number): number {
+  return bytes === 0 ? 64 : Math.max(1, Math.min(64, Math.ceil(bytes / 1024)));
+}
+
+/** Bytes. Peers that put bytes into the field are recognised by the size (network-side.md 3.6). */
+export function fromMaxMessageSizeKiB(value: number | undefined): number {
+  if (value === undefined || value === 0) return DEFAULT_MAX_MESSAGE_SIZE;
+  return value > 1024 ? value : value * 1024;
+}
+
+export function toAppBindingInfo(application: RequestedApplication): AppBindingInfo {
+  const plmn = /^(\d{3})[-.]?(\d{2,3})$/.exec(application.plmnId ?? '');
+  return {
+    applicationId: application.applicationId,
+    ...(plmn ? { plmnId: { mcc: plmn[1], mnc: plmn[2] } } : {}),
+    appDcInfoList: application.channels.map((c) => ({ streamId: c.streamId, adcEndpointType: c.endpoint })),
+  };
+}

@@ -1,0 +1,166 @@
+import { type Fingerprint, formatFingerprint } from '../dtls/fingerprint.ts';
+import type { SetupValue } from '../dtls/role.ts';
+import { DATA_CHANNEL_FORMAT, DATA_CHANNEL_PROTOCOL } from './data-channel.ts';
+import { formatDcmap } from './dcmap.ts';
+import { connectionText, removeAttributes, setAttribute, setField, withConnection, withPort } from './edit.ts';
+import { attributeText, isAttribute } from './lines.ts';
+import type { DataChannelStream, MediaSection, SdpLines, SessionDescription } from './types.ts';
+
+/** The transport end of a section we write: what the MF gave us for one leg. */
+export interface DataChannelEnd {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  /** Bytes. */
+  readonly maxMessageSizeBytes: number;
+  readonly setup: SetupValue;
+  readonly fingerprint: Fingerprint;
+  /** Leave out in an answer to an offer without one (RFC 8842 5.3). */
+  readonly tlsId?: string;
+  /** Only in answers to offers with ICE (design: no ICE needed). One host candidate is written. */
+  readonly ice?: { readonly ufrag: string; readonly pwd: string };
+}
+
+/** What runs on it. */
+export interface DataChannelContent {
+  readonly streams: readonly DataChannelStream[];
+  /** kbit/s for b=AS. */
+  readonly bandwidthKbps?: number;
+  /** Relative to the sender of the offer; answers echo it (R8). */
+  readonly bootstrapUsedBy?: 'sender' | 'receiver';
+  /** Values of a=3gpp-req-app, verbatim. */
+  readonly applicationLines?: readonly string[];
+  /** Value of a=3gpp-qos-hint. */
+  readonly qosHint?: string;
+  /** Repeats the offer's a=mid. */
+  readonly mid?: string;
+}
+
+/** Priority of the only candidate, RFC 8445 5.1.2.1: host type, first component. */
+const HOST_CANDIDATE_PRIORITY = 2130706431;
+
+/** A whole section of our own, in the form and order of the 3GPP examples (TS 26.114 A.17). */
+export function dataChannelSection(end: DataChannelEnd, content: DataChannelContent): MediaSection {
+  const lines = [
+    `m=application ${end.port} ${DATA_CHANNEL_PROTOCOL} ${DATA_CHANNEL_FORMAT}`,
+    `c=${connectionText(end.address)}`,
+  ];
+  if (content.bandwidthKbps !== undefined) lines.push(`b=AS:${content.bandwidthKbps}`);
+  if (content.mid !== undefined) lines.push(`a=mid:${content.mid}`);
+  lines.push(`a=sctp-port:${end.sctpPort}`);
+  lines.push(`a=max-message-size:${end.maxMessageSizeBytes}`);
+  lines.push(`a=setup:${end.setup}`);
+  lines.push(`a=fingerprint:${formatFingerprint(end.fingerprint)}`);
+  if (end.tlsId !== undefined) lines.push(`a=tls-id:${end.tlsId}`);
+  for (const stream of content.streams) lines.push(`a=dcmap:${formatDcmap(stream)}`);
+  for (const stream of content.streams) {
+    for (const setting of stream.dcsa) lines.push(`a=dcsa:${stream.streamId} ${setting}`);
+  }
+  if (content.bootstrapUsedBy !== undefined) lines.push(`a=3gpp-bdc-used-by:${content.bootstrapUsedBy}`);
+  for (const text of content.applicationLines ?? []) lines.push(`a=3gpp-req-app:${text}`);
+  if (content.qosHint !== undefined) lines.push(`a=3gpp-qos-hint:${content.qosHint}`);
+  if (end.ice) lines.push(...iceLines(end, end.ice));
+  return {
+    lines,
+    media: 'application',
+    port: end.port,
+    protocol: DATA_CHANNEL_PROTOCOL,
+    formats: [DATA_CHANNEL_FORMAT],
+  };
+}
+
+/**
+ * Somebody else's section with our end in it (TS 24.186 9.3.3.2.1: relayed in transit): c=, port, sctp-port,
+ * max-message-size, setup, fingerprint, tls-id and ICE are ours, every other line passes. `keep` drops the a=dcmap and
+ * a=dcsa lines of streams that do not go on.
+ */
+export function reanchoredSection(
+  section: MediaSection,
+  end: DataChannelEnd,
+  keep: (streamId: number) => boolean = () => true,
+): MediaSection {
+  const moved = withConnection(withPort(section, end.port), end.address);
+  let lines = withoutStreams(removeAttributes(moved.lines, ...ICE_ATTRIBUTES, 'tlsId'), keep);
+  const ours: readonly [string, string[]][] = [
+    ['sctp-port', [String(end.sctpPort)]],
+    ['max-message-size', [String(end.maxMessageSizeBytes)]],
+    ['setup', [end.setup]],
+    ['fingerprint', [formatFingerprint(end.fingerprint)]],
+    ['tls-id', end.tlsId === undefined ? [] : [end.tlsId]],
+  ];
+  for (const [name, values] of ours) lines = setAttribute(lines, name, ...values);
+  if (end.ice) lines = [...lines, ...iceLines(end, end.ice)];
+  return { ...moved, lines };
+}
+
+/**
+ * e2e datagrams (R10): only c=, port and ICE change; setup, fingerprint, tls-id, sctp-port and max-message-size
+ * travel untouched.
+ */
+export function readdressedSection(
+  section: MediaSection,
+  end: Pick<DataChannelEnd, 'address' | 'port' | 'ice'>,
+): MediaSection {
+  const moved = withConnection(withPort(section, end.port), end.address);
+  const lines = removeAttributes(moved.lines, ...ICE_ATTRIBUTES);
+  return { ...moved, lines: end.ice ? [...lines, ...iceLines(end, end.ice)] : lines };
+}
+
+/** `section` without the a=dcmap and a=dcsa lines of refused streams (TS 26.114 6.2.10.3). */
+export function withStreams(section: MediaSection, keep: (streamId: number) => boolean): MediaSection {
+  return { ...section, lines: withoutStreams(section.lines, keep) };
+}
+
+function withoutStreams(lines: SdpLines, keep: (streamId: number) => boolean): SdpLines {
+  return lines.filter((line) => {
+    if (!isAttribute(line, 'dcmap') && !isAttribute(line, 'dcsa')) return true;
+    return keep(Number.parseInt(attributeText(line), 10));
+  });
+}
+
+/** R8: a re-offer in the other direction flips whose bootstrap channels the line carries. */
+export function withUsedByFlipped(section: MediaSection): MediaSection {
+  const lines = section.lines.map((line) => {
+    if (!isAttribute(line, '3gpp-bdc-used-by')) return line;
+    const value = attributeText(line).toLowerCase();
+    if (value !== 'sender' && value !== 'receiver') return line;
+    return `a=3gpp-bdc-used-by:${value === 'sender' ? 'receiver' : 'sender'}`;
+  });
+  return { ...section, lines };
+}
+
+/**
+ * Adds session-level `a=ice-lite` if every ICE section is one of `ours` (R7): the flag speaks for the whole session,
+ * and a full agent behind another m-line would be misrepresented.
+ */
+export function withIceLite(sdp: SessionDescription, ours: readonly number[]): SessionDescription {
+  if (sdp.session.some((line) => isAttribute(line, 'ice-lite') || isAttribute(line, 'ice-ufrag'))) return sdp;
+  const others = sdp.media.filter((_, slot) => !ours.includes(slot));
+  if (others.some((section) => section.lines.some((line) => isAttribute(line, 'ice-ufrag')))) return sdp;
+  return { ...sdp, session: [...sdp.session, 'a=ice-lite'] };
+}
+
+const ICE_ATTRIBUTES = [
+  'ice-ufrag',
+  'ice-pwd',
+  'ice-options',
+  'candidate',
+  'remote-candidates',
+  'end-of-candidates',
+  'ice-mismatch',
+  'ice-pacing',
+];
+
+/** The candidate equals c= and the m= port (TS 26.114 6.2.10.1). */
+function iceLines(end: Pick<DataChannelEnd, 'address' | 'port'>, ice: { ufrag: string; pwd: string }): string[] {
+  return [
+    `a=ice-ufrag:${ice.ufrag}`,
+    `a=ice-pwd:${ice.pwd}`,
+    `a=candidate:1 1 UDP ${HOST_CANDIDATE_PRIORITY} ${end.address} ${end.port} typ host`,
+  ];
+}
+
+/** Sets or replaces b=AS. */
+export function withBandwidth(section: MediaSection, kbps: number): MediaSection {
+  return { ...section, lines: setField(section.lines, 'b', `AS:${kbps}`, 'micbka') };
+}
