@@ -1,0 +1,138 @@
+import { isDataChannelSection } from './data-channel.ts';
+import { attributeText, isAttribute, isField } from './lines.ts';
+import type { DataChannelMedia, MediaSection, SdpLines, SessionDescription } from './types.ts';
+import { withUsedByFlipped } from './write-data-channel.ts';
+
+export type SlotChange = 'unchanged' | 'dataChannel' | 'other';
+
+/** What one side said last and what the other side said to it: the two halves of the last agreed exchange. */
+export interface LastExchange {
+  /** The last description of the side whose new one is compared. */
+  readonly own: SessionDescription;
+  /** The other side's description in the same exchange. */
+  readonly other: SessionDescription;
+  /** Whether `own` was the answer: `3gpp-bdc-used-by` in it is then relative to the other side (R8). */
+  readonly ownWasAnswer?: boolean;
+}
+
+/**
+ * What `next` changes, slot by slot, against the last exchange. Compared are meanings, where bytes mislead:
+ * `a=setup` is repeated as `actpass` or as the current role at will; a line that is dead on one side is dead; streams
+ * that the other side did not accept are dead (TS 26.114 6.2.10.3), offered again or not.
+ */
+export function changedSlots(last: LastExchange | undefined, next: SessionDescription): SlotChange[] {
+  return Array.from({ length: Math.max(next.media.length, last?.own.media.length ?? 0) }, (_, slot) => {
+    const section = next.media[slot];
+    const own = last?.own.media[slot];
+    const wasLive = own !== undefined && own.port !== 0 && (last?.other.media[slot]?.port ?? 0) !== 0;
+    const isLive = section !== undefined && section.port !== 0;
+    if (!wasLive && !isLive) return 'unchanged';
+    const changed = last && own && wasLive && section && isLive ? !sameSection(last, own, next, section, slot) : true;
+    if (!changed) return 'unchanged';
+    const isOurs = (isLive && isDataChannelSection(section)) || (wasLive && isDataChannelSection(own));
+    return isOurs ? 'dataChannel' : 'other';
+  });
+}
+
+/** Whether the DCSF is to be asked: only when a data channel line changed (R15). */
+export function changesDataChannels(last: LastExchange | undefined, next: SessionDescription): boolean {
+  return changedSlots(last, next).includes('dataChannel');
+}
+
+function sameSection(
+  last: LastExchange,
+  own: MediaSection,
+  next: SessionDescription,
+  section: MediaSection,
+  slot: number,
+): boolean {
+  if (!isDataChannelSection(section)) {
+    return sameLines(withInherited(last.own.session, own.lines), withInherited(next.session, section.lines));
+  }
+  const refused = refusedStreams(own, last.other.media[slot]);
+  const before = last.ownWasAnswer ? withUsedByFlipped(own) : own;
+  return sameLines(
+    withoutMoot(withInherited(last.own.session, before.lines), refused),
+    withoutMoot(withInherited(next.session, section.lines), refused),
+  );
+}
+
+/** Lines of the session that stand for missing ones of a section. */
+const INHERITED = ['fingerprint', 'setup', 'ice-ufrag', 'ice-pwd', 'sendrecv', 'sendonly', 'recvonly', 'inactive'];
+
+function withInherited(session: SdpLines, lines: SdpLines): SdpLines {
+  const inherited = session.filter((line) => {
+    if (isField(line, 'c')) return !lines.some((l) => isField(l, 'c'));
+    const name = INHERITED.find((n) => isAttribute(line, n));
+    if (name === undefined) return false;
+    return !lines.some((l) => isAttribute(l, name)) && !(isDirection(name) && lines.some(hasDirection));
+  });
+  return inherited.length === 0 ? lines : [...lines, ...inherited];
+}
+
+function isDirection(name: string): boolean {
+  return INHERITED.indexOf(name) >= INHERITED.indexOf('sendrecv');
+}
+
+function hasDirection(line: string): boolean {
+  return INHERITED.some((name) => isDirection(name) && isAttribute(line, name));
+}
+
+function withoutMoot(lines: SdpLines, refused: ReadonlySet<number>): SdpLines {
+  return lines.filter((line) => {
+    if (isAttribute(line, 'setup')) return false;
+    if (refused.size === 0 || !(isAttribute(line, 'dcmap') || isAttribute(line, 'dcsa'))) return true;
+    return !refused.has(Number.parseInt(attributeText(line), 10));
+  });
+}
+
+function refusedStreams(own: MediaSection, other: MediaSection | undefined): ReadonlySet<number> {
+  const accepted = new Set(streamIds(other));
+  return new Set(streamIds(own).filter((id) => !accepted.has(id)));
+}
+
+function streamIds(section: MediaSection | undefined): number[] {
+  const dcmaps = section?.lines.filter((line) => isAttribute(line, 'dcmap')) ?? [];
+  return dcmaps.map((line) => Number.parseInt(attributeText(line), 10));
+}
+
+/** Equal but for the order of lines, which some stacks do not keep. */
+function sameLines(a: SdpLines, b: SdpLines): boolean {
+  if (a.length !== b.length) return false;
+  if (a.every((line, i) => line === b[i])) return true;
+  const sorted = b.toSorted();
+  return a.toSorted().every((line, i) => line === sorted[i]);
+}
+
+/**
+ * An answered section against what was offered (ue-side.md 9): streams that were not offered or come back with other
+ * reliability or order are taken out, each with a note; a tls-id nobody offered is ignored (RFC 8842 5.3).
+ */
+export function matchAnswer(
+  offered: Pick<DataChannelMedia, 'streams' | 'tlsId'>,
+  answered: DataChannelMedia,
+): DataChannelMedia {
+  const notes = [...answered.notes];
+  const streams = answered.streams.filter((stream) => {
+    const offer = offered.streams.find((s) => s.streamId === stream.streamId);
+    const same =
+      offer?.ordered === stream.ordered &&
+      offer.maxRetransmissions === stream.maxRetransmissions &&
+      offer.maxTimeMs === stream.maxTimeMs;
+    if (!offer) notes.push(`dcmap ${stream.streamId}: answered but not offered`);
+    else if (!same) notes.push(`dcmap ${stream.streamId}: order or reliability differs from the offer`);
+    return same;
+  });
+  const { tlsId, ...rest } = answered;
+  if (tlsId !== undefined && offered.tlsId === undefined) notes.push('tls-id answered but not offered; ignored');
+  return { ...rest, ...(tlsId !== undefined && offered.tlsId !== undefined ? { tlsId } : {}), streams, notes };
+}
+
+/** An answer has as many m-lines as the offer (RFC 3264 6). Fewer are survived as port 0 (ue-side.md 8.4); the note says so. */
+export function countProblem(
+  offer: Pick<SessionDescription, 'media'>,
+  answer: Pick<SessionDescription, 'media'>,
+): string | undefined {
+  if (answer.media.length === offer.media.length) return undefined;
+  return `answer has ${answer.media.length} m-lines for ${offer.media.length} offered`;
+}
