@@ -27,6 +27,10 @@ export interface SipMessage {
   list(name: string): string[];
   /** The header lines as they arrived, in order: `name` lower-case long form, `line` verbatim without its CRLF. */
   headerLines(): Iterable<{ readonly name: string; readonly line: string }>;
+  /** Every header line of that name verbatim, each with its CRLF; '' when there is none. What copies are made from. */
+  span(name: string): string;
+  /** Every header line whose name is not in `except`, verbatim with CRLF, in order: how unknown headers pass on. */
+  spanExcept(except: ReadonlySet<string>): string;
 }
 
 export interface ViaValue {

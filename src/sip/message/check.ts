@@ -1,5 +1,5 @@
+import type { SipMessage } from '../types.ts';
 import { parseAddress } from './address.ts';
-import type { ParsedMessage } from './message.ts';
 import { parseUri, schemeOf } from './uri.ts';
 import { parseMaxForwards } from './values.ts';
 
@@ -30,7 +30,7 @@ const refuse = (status: number, reason?: string, headers = ''): Refusal => ({ st
  * What a well-formed request may still be refused for, in the order of RFC 3261 8.2 and 16.3; undefined when it may be
  * processed. ACK and CANCEL carry no Require that counts (8.2.2.3), and an ACK is never answered by the caller.
  */
-export function checkRequest(message: ParsedMessage, policy: RequestPolicy): Refusal | undefined {
+export function checkRequest(message: SipMessage, policy: RequestPolicy): Refusal | undefined {
   if (policy.methods !== undefined && !policy.methods.has(message.method)) {
     return refuse(405, undefined, `Allow: ${[...policy.methods].join(', ')}\r\n`);
   }
@@ -60,7 +60,7 @@ export function checkRequest(message: ParsedMessage, policy: RequestPolicy): Ref
 const ADDRESS_HEADERS = ['contact', 'route', 'record-route'];
 
 function missingTags(
-  message: ParsedMessage,
+  message: SipMessage,
   name: string,
   supported: ReadonlySet<string> | undefined,
 ): string | undefined {

@@ -67,8 +67,8 @@ export class ParsedMessage implements SipMessage {
   }
 
   first(name: string): string | undefined {
-    for (let i = this.#find(name, 0); i >= 0; i = this.#find(name, i + STRIDE)) return this.#value(i);
-    return undefined;
+    const i = this.#find(name, 0);
+    return i < 0 ? undefined : this.#value(i);
   }
 
   *each(name: string): Iterable<string> {
@@ -89,7 +89,6 @@ export class ParsedMessage implements SipMessage {
     for (let i = 0; i < this.#index.length; i += STRIDE) yield { name: this.#name(i), line: this.#line(i) };
   }
 
-  /** Every header line of that name verbatim, each with its CRLF: what a copied header is written from. */
   span(name: string): string {
     const index = this.#index;
     let text = '';
@@ -110,10 +109,6 @@ export class ParsedMessage implements SipMessage {
     return text;
   }
 
-  /**
-   * Every header line whose long lower-case name is not in `except`, verbatim with CRLF, in order: how a B2BUA passes
-   * on what it does not understand.
-   */
   spanExcept(except: ReadonlySet<string>): string {
     const index = this.#index;
     let text = '';

@@ -1,5 +1,5 @@
+import type { SipMessage } from '../types.ts';
 import { MAX_BODY_NESTING, MAX_BODY_PARTS } from './limits.ts';
-import type { ParsedMessage } from './message.ts';
 import { type ContentTypeValue, parseContentType } from './values.ts';
 
 /** One part of a multipart body. Offsets are into the body that was split, so that a part can be edited in place. */
@@ -75,15 +75,15 @@ export interface SdpSpan {
  * Finds the SDP of a message, alone or inside multipart (R24). undefined: none, or none that we can read (encoded,
  * compressed, broken boundary); the body then passes on as it is.
  */
-export function findSdp(message: ParsedMessage): SdpSpan | undefined {
-  const length = message.bodyEnd - message.bodyStart;
-  if (length === 0) return undefined;
+export function findSdp(message: SipMessage): SdpSpan | undefined {
+  const { body } = message;
+  if (body === '') return undefined;
   const encoding = message.first('content-encoding');
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return undefined;
   const type = parseContentType(message.first('content-type') ?? '');
-  if (type?.type === 'application/sdp') return { start: 0, end: length, partLengthAt: -1 };
+  if (type?.type === 'application/sdp') return { start: 0, end: body.length, partLengthAt: -1 };
   if (type === undefined || !type.type.startsWith('multipart/')) return undefined;
-  return findInParts(message.body, type, 0, length, 1);
+  return findInParts(body, type, 0, body.length, 1);
 }
 
 function findInParts(

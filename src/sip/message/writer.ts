@@ -1,4 +1,4 @@
-import type { ParsedMessage } from './message.ts';
+import type { SipMessage } from '../types.ts';
 import { reasonPhrase } from './reasons.ts';
 
 /**
@@ -37,13 +37,13 @@ export class MessageWriter {
   }
 
   /** Every header line of that long lower-case name, verbatim and in order; nothing when there is none. */
-  copy(message: ParsedMessage, name: string): this {
+  copy(message: SipMessage, name: string): this {
     this.#text += message.span(name);
     return this;
   }
 
   /** Every header line whose long lower-case name is not in `except`, verbatim and in order. */
-  copyExcept(message: ParsedMessage, except: ReadonlySet<string>): this {
+  copyExcept(message: SipMessage, except: ReadonlySet<string>): this {
     this.#text += message.spanExcept(except);
     return this;
   }
@@ -78,7 +78,7 @@ export interface ResponseOptions {
 }
 
 /** A response to `request`: Via, From, To, Call-ID, CSeq (and Timestamp for 100) as RFC 3261 8.2.6 says. */
-export function buildResponse(request: ParsedMessage, status: number, options: ResponseOptions = {}): string {
+export function buildResponse(request: SipMessage, status: number, options: ResponseOptions = {}): string {
   const writer = MessageWriter.response(status, options.reason).copy(request, 'via').copy(request, 'from');
   if (options.toTag !== undefined && request.toTag === '') {
     writer.header('To', `${request.first('to') ?? ''};tag=${options.toTag}`);
