@@ -1,0 +1,373 @@
+import { setTimeout } from 'node:timers/promises';
+import { type DataChannel, PeerConnection, type RtcConfig } from 'node-datachannel';
+import { TypedEmitter } from '../base/emitter.ts';
+import { ImsdcError } from '../errors.ts';
+import { Channel, type ChannelCounters, type ChannelSpec, type MessageKind, zeroCounters } from './channel.ts';
+import { chooseFingerprint, remoteOffer } from './description.ts';
+import { InnerLeg } from './inner-leg.ts';
+import { canonicalAddress, OuterPort } from './outer-port.ts';
+import { RemoteGate } from './remote-gate.ts';
+
+/** libdatachannel is compiled for 1,024 streams; ids above throw. */
+export const MAX_STREAM_ID = 1023;
+export const MAX_MESSAGE_BYTES = 262_144;
+/** libdatachannel always listens on it. */
+export const LOCAL_SCTP_PORT = 5000;
+/** `send` takes nothing more above it; `writable` follows at half. */
+export const HIGH_MARK_BYTES = 1 << 20;
+
+export interface Certificate {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+}
+
+export interface ReserveRequest {
+  readonly bindAddress: string;
+  /** 0 takes any. */
+  readonly port: number;
+  /** Make ICE-lite credentials for the answer. */
+  readonly ice?: boolean;
+  readonly certificate: Certificate;
+  /** R20: another association on the same port, told apart by the address of the far end. */
+  readonly sharedWith?: PlainAssociation;
+  /** Above it `send` is false. Default HIGH_MARK_BYTES. */
+  readonly highMarkBytes?: number;
+  readonly mtuBytes?: number;
+}
+
+export interface FarEnd {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  /** `sha-256 AA:BB:..` as in SDP. */
+  readonly fingerprints: readonly string[];
+  /** Our DTLS role. */
+  readonly role: 'active' | 'passive';
+  /** What the far end takes; 0 = no limit. */
+  readonly maxMessageSizeBytes: number;
+  /** The far end does ICE: it is where its checks come from. */
+  readonly ice?: boolean;
+  /** Another source than the SDP's may prove itself by its certificate (R10). */
+  readonly natLatch?: boolean;
+}
+
+export type PlainState = 'reserved' | 'connecting' | 'connected' | 'failed' | 'closed';
+export type FailureReason = 'fingerprintMismatch' | 'handshakeFailed' | 'peerClosed' | 'peerGone' | 'fault';
+
+export interface PlainEvents {
+  /** After `failed` and `closed` nothing follows. `reason` is absent when `close` was called here. */
+  state: { readonly state: PlainState; readonly reason?: FailureReason; readonly detail?: string };
+  stream: { readonly streamId: number; readonly state: 'open' | 'closed' };
+  message: { readonly streamId: number; readonly data: Buffer; readonly kind: MessageKind };
+  /** The stream's buffer fell to half its mark. */
+  writable: { readonly streamId: number };
+}
+
+/** How long the sockets outlive the connection, so that the far end hears of its end. */
+const LINGER_MS = 50;
+
+/** Strong references: garbage collection of a wrapper would close the connection under it. */
+const live = new Set<PlainAssociation>();
+
+/**
+ * A DTLS/SCTP association over plain UDP, or towards a UE that does ICE: node-datachannel behind a shim that owns the
+ * UDP port of the media line, answers STUN itself and plays an ICE-lite peer to libdatachannel on loopback. So no ICE
+ * is needed on the far side, and nothing is ever sent that was not asked for.
+ *
+ * `reserve` → `start` → state `connected`, stream `open` → `send`/`message` → `close`.
+ */
+export class PlainAssociation extends TypedEmitter<PlainEvents> {
+  readonly outer: OuterPort;
+  readonly highMarkBytes: number;
+  readonly #request: ReserveRequest;
+  readonly #channels = new Map<number, Channel>();
+  /** Totals of channels that are gone. */
+  readonly #past = zeroCounters();
+  #pc: PeerConnection | null = null;
+  #inner: InnerLeg | null = null;
+  #gate: RemoteGate | null = null;
+  #state: PlainState = 'reserved';
+  #fingerprint = '';
+  #ending: Promise<void> | null = null;
+  #nativeClosed: () => void = () => undefined;
+
+  private constructor(outer: OuterPort, request: ReserveRequest) {
+    super();
+    this.outer = outer;
+    this.#request = request;
+    this.highMarkBytes = request.highMarkBytes ?? HIGH_MARK_BYTES;
+  }
+
+  /** Binds the port and keeps early datagrams; nothing costly is built. Throws PORT_UNAVAILABLE. */
+  static async reserve(request: ReserveRequest): Promise<PlainAssociation> {
+    const shared = request.sharedWith?.outer.share();
+    const outer =
+      shared ?? (await OuterPort.bind({ address: request.bindAddress, port: request.port, ice: request.ice ?? false }));
+    return new PlainAssociation(outer, request);
+  }
+
+  get state(): PlainState {
+    return this.#state;
+  }
+
+  get localPort(): number {
+    return this.outer.port;
+  }
+
+  get iceUfrag(): string {
+    return this.outer.credentials?.ufrag ?? '';
+  }
+
+  get icePwd(): string {
+    return this.outer.credentials?.password ?? '';
+  }
+
+  /** Where the far end is: the SDP's address, or latched, or nominated. */
+  get remote(): { readonly address: string; readonly port: number } | null {
+    return this.#gate?.remote ?? null;
+  }
+
+  /**
+   * Builds DTLS and SCTP and plays what was kept; when active, ClientHello leaves at once.
+   *
+   * @throws MEDIA_BAD_REMOTE, MEDIA_WRONG_STATE
+   */
+  async start(far: FarEnd, streams: readonly ChannelSpec[] = []): Promise<void> {
+    if (this.#state !== 'reserved') {
+      throw new ImsdcError('MEDIA_WRONG_STATE', { operation: 'start', state: this.#state });
+    }
+    this.#fingerprint = chooseFingerprint(far.fingerprints);
+    const remote = checkedAddress(far);
+    this.#state = 'connecting';
+    const inner = await InnerLeg.bind();
+    if (this.#ending) return inner.close();
+    this.#inner = inner;
+    const gate = new RemoteGate(this.outer, remote, {
+      ice: far.ice ?? false,
+      natLatch: far.natLatch ?? false,
+      deliver: (datagram) => inner.deliver(datagram),
+    });
+    this.#gate = gate;
+    inner.onDatagram = (datagram) => gate.send(datagram);
+    live.add(this);
+    const pc = this.#build();
+    this.#pc = pc;
+    pc.setRemoteDescription(
+      remoteOffer({
+        innerPort: inner.port,
+        credentials: inner.credentials,
+        fingerprint: this.#fingerprint,
+        localRole: far.role,
+        sctpPort: far.sctpPort,
+        maxMessageSizeBytes: far.maxMessageSizeBytes,
+      }),
+      'offer',
+    );
+    for (const spec of streams) this.addStream(spec);
+    // Any precondition that fails inside setLocalDescription aborts the process, so all of them are checked here.
+    if (pc.signalingState() !== 'have-remote-offer') throw new Error(`signaling state ${pc.signalingState()}`);
+    pc.setLocalDescription('answer');
+    this.emit('state', { state: 'connecting' });
+    gate.open();
+  }
+
+  /** False: the id is above MAX_STREAM_ID, or in use, or the association has ended. Before `start` it is an error. */
+  addStream(spec: ChannelSpec): boolean {
+    if (!this.#pc || this.#ending || spec.streamId > MAX_STREAM_ID || this.#channels.has(spec.streamId)) return false;
+    const { streamId } = spec;
+    const native = this.#pc.createDataChannel(spec.label ?? '', {
+      negotiated: true,
+      id: streamId,
+      unordered: !spec.ordered,
+      ...(spec.subprotocol ? { protocol: spec.subprotocol } : {}),
+      ...(spec.maxRetransmissions === undefined ? {} : { maxRetransmits: spec.maxRetransmissions }),
+      ...(spec.maxTimeMs === undefined ? {} : { maxPacketLifeTime: spec.maxTimeMs }),
+    });
+    const channel = new Channel(native, spec, this.highMarkBytes >> 1, {
+      open: () => this.emit('stream', { streamId, state: 'open' }),
+      closed: () => this.#forget(channel),
+      message: (data, kind) => this.emit('message', { streamId, data, kind }),
+      writable: () => this.emit('writable', { streamId }),
+      fault: (error) => this.#fault(error),
+    });
+    this.#channels.set(streamId, channel);
+    return true;
+  }
+
+  /** Resets the stream; the far end sees it closed. */
+  closeStream(streamId: number): void {
+    const channel = this.#channels.get(streamId);
+    if (!channel) return;
+    channel.close();
+    this.#forget(channel);
+  }
+
+  /**
+   * False: nothing was taken (not open, or the buffer is above its mark: wait for `writable`).
+   *
+   * @throws MEDIA_MESSAGE_TOO_LARGE
+   */
+  send(streamId: number, data: Uint8Array | string, kind: MessageKind): boolean {
+    const channel = this.#channels.get(streamId);
+    if (!channel?.isOpen || channel.bufferedAmount >= this.highMarkBytes) return false;
+    const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+    const limit = channel.maxMessageSizeBytes;
+    if (bytes > limit) throw new ImsdcError('MEDIA_MESSAGE_TOO_LARGE', { bytes, streamId, limit });
+    channel.send(data, kind);
+    return true;
+  }
+
+  /** Bytes accepted and not yet handed to SCTP, of one stream or of all. */
+  bufferedAmount(streamId?: number): number {
+    if (streamId !== undefined) return this.#channels.get(streamId)?.bufferedAmount ?? 0;
+    let sum = 0;
+    for (const channel of this.#channels.values()) sum += channel.bufferedAmount;
+    return sum;
+  }
+
+  isOpen(streamId: number): boolean {
+    return this.#channels.get(streamId)?.isOpen ?? false;
+  }
+
+  /** Live streams in use, with their counters. */
+  *streams(): Generator<{ readonly spec: ChannelSpec; readonly counters: Readonly<ChannelCounters> }> {
+    yield* this.#channels.values();
+  }
+
+  /** Totals over all streams there ever were. */
+  counters(): ChannelCounters {
+    const total = { ...this.#past };
+    for (const channel of this.#channels.values()) add(total, channel.counters);
+    return total;
+  }
+
+  /** A message of this stream went nowhere. */
+  countDropped(streamId: number): void {
+    const counters = this.#channels.get(streamId)?.counters ?? this.#past;
+    counters.dropped++;
+  }
+
+  /** Stops taking DTLS from the far end but for a trickle that keeps SCTP alive; its window closes (R29). */
+  pause(): void {
+    this.#gate?.pause();
+  }
+
+  resume(): void {
+    this.#gate?.resume();
+  }
+
+  /** The far end moved (R12 says this is no new association). Throws MEDIA_BAD_REMOTE. */
+  moveTo(address: string, port: number): void {
+    this.#gate?.moveTo(checkedAddress({ address, port }));
+  }
+
+  /** Ends the association and frees its sockets. Idempotent; resolves when they are closed. */
+  close(): Promise<void> {
+    this.#ending ??= this.#end('closed');
+    return this.#ending;
+  }
+
+  #build(): PeerConnection {
+    const { certificatePem, keyPem } = this.#request.certificate;
+    const config: RtcConfig = {
+      iceServers: [],
+      bindAddress: '127.0.0.1',
+      disableAutoNegotiation: true,
+      // More than this is cut silently by libdatachannel, so it is the most there can be, not what SDP says.
+      maxMessageSize: MAX_MESSAGE_BYTES,
+      mtu: this.#request.mtuBytes ?? 1200,
+      certificatePemFile: certificatePem,
+      keyPemFile: keyPem,
+    };
+    const pc = new PeerConnection('imsdc', config);
+    const guard =
+      <A>(callback: (value: A) => void) =>
+      (value: A) => {
+        try {
+          callback(value);
+        } catch (error) {
+          this.#fault(error);
+        }
+      };
+    pc.onIceStateChange(guard((state) => state === 'connected' && this.#inner?.ready()));
+    pc.onStateChange(guard((state) => this.#onNativeState(state)));
+    // Negotiated streams only: a DCEP OPEN is not ours to serve. The handler must exist, see Channel.
+    pc.onDataChannel(guard((channel: DataChannel) => channel.close()));
+    return pc;
+  }
+
+  #onNativeState(state: string): void {
+    if (state === 'closed') this.#nativeClosed();
+    if (this.#ending) return;
+    switch (state) {
+      case 'connected':
+        this.#gate?.proved();
+        this.#state = 'connected';
+        this.emit('state', { state: 'connected' });
+        return;
+      case 'failed':
+        this.#fail(this.#mismatched() ? 'fingerprintMismatch' : 'handshakeFailed');
+        return;
+      case 'disconnected':
+      case 'closed':
+        this.#fail(this.#gate?.heardLately() ? 'peerClosed' : 'peerGone');
+    }
+  }
+
+  /** libdatachannel says only that it failed; the certificate it saw says why. */
+  #mismatched(): boolean {
+    const seen = this.#pc?.remoteFingerprint().value;
+    return seen !== undefined && seen !== '' && !this.#fingerprint.toUpperCase().endsWith(` ${seen.toUpperCase()}`);
+  }
+
+  #fault(error: unknown): void {
+    if (!this.#ending) this.#fail('fault', error instanceof Error ? error.message : String(error));
+  }
+
+  #fail(reason: FailureReason, detail?: string): void {
+    const state = this.#state === 'connected' && reason !== 'fault' ? 'closed' : 'failed';
+    this.#ending = this.#end(state, reason, detail);
+  }
+
+  async #end(state: 'failed' | 'closed', reason?: FailureReason, detail?: string): Promise<void> {
+    const wasConnected = this.#state === 'connected';
+    this.#state = state;
+    const pc = this.#pc;
+    const channels = [...this.#channels.values()];
+    for (const channel of channels) this.#forget(channel);
+    this.emit('state', { state, ...(reason ? { reason } : {}), ...(detail ? { detail } : {}) });
+    if (pc && pc.state() !== 'closed') {
+      const closed = new Promise<void>((resolve) => (this.#nativeClosed = resolve));
+      pc.close();
+      await closed;
+    }
+    // A native channel that was not closed keeps its callbacks, and with them the event loop, alive.
+    for (const channel of channels) channel.dispose();
+    // The abort leaves from a thread of libdatachannel after it has said that it is closed.
+    if (wasConnected) await setTimeout(LINGER_MS);
+    this.#gate?.close();
+    await this.#inner?.close();
+    await this.outer.release();
+    live.delete(this);
+  }
+
+  #forget(channel: Channel): void {
+    const { streamId } = channel.spec;
+    if (this.#channels.get(streamId) !== channel) return;
+    this.#channels.delete(streamId);
+    add(this.#past, channel.counters);
+    this.emit('stream', { streamId, state: 'closed' });
+  }
+}
+
+function add(total: ChannelCounters, counters: Readonly<ChannelCounters>): void {
+  for (const key of Object.keys(total) as (keyof ChannelCounters)[]) total[key] += counters[key];
+}
+
+function checkedAddress(far: { address: string; port: number }): { address: string; port: number } {
+  try {
+    return { address: canonicalAddress(far.address), port: far.port };
+  } catch (cause) {
+    throw new ImsdcError('MEDIA_BAD_REMOTE', { problem: `address ${far.address}` }, { cause });
+  }
+}
