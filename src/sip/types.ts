@@ -62,6 +62,9 @@ export interface Destination {
   readonly port: number;
   /** Prefer this connection when it still lives. */
   readonly connection?: string;
+  /** Send from this listener: a response leaves from where its request came in (RFC 3581 4). */
+  readonly localAddress?: string;
+  readonly localPort?: number;
 }
 
 /** branch + sent-by + method (ACK and CANCEL -> INVITE): RFC 3261 17.2.3. */
@@ -80,7 +83,8 @@ export type TransactionUserEvent =
   | { kind: 'response'; key: ClientKey; message: SipMessage }
   /** A response that matches no transaction (RFC 6026 8.9: dropped by the B2BUA; counted). */
   | { kind: 'strayResponse'; message: SipMessage }
-  | { kind: 'clientFailed'; key: ClientKey; reason: 'timeout' | 'transport' }
+  /** `overload`: the bound on client transactions was reached and nothing was sent. */
+  | { kind: 'clientFailed'; key: ClientKey; reason: 'timeout' | 'transport' | 'overload' }
   | { kind: 'serverFailed'; key: ServerKey; reason: 'timeout' | 'transport' };
 
 /** What the transaction layer asks of its edge. Timers are named by an opaque id that comes back in `timerDue`. */
@@ -90,12 +94,22 @@ export type TransactionLayerEffect =
   | { kind: 'disarm'; timer: number }
   | { kind: 'toUser'; event: TransactionUserEvent };
 
-/** The four machines of RFC 3261 17 / RFC 6026 behind one door. Pure: no sockets, no clock; the edge feeds it. */
+/**
+ * The four machines of RFC 3261 17 / RFC 6026 behind one door. Pure: no sockets, no clock; the edge feeds it.
+ *
+ * It answers by itself: 100 to an INVITE (R15: at once; the user need not), 200 or 481 to CANCEL, 482 to a merged request,
+ * 503 above its bound. Everything else is the user's: 4xx checks (`checkRequest`), 487 after a `cancel` event, 2xx
+ * retransmission, ACK for 2xx.
+ */
 export interface TransactionLayer {
   receive(message: SipMessage, flow: Flow, nowMs: number): void;
   /** Starts a client transaction. `wire` already carries the top Via with `branch`. */
   request(options: { wire: string; method: string; branch: string; to: Destination }, nowMs: number): ClientKey;
-  /** Sends CANCEL for a pending INVITE once a 1xx has come (RFC 3261 9.1), built from the INVITE's own headers. */
+  /**
+   * Sends CANCEL for a pending INVITE once a 1xx has come (RFC 3261 9.1), built from the INVITE's own headers.
+   * `extraHeaders` are whole lines with CRLF (Reason). The CANCEL's own responses are absorbed; the INVITE still ends
+   * with its final response, or with `clientFailed`/timeout 64 * T1 after the CANCEL.
+   */
   cancel(key: ClientKey, nowMs: number, extraHeaders?: string): void;
   /** Sends a response in a server transaction. 2xx to INVITE: the layer keeps the transaction (RFC 6026), the user retransmits. */
   respond(key: ServerKey, status: number, wire: string, nowMs: number): void;
