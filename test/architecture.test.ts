@@ -32,6 +32,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   'mf/worker': { may: ['ndc', 'stun', 'mf/engine'] },
   ue: { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'channel-http', 'ndc'] },
   lab: { may: ['sip', 'sip/transport', 'sdp', 'ue', 'config', 'services', 'cli', 'dcar'] },
+  pki: { may: [] },
   cli: { may: ['*'] },
 };
 
