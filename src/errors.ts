@@ -15,6 +15,12 @@ interface ErrorEntry {
 }
 
 export const ERRORS = {
+  CHANNEL_HTTP_BAD_HEAD: { template: 'HTTP on a data channel: {problem}', http: 400 },
+  CHANNEL_HTTP_BODY_TOO_LARGE: { template: 'HTTP body on a data channel exceeds {limit} bytes', http: 413 },
+  CHANNEL_HTTP_HEAD_TOO_LARGE: { template: 'HTTP head on a data channel exceeds {limit} bytes', http: 431 },
+  CHANNEL_HTTP_LENGTH_MISMATCH: { template: 'HTTP body of {got} bytes where {announced} were announced', http: 502 },
+  CHANNEL_HTTP_TOO_MANY_REQUESTS: { template: 'more than {limit} HTTP requests in one message', http: 429 },
+  CHANNEL_HTTP_UNSUPPORTED: { template: 'HTTP on a data channel: {what} is not supported', http: 501 },
   CONFIG_INVALID: { template: '{file}:{line}: {key}: {problem}', exit: 78 },
   CONFIG_NOT_FOUND: { template: 'no configuration file at {file}', exit: 66 },
   USAGE: { template: '{problem}', exit: 64 },

@@ -1,0 +1,148 @@
+import Type, { type Static } from 'typebox';
+import { Anchor, HandsetProfile } from '../services/ndcar.ts';
+
+const PROFILE_KEYS = {
+  allowed: Type.Boolean({ default: true, description: 'may use IMS data channels at all' }),
+  standalone: Type.Boolean({ default: false, description: 'may set up sessions without audio or video' }),
+  applications: Type.Union([Type.Literal('*'), Type.Array(Type.String({ minLength: 1, maxLength: 256 }))], {
+    default: '*',
+    description: 'application ids the user subscribed to, or * for all',
+  }),
+  a2p: Type.Boolean({ default: true, description: 'applications may call the user' }),
+  maxChannels: Type.Integer({ default: 16, minimum: 0, maximum: 1024, description: 'application channels per call' }),
+  handset: Type.Unsafe<Static<typeof HandsetProfile>>({
+    ...HandsetProfile,
+    default: 'auto',
+    description: 'how lists and packages are served; auto looks at each request',
+  }),
+};
+
+const anchor = (description: string, fallback?: 'none') =>
+  Type.Unsafe<Static<typeof Anchor>>({ ...Anchor, ...(fallback && { default: fallback }), description });
+const nested = { default: {} };
+
+/** Profile of one subscriber; absent members come from `default`. */
+export const SubscriberOverride = Type.Object({
+  allowed: Type.Optional(Type.Boolean()),
+  standalone: Type.Optional(Type.Boolean()),
+  applications: Type.Optional(
+    Type.Union([Type.Literal('*'), Type.Array(Type.String({ minLength: 1, maxLength: 256 }))]),
+  ),
+  a2p: Type.Optional(Type.Boolean()),
+  maxChannels: Type.Optional(Type.Integer({ minimum: 0, maximum: 1024 })),
+  handset: Type.Optional(HandsetProfile),
+});
+
+/** The `dcsf` part of the configuration. */
+export const DcsfConfig = Type.Object({
+  mdc1: Type.Object(
+    {
+      baseUrl: Type.String({
+        default: 'http://127.0.0.1:8090/bdc/v1/',
+        pattern: '^https?://[^?#]+/$',
+        description: 'where the repository serves content; ends in /, no query (R27)',
+      }),
+      address: Type.Optional(
+        Type.String({ maxLength: 45, description: 'IP address the MF connects to; default: the host of baseUrl' }),
+      ),
+      port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535, description: 'default: the port of baseUrl' })),
+    },
+    nested,
+  ),
+  grants: Type.Object(
+    {
+      url: Type.String({ default: 'http://127.0.0.1:8091/', description: 'internal API of the repository process' }),
+      secret: Type.String({
+        default: '',
+        description: 'shared with dcar.internal.secret; imsdc dcsf sets both when empty',
+      }),
+    },
+    nested,
+  ),
+  policy: Type.Object(
+    {
+      unauthorised: Type.Union([Type.Literal('strip'), Type.Literal('refuse')], {
+        default: 'strip',
+        description: 'users without authorisation: strip the data channel lines (R9), or refuse the request with 403',
+      }),
+      bootstrap: Type.Object(
+        {
+          transit: Type.Union([Type.Literal('anchor'), Type.Literal('pass')], {
+            default: 'anchor',
+            description: 'bootstrap lines of the other network: relayed by our MF, or past it (R1)',
+          }),
+          offerOwnLine: Type.Boolean({
+            default: true,
+            description: 'add the line by which the other side reaches our repository (R1)',
+          }),
+        },
+        nested,
+      ),
+      applications: Type.Object(
+        {
+          anchor: anchor('channels between two UEs: past the MF, through it decrypted, or as datagrams', 'none'),
+          unknown: Type.Union([Type.Literal('reject'), Type.Literal('pass')], {
+            default: 'reject',
+            description: 'applications neither listed here nor published in the repository',
+          }),
+          unbound: Type.Union([Type.Literal('reject'), Type.Literal('pass')], {
+            default: 'reject',
+            description: 'streams without 3gpp-req-app and without an application label',
+          }),
+          rules: Type.Record(
+            Type.String(),
+            Type.Object({
+              allow: Type.Boolean({ default: true, description: 'false refuses the application' }),
+              anchor: Type.Optional(anchor('overrides the network, the package and the default')),
+            }),
+            { default: {}, description: 'by application id' },
+          ),
+        },
+        nested,
+      ),
+      networks: Type.Record(
+        Type.String(),
+        Type.Object({
+          allow: Type.Boolean({ default: true, description: 'false refuses application channels with its users' }),
+          anchor: Type.Optional(anchor('overrides the package and the default')),
+        }),
+        { default: {}, description: "by domain of the peer's public identity" },
+      ),
+      maxMediaPerSession: Type.Integer({ default: 32, minimum: 1, maximum: 256, description: 'data channel lines' }),
+    },
+    nested,
+  ),
+  imsAs: Type.Object(
+    {
+      vocabulary: Type.Union([Type.Literal('rel19'), Type.Literal('rel18-alpha')], {
+        default: 'rel19',
+        description: 'proxy names the IMS AS understands (R3)',
+      }),
+      omitSubprotocol: Type.Boolean({ default: false, description: 'for peers that validate the alpha schema' }),
+      vendorExtensions: Type.Boolean({ default: true, description: 'send members of ours that others ignore' }),
+    },
+    nested,
+  ),
+  subscribers: Type.Object(
+    {
+      file: Type.Optional(
+        Type.String({ description: 'YAML or JSON: public identity -> profile; `inline` goes over it' }),
+      ),
+      inline: Type.Record(Type.String(), SubscriberOverride, { default: {}, description: 'by public identity' }),
+      default: Type.Object(PROFILE_KEYS, { default: {}, description: 'users who are not listed' }),
+    },
+    nested,
+  ),
+  sessions: Type.Object(
+    {
+      max: Type.Integer({ default: 100_000, minimum: 1, description: 'sessions remembered; more are refused' }),
+      maxAgeMs: Type.Integer({
+        default: 86_400_000,
+        minimum: 1000,
+        description: 'without an event; then the session is forgotten and its tokens end',
+      }),
+    },
+    nested,
+  ),
+});
+export type DcsfConfig = Static<typeof DcsfConfig>;

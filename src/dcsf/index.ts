@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto';
+import type { Environment } from '../base/environment.ts';
+import type { RouteToken } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import type { Counter, Metrics } from '../base/metrics.ts';
+import { ImsdcError } from '../errors.ts';
+import type { GrantPort } from '../services/ndcar.ts';
+import type { MediaControl, SessionEventControl, SessionEventNotification } from '../services/nimsas.ts';
+import type { DcsfConfig } from './config.ts';
+import { decide, have } from './decide/decide.ts';
+import type { DcOnePeer, Decision, Have, Need, Policy, Question, Session } from './decide/types.ts';
+import { undone } from './decide/undo.ts';
+import { policyOf } from './policy.ts';
+import { SessionTable } from './sessions.ts';
+import { localSubscribers, type SubscriberStore } from './subscribers.ts';
+
+export interface DcsfDependencies {
+  readonly mediaControl: MediaControl;
+  readonly grants: GrantPort;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Default: the configured file and defaults. */
+  readonly subscribers?: SubscriberStore;
+  /** Starts each content token (R21). */
+  readonly token?: RouteToken;
+}
+
+export interface Dcsf {
+  readonly sessionEvents: SessionEventControl;
+  status(): { sessions: number; media: number; tokens: number; pending: number };
+  close(): Promise<void>;
+}
+
+/** How often sessions are checked for age. */
+const SWEEP_INTERVAL_MS = 60_000;
+
+/** The DCSF: takes session events, decides, instructs the IMS AS inside the pending notification (2.0). */
+export function startDcsf(config: DcsfConfig, dependencies: DcsfDependencies): Dcsf {
+  const room = new Room(config, dependencies);
+  const sweep = setInterval(() => room.sweep(), SWEEP_INTERVAL_MS).unref();
+  return {
+    sessionEvents: { notify: (notification, { deadlineMs }) => room.notify(notification, deadlineMs) },
+    status: () => room.status(),
+    close: async () => {
+      clearInterval(sweep);
+      await room.close();
+    },
+  };
+}
+
+class Room {
+  readonly #policy: Policy;
+  readonly #peer: DcOnePeer;
+  readonly #subscribers: SubscriberStore;
+  readonly #dependencies: DcsfDependencies;
+  readonly #sessions: SessionTable;
+  readonly #environment: Environment = {
+    get nowMs() {
+      return Date.now();
+    },
+    random: (bytes) => randomBytes(bytes).toString('hex'),
+  };
+  /** Part of every idempotency key: a restarted DCSF counts revisions from zero again. */
+  readonly #epoch = randomBytes(6).toString('hex');
+  readonly #pending = new Set<Promise<void>>();
+  readonly #notifications: Counter;
+  readonly #rejectedLines: Counter;
+  readonly #failures: Counter;
+  #closed = false;
+
+  constructor(config: DcsfConfig, dependencies: DcsfDependencies) {
+    const { metrics } = dependencies;
+    this.#dependencies = dependencies;
+    this.#policy = policyOf(config, dependencies.token);
+    this.#peer = config.imsAs;
+    this.#subscribers = dependencies.subscribers ?? localSubscribers(config.subscribers);
+    this.#sessions = new SessionTable(config.sessions, metrics);
+    this.#notifications = metrics.counter('imsdc_dcsf_notifications_total', 'Session events received');
+    this.#rejectedLines = metrics.counter('imsdc_dcsf_rejected_lines_total', 'Data channel lines refused');
+    this.#failures = metrics.counter(
+      'imsdc_dcsf_instruction_failures_total',
+      'Decisions that could not be carried out',
+    );
+    metrics.gauge('imsdc_dcsf_pending', 'Notifications not yet answered', () => this.#pending.size);
+  }
+
+  /** Resolves when everything for this event has been decided and carried out; rejects with a coded error. */
+  notify(notification: SessionEventNotification, deadlineMs: number): Promise<void> {
+    this.#notifications.value++;
+    if (this.#closed) return Promise.reject(new ImsdcError('DCSF_CLOSED'));
+    const run = this.#handle(notification, deadlineMs).finally(() => this.#pending.delete(run));
+    this.#pending.add(run);
+    return run;
+  }
+
+  async #handle(notification: SessionEventNotification, deadlineMs: number): Promise<void> {
+    const { before, decision } = await this.#decide(notification);
+    const { sessionId } = notification;
+    this.#report(notification, decision);
+    if (decision.revoke.length > 0) this.#dependencies.grants.revoke(decision.revoke);
+    if (decision.refusal) throw new ImsdcError('DCSF_NOT_AUTHORISED', { reason: decision.refusal.sentence });
+    if (Object.keys(decision.instructions).length === 0) return;
+    // Granted before the AS can set up anything, so that the repository knows a token before the first request.
+    if (decision.grants.length > 0) this.#dependencies.grants.grant(decision.grants);
+    const revision = decision.session?.revision ?? 0;
+    try {
+      await this.#instruct(sessionId, decision, `${sessionId}:${this.#epoch}.${revision}`, deadlineMs);
+    } catch (error) {
+      this.#failures.value++;
+      const current = this.#sessions.get(sessionId);
+      if (current) this.#sessions.set(sessionId, undone(current, before, decision), Date.now());
+      this.#dependencies.grants.revoke(decision.grants.map(({ token }) => token));
+      // Rejecting, not 204: an application line that should be anchored must not pass because we failed.
+      throw error instanceof ImsdcError && error.code === 'DCSF_DEADLINE'
+        ? error
+        : new ImsdcError('DCSF_INSTRUCTION_FAILED', { sessionId, problem: (error as Error).message }, { cause: error });
+    }
+  }
+
+  /** Decides and remembers. Asks for what the decision needs; starts again when another event changed the session meanwhile. */
+  async #decide(notification: SessionEventNotification): Promise<{ before: Session | null; decision: Decision }> {
+    const answers = new Map<string, Have>();
+    for (;;) {
+      const before = this.#sessions.get(notification.sessionId);
+      const catalogue = this.#dependencies.grants.applications();
+      const question: Question = { notification, session: before, policy: this.#policy, peer: this.#peer, catalogue };
+      let step = decide(question, this.#environment);
+      const [need] = step.step === 'need' ? step.needs : [];
+      if (need) {
+        const answer = answers.get(need.identity) ?? (await this.#find(need));
+        answers.set(need.identity, answer);
+        if (this.#sessions.get(notification.sessionId) !== before) continue;
+        step = have(question, answer, this.#environment);
+      }
+      if (step.step === 'decided') {
+        // In the same turn as the decision: the next event of this session must see it.
+        this.#sessions.set(notification.sessionId, step.decision.session, Date.now());
+        return { before, decision: step.decision };
+      }
+    }
+  }
+
+  async #find({ identity }: Need): Promise<Have> {
+    try {
+      return { kind: 'subscriber', identity, profile: await this.#subscribers.profile(identity) };
+    } catch (error) {
+      this.#dependencies.log.warn({ error }, 'subscriber data unavailable');
+      return { kind: 'subscriber', identity, profile: 'unavailable' };
+    }
+  }
+
+  /** The AS guards itself (R17); this guard only keeps a dead AS from holding the notification for ever. */
+  async #instruct(sessionId: string, decision: Decision, idempotencyKey: string, deadlineMs: number): Promise<void> {
+    const remainingMs = deadlineMs - Date.now();
+    if (remainingMs <= 0) throw new ImsdcError('DCSF_DEADLINE', { sessionId });
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new ImsdcError('DCSF_DEADLINE', { sessionId })), remainingMs);
+    const data = { sessionId, mediaInstructionSet: { ...decision.instructions } };
+    try {
+      await Promise.race([this.#dependencies.mediaControl.mediaInstruction(data, { idempotencyKey }), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The audit trail: one line per decision, reasons by code, no names of people. */
+  #report(notification: SessionEventNotification, decision: Decision): void {
+    const { outcomes, refusal } = decision;
+    if (outcomes.length === 0 && !refusal) return;
+    this.#rejectedLines.value += outcomes.filter(({ outcome }) => outcome === 'reject').length;
+    const { sessionId, notificationEvent } = notification;
+    this.#dependencies.log.info({ sessionId, event: notificationEvent.eventType, outcomes, refusal }, 'decided');
+  }
+
+  sweep(): void {
+    const tokens = this.#sessions.expire(Date.now()).flatMap(tokensOf);
+    if (tokens.length > 0) this.#dependencies.grants.revoke(tokens);
+  }
+
+  status(): ReturnType<Dcsf['status']> {
+    let media = 0;
+    let tokens = 0;
+    for (const session of this.#sessions.sessions()) {
+      media += Object.keys(session.media).length;
+      tokens += tokensOf(session).length;
+    }
+    return { sessions: this.#sessions.size, media, tokens, pending: this.#pending.size };
+  }
+
+  /** Takes no new events and lets the pending ones end. Tokens live on: the calls do too. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#pending);
+  }
+}
+
+function tokensOf(session: Session): string[] {
+  return Object.values(session.media).flatMap((line) => line.tokens);
+}

@@ -1,0 +1,34 @@
+import { isIP } from 'node:net';
+import { formatRouteToken, type RouteToken } from '../base/ids.ts';
+import { ImsdcError } from '../errors.ts';
+import type { Endpoint } from '../services/common-data.ts';
+import type { DcsfConfig } from './config.ts';
+import type { Policy } from './decide/types.ts';
+
+/** The configuration as the decision reads it. Throws DCSF_MDC1_ADDRESS when the MF could not be told where to go. */
+export function policyOf(config: DcsfConfig, token?: RouteToken): Policy {
+  const { unauthorised, bootstrap, applications, networks, maxMediaPerSession } = config.policy;
+  return {
+    unauthorised,
+    bootstrap,
+    applications,
+    networks,
+    mdc1: { endpoint: mdc1Endpoint(config.mdc1), baseUrl: config.mdc1.baseUrl },
+    tokenLifetimeMs: config.sessions.maxAgeMs,
+    maxMediaPerSession,
+    routePrefix: token ? `${formatRouteToken(token)}.` : '',
+  };
+}
+
+/** DC1 carries addresses, not names (TS 29.571 Endpoint): a host name in the URL needs an address beside it. */
+function mdc1Endpoint({ baseUrl, address, port }: DcsfConfig['mdc1']): Endpoint {
+  const url = new URL(baseUrl);
+  const host = address ?? url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const version = isIP(host);
+  if (version === 0) throw new ImsdcError('DCSF_MDC1_ADDRESS', { host });
+  return {
+    ip: version === 4 ? { ipv4Addr: host } : { ipv6Addr: host },
+    transport: 'TCP',
+    portNumber: port ?? Number(url.port || (url.protocol === 'https:' ? 443 : 80)),
+  };
+}

@@ -1,0 +1,63 @@
+import type { Counter, Metrics } from '../base/metrics.ts';
+import { ImsdcError } from '../errors.ts';
+import type { Session } from './decide/types.ts';
+
+interface Entry {
+  readonly session: Session;
+  readonly touchedMs: number;
+}
+
+/** Sessions by id, oldest event first. Bounded in number and in age. */
+export class SessionTable {
+  readonly #entries = new Map<string, Entry>();
+  readonly #max: number;
+  readonly #maxAgeMs: number;
+  readonly #refused: Counter;
+  readonly #expired: Counter;
+
+  constructor(options: { max: number; maxAgeMs: number }, metrics: Metrics) {
+    this.#max = options.max;
+    this.#maxAgeMs = options.maxAgeMs;
+    this.#refused = metrics.counter('imsdc_dcsf_sessions_refused_total', 'Sessions refused because the table is full');
+    this.#expired = metrics.counter(
+      'imsdc_dcsf_sessions_expired_total',
+      'Sessions forgotten without SESSION_TERMINATION',
+    );
+    metrics.gauge('imsdc_dcsf_sessions', 'Sessions remembered', () => this.#entries.size);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(sessionId: string): Session | null {
+    return this.#entries.get(sessionId)?.session ?? null;
+  }
+
+  /** null forgets. Throws DCSF_SESSIONS_FULL for a new session when there is no room. */
+  set(sessionId: string, session: Session | null, nowMs: number): void {
+    const known = this.#entries.delete(sessionId);
+    if (!session) return;
+    if (!known && this.#entries.size >= this.#max) {
+      this.#refused.value++;
+      throw new ImsdcError('DCSF_SESSIONS_FULL', { max: this.#max });
+    }
+    this.#entries.set(sessionId, { session, touchedMs: nowMs });
+  }
+
+  /** Forgets what had no event for too long; returns it, for its tokens. */
+  expire(nowMs: number): Session[] {
+    const gone: Session[] = [];
+    for (const [sessionId, { session, touchedMs }] of this.#entries) {
+      if (nowMs - touchedMs < this.#maxAgeMs) break; // oldest first: the rest is younger
+      this.#entries.delete(sessionId);
+      this.#expired.value++;
+      gone.push(session);
+    }
+    return gone;
+  }
+
+  *sessions(): Iterable<Session> {
+    for (const { session } of this.#entries.values()) yield session;
+  }
+}
