@@ -62,7 +62,7 @@ export interface SbiRoute<Body = unknown> {
   /** Default `application/json`. */
   readonly contentType?: string;
   /** What it throws becomes ProblemDetails: `SbiProblem`, or a coded error by its entry in errors.ts. */
-  readonly handler: (request: SbiServerRequest<Body>) => SbiReply | Promise<SbiReply>;
+  handler(request: SbiServerRequest<Body>): SbiReply | Promise<SbiReply>;
 }
 
 export interface SbiServerEvents {
@@ -113,7 +113,7 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
   }
 
   /** Before `listen`. */
-  route<Body>(route: SbiRoute<Body>): void {
+  route<Body = unknown>(route: SbiRoute<Body>): void {
     const methods = this.#methods.get(route.path) ?? new Set<string>();
     this.#methods.set(route.path, methods.add(route.method));
     this.#app.route({

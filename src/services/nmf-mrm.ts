@@ -6,6 +6,9 @@ import { DcEndpoint, DcStreams, Endpoint, MediaProxy, ReplaceHttpUrls, SecurityS
  * media entry per association (R2). A mediaId in one termination ends at the MF; the same mediaId in two is relayed.
  */
 
+/** `{apiRoot}` + this + `/contexts`. */
+export const NMF_MRM_PATH = '/nmf-mrm/v1';
+
 /** Our vendor extension inside dcMedia (R4). */
 export const ImsdcDcMedia = Type.Object({
   /** Request: the DTLS role the MF shall take. */
@@ -78,6 +81,9 @@ export const PatchItem = Type.Object({
 });
 export type PatchItem = Static<typeof PatchItem>;
 
+/** A PATCH body (RFC 6902): more operations than any call of ours needs, few enough to apply in one turn. */
+export const JsonPatch = Type.Array(PatchItem, { minItems: 1, maxItems: 256 });
+
 /** What our MF posts to `eventUri` (R25). */
 export const MediaEvent = Type.Object({
   contextId: Type.String(),
@@ -87,3 +93,30 @@ export const MediaEvent = Type.Object({
   reason: Type.Optional(Type.String()),
 });
 export type MediaEvent = Static<typeof MediaEvent>;
+
+export interface MrmRequestOptions {
+  /** Epoch ms; the answer is of no use later. */
+  readonly deadlineMs: number;
+  /** From (call, revision, step): a repeated request is executed once (R26). */
+  readonly idempotencyKey?: string;
+  /** 0 (highest) to 31: TS 29.500 6.8; emergency and priority calls. */
+  readonly priority?: number;
+}
+
+/**
+ * Nmf_MRM as its consumer, the IMS AS, sees it. Rejections are coded: MRM_TIMEOUT (it may have been executed: delete
+ * what may exist), MRM_UNAVAILABLE (not executed), MRM_NOT_FOUND, MRM_CONFLICT (a `test` failed, nothing applied),
+ * MRM_REJECTED (our message is wrong), MRM_FAILED (no ports, ...), MRM_MALFORMED.
+ */
+export interface NmfMrm {
+  /** Resolves with the MF's representation: contextId, localMbEndpoint, localDcEndpoint, its role; same order. */
+  createContext(context: MediaContext, options: MrmRequestOptions): Promise<MediaContext & { contextId: string }>;
+  /** All or nothing. Undefined: 204, the MF has nothing to add. */
+  patchContext(
+    contextId: string,
+    items: readonly PatchItem[],
+    options: MrmRequestOptions,
+  ): Promise<MediaContext | undefined>;
+  /** A context that is gone already counts as deleted. */
+  deleteContext(contextId: string, options: MrmRequestOptions): Promise<void>;
+}
