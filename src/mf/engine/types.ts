@@ -45,6 +45,8 @@ export interface ReserveOptions {
   readonly port: number;
   /** PEM of the MF's certificate and key, same for all associations of this MF. */
   readonly ice: boolean;
+  /** R20: another branch on the port of this key, told apart by remote address. Needs the capability `forking`. */
+  readonly sharesPortOf?: string;
 }
 
 export interface LocalEndpoint {
@@ -102,10 +104,18 @@ export interface FlowSide {
 export interface FlowOptions {
   readonly a: FlowSide;
   readonly b: FlowSide;
+  /** Make ICE-lite credentials for both sides (R10: STUN is answered per leg). Default false. */
+  readonly ice?: boolean;
+}
+export interface FlowEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly iceUfrag?: string;
+  readonly icePwd?: string;
 }
 export interface FlowEndpoints {
-  readonly a: { readonly address: string; readonly port: number };
-  readonly b: { readonly address: string; readonly port: number };
+  readonly a: FlowEndpoint;
+  readonly b: FlowEndpoint;
 }
 
 /** Credit is bytes, both directions. */
