@@ -20,6 +20,10 @@ export function isUnicast(address: string): boolean {
   }
   const groups = expandIpv6(address);
   if (!groups) return false;
+  const [high, low] = groups.slice(6) as [number, number];
+  if (groups.slice(0, 5).every((g) => g === 0) && groups[5] === 0xffff) {
+    return isUnicast(`${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`); // IPv4-mapped
+  }
   return groups.some((g) => g !== 0) && (groups[0]! & 0xff00) !== 0xff00;
 }
 
@@ -36,19 +40,19 @@ function expandIpv6(text: string): number[] | undefined {
   if (text.length > 45 || !/^[0-9a-fA-F:.]+$/.test(text)) return undefined;
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map(groupsOf);
+  const [head, tail] = halves.map((half, i) => groupsOf(half, i === halves.length - 1));
   if (!head || (halves.length === 2 && !tail)) return undefined;
   if (halves.length === 1) return head.length === 8 ? head : undefined;
   const missing = 8 - head.length - tail!.length;
   return missing < 1 ? undefined : [...head, ...new Array<number>(missing).fill(0), ...tail!];
 }
 
-function groupsOf(part: string): number[] | undefined {
+function groupsOf(part: string, endsLiteral: boolean): number[] | undefined {
   if (part === '') return [];
   const groups: number[] = [];
   const fields = part.split(':');
   for (const [i, field] of fields.entries()) {
-    if (i === fields.length - 1 && isIpv4(field)) {
+    if (endsLiteral && i === fields.length - 1 && isIpv4(field)) {
       const [a, b, c, d] = field.split('.').map(Number) as [number, number, number, number];
       groups.push((a << 8) | b, (c << 8) | d);
     } else if (/^[0-9a-fA-F]{1,4}$/.test(field)) {
