@@ -11,6 +11,8 @@ export interface SupervisedOptions {
   readonly name: string;
   readonly module: string;
   readonly args: readonly string[];
+  /** Added to our own environment. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly log: Logger;
   /** Called at every start that became ready: addresses may have changed. */
   onReady(message: ReadyMessage): void;
@@ -75,9 +77,12 @@ export class SupervisedProcess {
   }
 
   #spawn(): ChildProcess {
-    const { name, module, args, log } = this.#options;
+    const { name, module, args, env, log } = this.#options;
     const startedMs = Date.now();
-    const child = fork(module, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(module, args, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     child.on('message', (message) => {
       if (isReady(message)) this.#options.onReady(message);
