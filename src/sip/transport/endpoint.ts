@@ -1,0 +1,377 @@
+import { TypedEmitter } from '../../base/emitter.ts';
+import type { IdMint } from '../../base/ids.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Counter, Metrics } from '../../base/metrics.ts';
+import type { Timer, Timers } from '../../base/timers.ts';
+import { ImsdcError } from '../../errors.ts';
+import { buildResponse, type ParsedMessage, parseMessage, sentBy } from '../message/index.ts';
+import { responseDestination, statelessTag } from '../transaction/derived.ts';
+import { MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
+import type {
+  ClientKey,
+  Destination,
+  Flow,
+  ServerKey,
+  TransactionLayerEffect,
+  TransactionUserEvent,
+  Transport,
+} from '../types.ts';
+import type { SipListenerConfig } from './config.ts';
+import { RateLimit } from './rate.ts';
+import { type NameServer, Resolver } from './resolver.ts';
+import { TCP_LIMITS, TcpTransport } from './tcp.ts';
+import { hostPort, isIPv6, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
+import { UdpTransport } from './udp.ts';
+
+/** Answers to malformed requests per second, all peers together. */
+const MAX_ERROR_REPLIES_PER_SECOND = 100;
+/** Log lines about malformed messages and socket trouble per second. */
+const MAX_LOG_LINES_PER_SECOND = 5;
+
+/** Makes the transport of a listener; TLS and WebSocket are added here. */
+export type TransportFactory = (transport: Transport, local: LocalAddress, sink: TransportSink) => SipTransport;
+
+export interface SipEndpointOptions {
+  readonly listeners: readonly SipListenerConfig[];
+  readonly timers: Timers;
+  readonly ids: IdMint;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** T1, T2, T4; RFC 3261's by default. */
+  readonly transactionTimers?: TimerValues;
+  readonly maxTransactions?: number;
+  readonly maxConnections?: number;
+  readonly idleTimeoutMs?: number;
+  readonly nameServer?: NameServer;
+  readonly transports?: TransportFactory;
+}
+
+export interface SipEndpointEvents {
+  /** Never emitted while a method of the endpoint is running: the user's turn ends first. */
+  sip: TransactionUserEvent;
+}
+
+interface Listener {
+  readonly transport: SipTransport;
+  readonly advertise: string;
+}
+
+/**
+ * Sockets, timers and the transaction layer in one object.
+ *
+ * Answered here, unseen by the user: malformed requests (400, 413, 414, 505, 513), INVITE (100), CANCEL (200, 481), merged
+ * requests (482), overload (503). The user answers: 405, 416, 420, 483 and bad Contact or Route (`checkRequest`), 481 for
+ * an unknown dialog, 487 after a `cancel` event, 500 for a CSeq out of order, 406, 415, 488 ... and everything else. The
+ * user also sends the ACK of a 2xx (`sendStateless`) and repeats its own 2xx (`repeat2xx`).
+ */
+export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
+  readonly timers: Timers;
+  readonly #options: SipEndpointOptions;
+  readonly #layer: Transactions;
+  readonly #resolver: Resolver;
+  readonly #listeners: Listener[] = [];
+  readonly #sentBys = new Set<string>();
+  readonly #armed = new Map<number, Timer>();
+  readonly #errorReplies = new RateLimit(MAX_ERROR_REPLIES_PER_SECOND);
+  readonly #logLines = new RateLimit(MAX_LOG_LINES_PER_SECOND);
+  readonly #count: ReturnType<typeof counters>;
+  readonly #waiting: TransactionUserEvent[] = [];
+  #inUserCall = false;
+  #closed = false;
+
+  constructor(options: SipEndpointOptions) {
+    super();
+    this.#options = options;
+    this.timers = options.timers;
+    this.#count = counters(options.metrics);
+    this.#resolver = new Resolver({ nowMs: () => this.timers.nowMs(), nameServer: options.nameServer });
+    this.#layer = new Transactions(
+      { emit: (effect) => this.#perform(effect) },
+      {
+        timers: options.transactionTimers,
+        maxServers: options.maxTransactions,
+        maxClients: options.maxTransactions === undefined ? undefined : options.maxTransactions * 2,
+        tagSalt: options.ids.prefix,
+      },
+    );
+    options.metrics.gauge(
+      'imsdc_sip_transactions',
+      'live transactions',
+      () => this.#layer.size.clients + this.#layer.size.servers,
+    );
+    options.metrics.gauge('imsdc_sip_connections', 'open stream connections', () => this.#connections());
+  }
+
+  /** Binds every listener. Throws SIP_LISTEN, with everything closed again. */
+  async start(): Promise<void> {
+    const make = this.#options.transports ?? ((...args) => this.#standardTransport(...args));
+    try {
+      for (const config of this.#options.listeners) {
+        const local = { address: config.address, port: config.port };
+        let transport: SipTransport;
+        const sink: TransportSink = {
+          received: (bytes, flow) => this.#received(bytes, flow, transport),
+          broken: (status, reason, bytes, flow) => this.#broken(status, reason, bytes, flow),
+          trouble: (what, detail) => this.#trouble(what, detail),
+        };
+        transport = make(config.transport, local, sink);
+        await transport.start();
+        const advertise = config.advertise ?? config.address;
+        this.#listeners.push({ transport, advertise });
+        for (const host of [advertise, config.address])
+          this.#sentBys.add(hostPort(host.toLowerCase(), transport.local.port));
+      }
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  #standardTransport(transport: Transport, local: LocalAddress, sink: TransportSink): SipTransport {
+    if (transport === 'udp') return new UdpTransport(local, sink);
+    const { maxConnections = TCP_LIMITS.maxConnections, idleTimeoutMs = TCP_LIMITS.idleTimeoutMs } = this.#options;
+    return new TcpTransport(local, sink, { ...TCP_LIMITS, maxConnections, idleTimeoutMs });
+  }
+
+  /** Forgets every transaction and closes the sockets. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#armed.values()) timer.cancel();
+    this.#armed.clear();
+    await Promise.all(this.#listeners.map(({ transport }) => transport.close()));
+  }
+
+  /** What is bound: transport and address as peers see it. */
+  addresses(): { transport: Transport; host: string; port: number }[] {
+    return this.#listeners.map(({ transport, advertise }) => ({
+      transport: transport.transport,
+      host: advertise,
+      port: transport.local.port,
+    }));
+  }
+
+  status(): { clientTransactions: number; serverTransactions: number; timers: number; connections: number } {
+    const { clients, servers } = this.#layer.size;
+    return {
+      clientTransactions: clients,
+      serverTransactions: servers,
+      timers: this.#armed.size,
+      connections: this.#connections(),
+    };
+  }
+
+  #connections(): number {
+    return this.#listeners.reduce((sum, { transport }) => sum + transport.connections, 0);
+  }
+
+  /** A new branch: unique, hard to guess, and carrying our route token (R21). */
+  newBranch(): string {
+    return MAGIC_COOKIE + this.#options.ids.next();
+  }
+
+  /** A new From or To tag. */
+  newTag(): string {
+    return this.#options.ids.next();
+  }
+
+  newCallId(): string {
+    return this.#options.ids.next();
+  }
+
+  /** The value of our Via for a request to `to`. Throws SIP_UNROUTABLE when no listener of ours can send there. */
+  viaFor(to: Destination, branch: string): string {
+    const { transport, advertise } = this.#require(to);
+    const reuse = transport.transport === 'udp' ? '' : ';alias';
+    return `SIP/2.0/${transport.transport.toUpperCase()} ${hostPort(advertise, transport.local.port)};branch=${branch};rport${reuse}`;
+  }
+
+  /** host:port of the listener that sends to `to`: what a Contact or Record-Route for that side names. */
+  hostFor(to: Destination): string {
+    const { transport, advertise } = this.#require(to);
+    return hostPort(advertise, transport.local.port);
+  }
+
+  /** RFC 3263: where a Request-URI or Route value leads, in the order to try. Rejects with SIP_UNROUTABLE. */
+  resolve(uriOrRoute: string): Promise<Destination[]> {
+    return this.#resolver.resolve(uriOrRoute);
+  }
+
+  /** Starts a client transaction. `wire` carries our Via with `branch` on top. */
+  request(options: { wire: string; method: string; branch: string; to: Destination }): ClientKey {
+    return this.#userCall(() => this.#layer.request(options, this.timers.nowMs()));
+  }
+
+  /** Sends a response in the server transaction `key`; nothing happens when it is over. */
+  respond(key: ServerKey, status: number, wire: string): void {
+    this.#userCall(() => this.#layer.respond(key, status, wire, this.timers.nowMs()));
+  }
+
+  /** See `TransactionLayer.cancel`. */
+  cancel(key: ClientKey, extraHeaders = ''): void {
+    this.#userCall(() => this.#layer.cancel(key, this.timers.nowMs(), extraHeaders));
+  }
+
+  /** Sends without a transaction: the ACK of a 2xx, or what a stateless proxy forwards. */
+  sendStateless(wire: string, to: Destination): void {
+    this.#transmit(wire, to, null);
+  }
+
+  #userCall<T>(call: () => T): T {
+    const outer = this.#inUserCall;
+    this.#inUserCall = true;
+    try {
+      return call();
+    } finally {
+      this.#inUserCall = outer;
+      if (!outer && this.#waiting.length > 0) queueMicrotask(() => this.#tellWaiting());
+    }
+  }
+
+  #tellWaiting(): void {
+    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) this.emit('sip', event);
+  }
+
+  #perform(effect: TransactionLayerEffect): void {
+    switch (effect.kind) {
+      case 'transmit':
+        this.#transmit(effect.wire, effect.to, effect.owner);
+        break;
+      case 'arm':
+        this.#arm(effect.timer, effect.atMs);
+        break;
+      case 'disarm':
+        this.#armed.get(effect.timer)?.cancel();
+        this.#armed.delete(effect.timer);
+        break;
+      case 'toUser':
+        if (this.#inUserCall) this.#waiting.push(effect.event);
+        else this.emit('sip', effect.event);
+        break;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #arm(id: number, atMs: number): void {
+    const timer = this.timers.after(atMs - this.timers.nowMs(), () => {
+      this.#armed.delete(id);
+      this.#layer.timerDue(id, this.timers.nowMs());
+    });
+    this.#armed.get(id)?.cancel();
+    this.#armed.set(id, timer);
+  }
+
+  #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null): void {
+    const listener = this.#listenerFor(to);
+    this.#count.sent.value++;
+    const onFailed = (error: Error): void => {
+      this.#count.sendFailures.value++;
+      this.#warn('sip: cannot send', { to: hostPort(to.address, to.port), problem: error.message });
+      if (owner !== null && !this.#closed) this.#layer.transportFailed(owner, this.timers.nowMs());
+    };
+    if (listener === undefined) queueMicrotask(() => onFailed(new Error(`no ${to.transport} listener`)));
+    else listener.transport.send(wire, to, onFailed);
+  }
+
+  /** The listener that a response must leave from, else the first of that transport and address family. */
+  #listenerFor(to: Destination): Listener | undefined {
+    let usable: Listener | undefined;
+    for (const listener of this.#listeners) {
+      const { transport, local } = listener.transport;
+      if (transport !== to.transport || isIPv6(local.address) !== isIPv6(to.address)) continue;
+      if (local.port === to.localPort && local.address === to.localAddress) return listener;
+      usable ??= listener;
+    }
+    return usable;
+  }
+
+  #require(to: Destination): Listener {
+    const listener = this.#listenerFor(to);
+    if (listener !== undefined) return listener;
+    throw new ImsdcError('SIP_UNROUTABLE', {
+      uri: hostPort(to.address, to.port),
+      problem: `no ${to.transport} listener`,
+    });
+  }
+
+  #received(bytes: Buffer, flow: Flow, transport: SipTransport): void {
+    this.#count.received.value++;
+    // RFC 5626 4.4.1, RFC 5389: keep-alives, CRLF or STUN, are shorter than any SIP message and carry no letter first.
+    if (bytes.length < 4 || bytes[0]! < 0x20) return;
+    const result = parseMessage(bytes);
+    if ('error' in result) {
+      this.#malformed(result.error, flow);
+      return;
+    }
+    const { message } = result;
+    if (message.isRequest) {
+      message.stampReceived(flow.remoteAddress, flow.remotePort);
+      if (flow.connection !== undefined && message.via.params.has('alias')) {
+        transport.alias?.(flow.connection, flow.remoteAddress, message.via.port || 5060);
+      }
+    } else if (!this.#sentBys.has(ownSentBy(message))) {
+      this.#count.foreignResponses.value++; // RFC 3261 18.1.2: not the answer to a request of ours.
+      return;
+    }
+    this.#layer.receive(message, flow, this.timers.nowMs());
+  }
+
+  #broken(status: number, reason: string, bytes: Buffer, flow: Flow): void {
+    const result = parseMessage(bytes.subarray(0, endOfHead(bytes)));
+    const replyable =
+      'error' in result ? result.error.replyable : result.message.isRequest ? result.message : undefined;
+    this.#malformed({ status, reason, replyable }, flow);
+  }
+
+  /** 8.2: a precise answer where the request can be answered at all; never more than the limit, never to an ACK. */
+  #malformed(error: { status: number; reason: string; replyable: ParsedMessage | undefined }, flow: Flow): void {
+    this.#count.malformed.value++;
+    this.#warn('sip: malformed message', {
+      from: hostPort(flow.remoteAddress, flow.remotePort),
+      problem: error.reason,
+    });
+    const request = error.replyable;
+    if (request === undefined || request.method === 'ACK' || !this.#errorReplies.allows(this.timers.nowMs())) return;
+    request.stampReceived(flow.remoteAddress, flow.remotePort);
+    const toTag = statelessTag(request, this.#options.ids.prefix);
+    const wire = buildResponse(request, error.status, { reason: error.reason, toTag });
+    this.#transmit(wire, responseDestination(request, flow), null);
+  }
+
+  #trouble(what: string, detail: string): void {
+    this.#count.trouble.value++;
+    this.#warn(`sip: ${what}`, { detail });
+  }
+
+  #warn(text: string, fields: Record<string, unknown>): void {
+    if (!this.#logLines.allows(this.timers.nowMs())) return;
+    const suppressed = this.#logLines.takeSuppressed();
+    this.#options.log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, text);
+  }
+}
+
+function ownSentBy(response: ParsedMessage): string {
+  return response.via.port === 0 ? `${sentBy(response.via)}:5060` : sentBy(response.via);
+}
+
+/** Just past the blank line, so that a body that never came does not hide the headers. */
+function endOfHead(bytes: Buffer): number {
+  const at = bytes.indexOf('\r\n\r\n', 0, 'latin1');
+  return at < 0 ? bytes.length : at + 4;
+}
+
+function counters(
+  metrics: Metrics,
+): Record<'received' | 'sent' | 'malformed' | 'foreignResponses' | 'sendFailures' | 'trouble', Counter> {
+  return {
+    received: metrics.counter('imsdc_sip_received_total', 'messages received'),
+    sent: metrics.counter('imsdc_sip_sent_total', 'messages sent'),
+    malformed: metrics.counter('imsdc_sip_malformed_total', 'messages refused by the parser'),
+    foreignResponses: metrics.counter('imsdc_sip_foreign_responses_total', 'responses whose top Via is not ours'),
+    sendFailures: metrics.counter('imsdc_sip_send_failures_total', 'messages that could not be sent'),
+    trouble: metrics.counter(
+      'imsdc_sip_socket_trouble_total',
+      'refused or failed connections, full backlogs, socket errors',
+    ),
+  };
+}

@@ -1,0 +1,5 @@
+/** SIP over sockets. */
+export { type SipEndpointConfig, SipEndpointSchema, type SipListenerConfig, SipListenerSchema } from './config.ts';
+export { SipEndpoint, type SipEndpointEvents, type SipEndpointOptions, type TransportFactory } from './endpoint.ts';
+export { type NameServer, Resolver } from './resolver.ts';
+export { hostPort, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';

@@ -1,0 +1,47 @@
+import type { Destination, Flow, Transport } from '../types.ts';
+
+/** Where a listener is bound. */
+export interface LocalAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What a transport tells its endpoint. */
+export interface TransportSink {
+  /** One message; `bytes` are valid during the call only. */
+  received(bytes: Buffer, flow: Flow): void;
+  /** A stream that cannot be followed: answer `status` if `bytes` can be read; the transport closes it afterwards. */
+  broken(status: number, reason: string, bytes: Buffer, flow: Flow): void;
+  /** Something worth counting and, rarely, logging. */
+  trouble(what: TransportTrouble, detail: string): void;
+}
+
+export type TransportTrouble = 'connectionRefused' | 'connectionFailed' | 'backlogFull' | 'socketError';
+
+/**
+ * One listener with whatever it has connected: UDP, TCP; TLS and WebSocket bring another class of this shape. Messages
+ * are latin1 text.
+ */
+export interface SipTransport {
+  readonly transport: Transport;
+  /** Known after `start`. */
+  readonly local: LocalAddress;
+  /** Open connections; 0 for UDP. */
+  readonly connections: number;
+  start(): Promise<void>;
+  /** `onFailed` is called at most once, never before `send` has returned. */
+  send(wire: string, to: Destination, onFailed: (error: Error) => void): void;
+  /** Requests to address:port may use this connection from now on (`alias`, RFC 5923). */
+  alias?(connection: string, address: string, port: number): void;
+  close(): Promise<void>;
+}
+
+/** The addresses that a destination may use: same family as the listener's own. */
+export function isIPv6(address: string): boolean {
+  return address.includes(':');
+}
+
+/** host:port with brackets where IPv6 needs them. */
+export function hostPort(address: string, port: number): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+}
