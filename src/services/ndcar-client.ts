@@ -1,0 +1,221 @@
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { Logger } from '../base/log.ts';
+import type { Counter, Metrics } from '../base/metrics.ts';
+import { requireOrigin } from '../sbi/tls.ts';
+import { requireValid } from '../sbi/validation.ts';
+import { type CatalogueEntry, type Grant, type GrantBatch, GrantBatchResult, type GrantPort } from './ndcar.ts';
+
+export interface GrantClientOptions {
+  /** `http://127.0.0.1:8091/` */
+  readonly url: string;
+  readonly secret: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Grants remembered for a restart of the repository; more are not handed over. Default 200,000. */
+  readonly maxGrants?: number;
+  /** An empty batch this often finds restarts and new applications. Default 2 s. */
+  readonly heartbeatMs?: number;
+}
+
+/** Members per list of a batch (GrantBatch). */
+const MAX_BATCH = 1_000;
+const RETRY_MS = [50, 100, 200, 500, 1_000, 2_000] as const;
+const REQUEST_TIMEOUT_MS = 5_000;
+/** Ten thousand catalogue entries. */
+const MAX_ANSWER_BYTES = 8 << 20;
+
+/**
+ * The DCSF's side of DC5: takes grants at once, hands them over in batches, and sends them all again to a repository
+ * process that has restarted. Nothing here blocks or throws; a repository that is away costs downloads, not calls.
+ */
+export class GrantClient implements GrantPort {
+  readonly #options: GrantClientOptions;
+  readonly #endpoint: URL;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  /** All that should be known over there: what a restarted repository is told. */
+  readonly #live = new Map<string, Grant>();
+  readonly #toGrant = new Map<string, Grant>();
+  readonly #toRevoke = new Set<string>();
+  readonly #maxGrants: number;
+  readonly #dropped: Counter;
+  readonly #failures: Counter;
+  #applications: ReadonlyMap<string, CatalogueEntry> = new Map();
+  #bootId: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | undefined;
+  #failed = 0;
+  #closed = false;
+  #idle = Promise.withResolvers<void>();
+  #idleSettled = false;
+
+  /** Connects at once, to learn the catalogue. Throws SBI_PLAINTEXT off loopback. */
+  constructor(options: GrantClientOptions) {
+    this.#options = options;
+    this.#endpoint = new URL('internal/v1/grants', requireOrigin(options.url));
+    this.#maxGrants = options.maxGrants ?? 200_000;
+    const { metrics } = options;
+    this.#dropped = metrics.counter('imsdc_grants_dropped_total', 'Grants and revocations not handed over: too many');
+    this.#failures = metrics.counter('imsdc_grant_batches_failed_total', 'Batches the repository did not take');
+    metrics.gauge('imsdc_grants_live', 'Grants handed out and not revoked', () => this.#live.size);
+    this.#schedule(0);
+  }
+
+  grant(grants: readonly Grant[]): void {
+    for (const grant of grants) {
+      if (this.#live.size >= this.#maxGrants && !this.#live.has(grant.token)) {
+        this.#dropped.value++;
+        continue;
+      }
+      this.#live.set(grant.token, grant);
+      this.#toGrant.set(grant.token, grant);
+    }
+    this.#wake();
+  }
+
+  revoke(tokens: readonly string[]): void {
+    for (const token of tokens) {
+      // Never sent: nothing to revoke over there, unless the batch is under way.
+      if (!this.#live.delete(token)) continue;
+      if (this.#toGrant.delete(token) && !this.#sending) continue;
+      if (this.#toRevoke.size < this.#maxGrants) this.#toRevoke.add(token);
+      else this.#dropped.value++; // ends by its expiry instead
+    }
+    this.#wake();
+  }
+
+  applications(): ReadonlyMap<string, CatalogueEntry> {
+    return this.#applications;
+  }
+
+  /** Resolves when everything handed in so far has been taken by the repository. */
+  flushed(): Promise<void> {
+    return this.#isIdle() ? Promise.resolve() : this.#idle.promise;
+  }
+
+  status(): { live: number; waiting: number; connected: boolean } {
+    const waiting = this.#toGrant.size + this.#toRevoke.size;
+    return { live: this.#live.size, waiting, connected: this.#bootId !== undefined && this.#failed === 0 };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#agent.destroy();
+    await this.#sending;
+  }
+
+  #isIdle(): boolean {
+    return this.#toGrant.size + this.#toRevoke.size === 0 && !this.#sending && this.#bootId !== undefined;
+  }
+
+  /** Grants of one turn go together; while the repository is away its retry timer decides. */
+  #wake(): void {
+    if (this.#idleSettled) {
+      this.#idle = Promise.withResolvers();
+      this.#idleSettled = false;
+    }
+    if (this.#failed === 0 && !this.#sending) this.#schedule(0);
+  }
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#sending = this.#send().finally(() => {
+        this.#sending = undefined;
+        this.#next();
+      });
+    }, delayMs);
+    // The heartbeat alone keeps no process alive.
+    if (delayMs > 0) this.#timer.unref();
+  }
+
+  #next(): void {
+    if (this.#failed > 0) {
+      this.#schedule(RETRY_MS[Math.min(this.#failed, RETRY_MS.length) - 1]!);
+    } else if (this.#toGrant.size + this.#toRevoke.size > 0) {
+      this.#schedule(0);
+    } else {
+      this.#idleSettled = true;
+      this.#idle.resolve();
+      this.#schedule(this.#options.heartbeatMs ?? 2_000);
+    }
+  }
+
+  async #send(): Promise<void> {
+    const batch: GrantBatch = {
+      grant: first(this.#toGrant.values()),
+      revoke: first(this.#toRevoke),
+    };
+    for (const grant of batch.grant) this.#toGrant.delete(grant.token);
+    for (const token of batch.revoke) this.#toRevoke.delete(token);
+    try {
+      this.#taken(await this.#post(batch), batch);
+    } catch (error) {
+      // Whether it was taken is unknown; granting and revoking twice does no harm.
+      for (const grant of batch.grant) if (this.#live.has(grant.token)) this.#toGrant.set(grant.token, grant);
+      for (const token of batch.revoke) this.#toRevoke.add(token);
+      this.#failures.value++;
+      if (this.#failed++ === 0 && !this.#closed) this.#options.log.warn({ error }, 'the repository is away');
+    }
+  }
+
+  #taken(result: GrantBatchResult, batch: GrantBatch): void {
+    if (this.#failed > 0) this.#options.log.info('the repository is back');
+    this.#failed = 0;
+    if (result.refused > 0) this.#options.log.warn({ refused: result.refused }, 'the repository refused grants');
+    this.#applications = new Map(result.applications.map((entry) => [entry.applicationId, entry]));
+    if (this.#bootId !== undefined && this.#bootId !== result.bootId) this.#grantAllBut(batch);
+    this.#bootId = result.bootId;
+  }
+
+  #grantAllBut(batch: GrantBatch): void {
+    const nowMs = Date.now();
+    for (const [token, grant] of this.#live) {
+      if (grant.expiresAtMs <= nowMs) this.#live.delete(token);
+      else this.#toGrant.set(token, grant);
+    }
+    for (const { token } of batch.grant) this.#toGrant.delete(token);
+  }
+
+  #post(batch: GrantBatch): Promise<GrantBatchResult> {
+    const body = Buffer.from(JSON.stringify(batch));
+    const { promise, resolve, reject } = Promise.withResolvers<GrantBatchResult>();
+    const request = httpRequest(this.#endpoint, {
+      method: 'POST',
+      agent: this.#agent,
+      timeout: REQUEST_TIMEOUT_MS,
+      headers: {
+        authorization: `Bearer ${this.#options.secret}`,
+        'content-type': 'application/json',
+        'content-length': body.length,
+      },
+    });
+    request.on('timeout', () => request.destroy(new Error(`no answer in ${REQUEST_TIMEOUT_MS} ms`)));
+    request.on('error', reject);
+    request.on('response', (response) => readResult(response).then(resolve, reject));
+    request.end(body);
+    return promise;
+  }
+}
+
+function first<T>(values: Iterable<T>): T[] {
+  const taken: T[] = [];
+  for (const value of values) {
+    if (taken.push(value) === MAX_BATCH) break;
+  }
+  return taken;
+}
+
+async function readResult(response: IncomingMessage): Promise<GrantBatchResult> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > MAX_ANSWER_BYTES) throw new Error('the answer is too large');
+    chunks.push(chunk as Buffer);
+  }
+  if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
+  const result: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  requireValid<GrantBatchResult>(GrantBatchResult, result);
+  return result;
+}
