@@ -1,6 +1,6 @@
 import { isDataChannelSection } from './data-channel.ts';
 import { attributeText, isAttribute, isField } from './lines.ts';
-import type { DataChannelMedia, MediaSection, SdpLines, SessionDescription } from './types.ts';
+import type { MediaSection, SdpLines, SessionDescription } from './types.ts';
 import { withUsedByFlipped } from './write-data-channel.ts';
 
 export type SlotChange = 'unchanged' | 'dataChannel' | 'other';
@@ -47,40 +47,40 @@ function sameSection(
   slot: number,
 ): boolean {
   if (!isDataChannelSection(section)) {
-    return sameLines(withInherited(last.own.session, own.lines), withInherited(next.session, section.lines));
+    const inherited = [...ICE, ...DIRECTIONS, 'fingerprint', 'setup'];
+    return sameLines(
+      withInherited(last.own.session, own.lines, inherited),
+      withInherited(next.session, section.lines, inherited),
+    );
   }
   const refused = refusedStreams(own, last.other.media[slot]);
   const before = last.ownWasAnswer ? withUsedByFlipped(own) : own;
+  const inherited = [...ICE, 'fingerprint'];
   return sameLines(
-    withoutMoot(withInherited(last.own.session, before.lines), refused),
-    withoutMoot(withInherited(next.session, section.lines), refused),
+    withoutMoot(withInherited(last.own.session, before.lines, inherited), refused),
+    withoutMoot(withInherited(next.session, section.lines, inherited), refused),
   );
 }
 
-/** Lines of the session that stand for missing ones of a section. */
-const INHERITED = ['fingerprint', 'setup', 'ice-ufrag', 'ice-pwd', 'sendrecv', 'sendonly', 'recvonly', 'inactive'];
+const ICE = ['ice-ufrag', 'ice-pwd'];
+const DIRECTIONS = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];
 
-function withInherited(session: SdpLines, lines: SdpLines): SdpLines {
+/** `lines` and those session lines that stand in for missing ones: c= and the attributes `names`. */
+function withInherited(session: SdpLines, lines: SdpLines, names: readonly string[]): SdpLines {
+  const hasDirection = lines.some((line) => DIRECTIONS.some((name) => isAttribute(line, name)));
   const inherited = session.filter((line) => {
     if (isField(line, 'c')) return !lines.some((l) => isField(l, 'c'));
-    const name = INHERITED.find((n) => isAttribute(line, n));
+    const name = names.find((n) => isAttribute(line, n));
     if (name === undefined) return false;
-    return !lines.some((l) => isAttribute(l, name)) && !(isDirection(name) && lines.some(hasDirection));
+    return DIRECTIONS.includes(name) ? !hasDirection : !lines.some((l) => isAttribute(l, name));
   });
   return inherited.length === 0 ? lines : [...lines, ...inherited];
 }
 
-function isDirection(name: string): boolean {
-  return INHERITED.indexOf(name) >= INHERITED.indexOf('sendrecv');
-}
-
-function hasDirection(line: string): boolean {
-  return INHERITED.some((name) => isDirection(name) && isAttribute(line, name));
-}
-
+/** Without what changes nothing on a data channel line: setup (R12 judges roles), hold, streams that are dead. */
 function withoutMoot(lines: SdpLines, refused: ReadonlySet<number>): SdpLines {
   return lines.filter((line) => {
-    if (isAttribute(line, 'setup')) return false;
+    if (isAttribute(line, 'setup') || DIRECTIONS.some((name) => isAttribute(line, name))) return false;
     if (refused.size === 0 || !(isAttribute(line, 'dcmap') || isAttribute(line, 'dcsa'))) return true;
     return !refused.has(Number.parseInt(attributeText(line), 10));
   });
@@ -102,37 +102,4 @@ function sameLines(a: SdpLines, b: SdpLines): boolean {
   if (a.every((line, i) => line === b[i])) return true;
   const sorted = b.toSorted();
   return a.toSorted().every((line, i) => line === sorted[i]);
-}
-
-/**
- * An answered section against what was offered (ue-side.md 9): streams that were not offered or come back with other
- * reliability or order are taken out, each with a note; a tls-id nobody offered is ignored (RFC 8842 5.3).
- */
-export function matchAnswer(
-  offered: Pick<DataChannelMedia, 'streams' | 'tlsId'>,
-  answered: DataChannelMedia,
-): DataChannelMedia {
-  const notes = [...answered.notes];
-  const streams = answered.streams.filter((stream) => {
-    const offer = offered.streams.find((s) => s.streamId === stream.streamId);
-    const same =
-      offer?.ordered === stream.ordered &&
-      offer.maxRetransmissions === stream.maxRetransmissions &&
-      offer.maxTimeMs === stream.maxTimeMs;
-    if (!offer) notes.push(`dcmap ${stream.streamId}: answered but not offered`);
-    else if (!same) notes.push(`dcmap ${stream.streamId}: order or reliability differs from the offer`);
-    return same;
-  });
-  const { tlsId, ...rest } = answered;
-  if (tlsId !== undefined && offered.tlsId === undefined) notes.push('tls-id answered but not offered; ignored');
-  return { ...rest, ...(tlsId !== undefined && offered.tlsId !== undefined ? { tlsId } : {}), streams, notes };
-}
-
-/** An answer has as many m-lines as the offer (RFC 3264 6). Fewer are survived as port 0 (ue-side.md 8.4); the note says so. */
-export function countProblem(
-  offer: Pick<SessionDescription, 'media'>,
-  answer: Pick<SessionDescription, 'media'>,
-): string | undefined {
-  if (answer.media.length === offer.media.length) return undefined;
-  return `answer has ${answer.media.length} m-lines for ${offer.media.length} offered`;
 }
