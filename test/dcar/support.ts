@@ -59,7 +59,7 @@ export function client(t: TestContext, url: string, more: object = {}): GrantCli
 let tokens = 0;
 export function grant(more: Partial<Grant> = {}): Grant {
   return {
-    token: (++tokens).toString(16).padStart(32, 'f'),
+    token: (++tokens).toString(16).padStart(32, '0'),
     sessionId: 's1',
     streamId: 0,
     subscriber: 'sip:alice@ims.example',
