@@ -1,7 +1,8 @@
 import { type Fingerprint, formatFingerprint, parseFingerprint } from '../dtls/fingerprint.ts';
 import { isTlsId } from '../dtls/tls-id.ts';
 import type { AppBindingInfo, DcEndpoint, DcStream, Endpoint, SecuritySetup } from '../services/common-data.ts';
-import { BOOTSTRAP_STREAM_IDS, DEFAULT_MAX_MESSAGE_SIZE } from './data-channel.ts';
+import { DEFAULT_MAX_MESSAGE_SIZE } from './data-channel.ts';
+import { BOOTSTRAP_STREAM_IDS } from './streams.ts';
 import type { DataChannelMedia, DataChannelStream, RequestedApplication, SetupValue } from './types.ts';
 
 /** SDP values as TS 29.571 writes them, and back. Used at DC1 and DC2. */

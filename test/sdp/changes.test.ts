@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  changedSlots,
-  changesDataChannels,
-  countProblem,
-  type LastExchange,
-  matchAnswer,
-} from '../../src/sdp/changes.ts';
+import { changedSlots, changesDataChannels, type LastExchange } from '../../src/sdp/changes.ts';
 import { parseSessionDescription } from '../../src/sdp/parse.ts';
 import { fixture } from './support.ts';
 
