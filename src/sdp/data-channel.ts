@@ -15,6 +15,8 @@ import type {
   SetupValue,
 } from './types.ts';
 
+export { BOOTSTRAP_STREAM_IDS, REMOTE_BOOTSTRAP_STREAM_IDS } from './streams.ts';
+
 export const DATA_CHANNEL_PROTOCOL = 'UDP/DTLS/SCTP';
 export const DATA_CHANNEL_FORMAT = 'webrtc-datachannel';
 /** RFC 8841 6.1: what an absent a=max-message-size means, in bytes. */
