@@ -88,6 +88,7 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
   #gate: RemoteGate | null = null;
   #state: PlainState = 'reserved';
   #fingerprint = '';
+  #maxMessageSizeBytes = MAX_MESSAGE_BYTES;
   #ending: Promise<void> | null = null;
   #nativeClosed: () => void = () => undefined;
 
@@ -137,7 +138,8 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
       throw new ImsdcError('MEDIA_WRONG_STATE', { operation: 'start', state: this.#state });
     }
     this.#fingerprint = chooseFingerprint(far.fingerprints);
-    const remote = checkedAddress(far);
+    const remote = { address: canonicalAddress(far.address), port: far.port };
+    this.setMaxMessageSize(far.maxMessageSizeBytes);
     this.#state = 'connecting';
     const inner = await InnerLeg.bind();
     if (this.#ending) return inner.close();
@@ -159,7 +161,6 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
         fingerprint: this.#fingerprint,
         localRole: far.role,
         sctpPort: far.sctpPort,
-        maxMessageSizeBytes: far.maxMessageSizeBytes,
       }),
       'offer',
     );
@@ -211,7 +212,7 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     const channel = this.#channels.get(streamId);
     if (!channel?.isOpen || channel.bufferedAmount >= this.highMarkBytes) return false;
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
-    const limit = channel.maxMessageSizeBytes;
+    const limit = this.#maxMessageSizeBytes;
     if (bytes > limit) throw new ImsdcError('MEDIA_MESSAGE_TOO_LARGE', { bytes, streamId, limit });
     channel.send(data, kind);
     return true;
@@ -223,6 +224,11 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     let sum = 0;
     for (const channel of this.#channels.values()) sum += channel.bufferedAmount;
     return sum;
+  }
+
+  /** Smoothed round-trip time of SCTP; 0 while unknown. */
+  rttMs(): number {
+    return this.#state === 'connected' ? Math.max(0, this.#pc?.rtt() ?? 0) : 0;
   }
 
   isOpen(streamId: number): boolean {
@@ -256,9 +262,15 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     this.#gate?.resume();
   }
 
-  /** The far end moved (R12 says this is no new association). Throws MEDIA_BAD_REMOTE. */
+  /** The far end moved (R12 says this is no new association). @throws MEDIA_BAD_REMOTE, MEDIA_WRONG_STATE */
   moveTo(address: string, port: number): void {
-    this.#gate?.moveTo(checkedAddress({ address, port }));
+    if (!this.#gate) throw new ImsdcError('MEDIA_WRONG_STATE', { operation: 'move', state: this.#state });
+    this.#gate.moveTo({ address: canonicalAddress(address), port });
+  }
+
+  /** What the far end takes; 0 = as much as we can send. */
+  setMaxMessageSize(bytes: number): void {
+    this.#maxMessageSizeBytes = bytes === 0 ? MAX_MESSAGE_BYTES : Math.min(bytes, MAX_MESSAGE_BYTES);
   }
 
   /** Ends the association and frees its sockets. Idempotent; resolves when they are closed. */
@@ -362,12 +374,4 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
 
 function add(total: ChannelCounters, counters: Readonly<ChannelCounters>): void {
   for (const key of Object.keys(total) as (keyof ChannelCounters)[]) total[key] += counters[key];
-}
-
-function checkedAddress(far: { address: string; port: number }): { address: string; port: number } {
-  try {
-    return { address: canonicalAddress(far.address), port: far.port };
-  } catch (cause) {
-    throw new ImsdcError('MEDIA_BAD_REMOTE', { problem: `address ${far.address}` }, { cause });
-  }
 }

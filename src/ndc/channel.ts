@@ -83,11 +83,6 @@ export class Channel {
     return this.#ended ? 0 : this.#native.bufferedAmount();
   }
 
-  /** Largest message the far end takes. */
-  get maxMessageSizeBytes(): number {
-    return this.#native.maxMessageSize();
-  }
-
   /** The caller has checked `isOpen` and the size. */
   send(data: Uint8Array | string, kind: MessageKind): void {
     this.counters.messagesSent++;

@@ -43,7 +43,6 @@ export function remoteOffer(far: {
   readonly fingerprint: string;
   readonly localRole: 'active' | 'passive';
   readonly sctpPort: number;
-  readonly maxMessageSizeBytes: number;
 }): string {
   return [
     'v=0',
@@ -59,7 +58,8 @@ export function remoteOffer(far: {
     `a=fingerprint:${far.fingerprint}`,
     `a=setup:${far.localRole === 'active' ? 'passive' : 'active'}`,
     `a=sctp-port:${far.sctpPort}`,
-    `a=max-message-size:${far.maxMessageSizeBytes}`,
+    // No limit here: the real one can change in a call, so the association keeps it itself.
+    'a=max-message-size:0',
     `a=candidate:1 1 UDP 2130706431 127.0.0.1 ${far.innerPort} typ host`,
     'a=end-of-candidates',
     '',

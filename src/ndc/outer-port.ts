@@ -1,5 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { isIPv6, SocketAddress } from 'node:net';
+import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { ImsdcError } from '../errors.ts';
 import { classifyDatagram } from './demultiplex.ts';
 import { iceCredentials } from './ice-credentials.ts';
@@ -161,8 +161,9 @@ export class OuterPort {
   }
 }
 
-/** The literal as sockets report it, so that addresses of SDP compare; throws on anything but an IP literal. */
+/** The literal as sockets report it, so that addresses of SDP compare. @throws MEDIA_BAD_REMOTE */
 export function canonicalAddress(literal: string): string {
+  if (!isIP(literal)) throw new ImsdcError('MEDIA_BAD_REMOTE', { problem: `address ${literal}` });
   return new SocketAddress({ address: literal, family: isIPv6(literal) ? 'ipv6' : 'ipv4' }).address;
 }
 

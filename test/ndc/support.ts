@@ -1,27 +1,18 @@
-import 'reflect-metadata';
-import { webcrypto, X509Certificate } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import { randomBytes } from 'node:crypto';
+import { createCertificate } from '../../src/dtls/certificate.ts';
 import type { Certificate, FarEnd, PlainState } from '../../src/ndc/association.ts';
 import { PlainAssociation } from '../../src/ndc/association.ts';
 import type { ChannelSpec } from '../../src/ndc/channel.ts';
 
 export interface TestCertificate extends Certificate {
+  /** `sha-256 AA:BB:..` */
   readonly fingerprint: string;
 }
 
-/** A self-signed ECDSA P-256 certificate. */
 export async function makeCertificate(): Promise<TestCertificate> {
-  x509.cryptoProvider.set(webcrypto as Crypto);
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({ keys, signingAlgorithm: algorithm });
-  const certificatePem = certificate.toString('pem');
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return {
-    certificatePem,
-    keyPem: `-----BEGIN PRIVATE KEY-----\n${key.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`,
-    fingerprint: `sha-256 ${new X509Certificate(certificatePem).fingerprint256}`,
-  };
+  const made = await createCertificate({ nowMs: Date.now(), random: (bytes) => randomBytes(bytes).toString('hex') });
+  const { certificatePem, privateKeyPem: keyPem, fingerprint } = made;
+  return { certificatePem, keyPem, fingerprint: `sha-256 ${fingerprint.value}` };
 }
 
 const shared = [makeCertificate(), makeCertificate()] as const;

@@ -43,7 +43,7 @@ export interface ReserveOptions {
   readonly bindAddress: string;
   /** Chosen by the MF (R6), never by the worker. */
   readonly port: number;
-  /** PEM of the MF's certificate and key, same for all associations of this MF. */
+  /** Make ICE-lite credentials for the answer. */
   readonly ice: boolean;
   /** R20: another branch on the port of this key, told apart by remote address. Needs the capability `forking`. */
   readonly sharesPortOf?: string;
@@ -53,6 +53,7 @@ export interface LocalEndpoint {
   readonly address: string;
   readonly port: number;
   readonly sctpPort: number;
+  /** 'sha-256 AA:BB..', as in a=fingerprint. */
   readonly fingerprint: string;
   readonly iceUfrag?: string;
   readonly icePwd?: string;
@@ -62,14 +63,19 @@ export interface RemoteEndpoint {
   readonly address: string;
   readonly port: number;
   readonly sctpPort: number;
-  /** 'SHA-256 AA:BB..'; the peer's certificate must match one of them before one SCTP byte is accepted. */
+  /** 'sha-256 AA:BB..' (the hash in any case); the peer's certificate must match one of them before one SCTP byte is accepted. */
   readonly fingerprints: readonly string[];
   /** Our role. */
   readonly role: 'active' | 'passive';
   readonly maxMessageSizeBytes: number;
   /** Fixed at INIT, both directions (R13). */
   readonly streams: number;
+  /** The far end does ICE: its authentic checks say where it is. */
   readonly ice: boolean;
+  /** Another source than the SDP's may prove itself by its certificate (R10). Default false. */
+  readonly natLatch?: boolean;
+  /** When passive, send one datagram to open the gate in front of the far end. Default false. */
+  readonly pinhole?: boolean;
 }
 
 export interface StreamSpec {
@@ -100,12 +106,18 @@ export interface FlowSide {
   readonly port: number;
   /** Unknown until the answer. Only this source is forwarded (R10). */
   readonly remote?: { readonly address: string; readonly port: number };
+  /** For natLatch: what the certificate of the remote must match. */
+  readonly fingerprints?: readonly string[];
 }
 export interface FlowOptions {
   readonly a: FlowSide;
   readonly b: FlowSide;
   /** Make ICE-lite credentials for both sides (R10: STUN is answered per leg). Default false. */
   readonly ice?: boolean;
+  /** Another source than the SDP's may prove itself by its certificate (R10). Default false. */
+  readonly natLatch?: boolean;
+  /** Default 'auto'. */
+  readonly path?: 'auto' | 'user' | 'kernel';
 }
 export interface FlowEndpoint {
   readonly address: string;
@@ -116,16 +128,20 @@ export interface FlowEndpoint {
 export interface FlowEndpoints {
   readonly a: FlowEndpoint;
   readonly b: FlowEndpoint;
+  /** Which one `path: 'auto'` became. */
+  readonly path?: 'user' | 'kernel';
 }
 
 /** Credit is bytes, both directions. */
 export interface PayloadPort {
-  /** False: nothing was taken; wait for `onWritable`. */
+  /** False: nothing was taken; wait for `onWritable`. It is false until the stream is open. */
   send(message: Uint8Array, kind: 'text' | 'binary'): boolean;
   grant(bytes: number): void;
   onMessage: (message: Uint8Array, kind: 'text' | 'binary') => void;
   onWritable: () => void;
+  /** After the last message. `reason`: 'end' (closed by the far end or with its association), 'released', 'workerLost'. */
   onClosed: (reason: string) => void;
+  /** Closes the stream once everything sent before has left. */
   close(): void;
 }
 
@@ -149,6 +165,7 @@ export interface EngineStats {
 
 export type AssociationStateName = 'reserved' | 'connecting' | 'connected' | 'failed' | 'closed';
 export interface EngineEvents {
+  /** `reason`: a code of WORKER_ERRORS (docs/media-worker.md), e.g. FINGERPRINT_MISMATCH, PEER_GONE. */
   state: { readonly key: string; readonly state: AssociationStateName; readonly reason?: string };
   stream: {
     readonly key: string;
@@ -156,5 +173,6 @@ export interface EngineEvents {
     readonly state: 'open' | 'closed';
     readonly reason?: string;
   };
-  lost: { readonly keys: readonly string[]; readonly reason: 'workerExit' | 'workerHung' | 'peerGone' | 'budget' };
+  /** The worker of these keys is gone; they are unknown from now on. */
+  lost: { readonly keys: readonly string[]; readonly reason: 'workerExit' | 'workerHung' };
 }

@@ -1,0 +1,336 @@
+import { TypedEmitter } from '../../base/emitter.ts';
+import { ImsdcError } from '../../errors.ts';
+import { decodeBody, type FrameBody, type RawFrame, workerErrorName } from '../worker/codec.ts';
+import { Entries, type Entry } from './entries.ts';
+import { flowBody, flowEndpoints, localEndpoint, startBody, streamsBody, ZERO_COUNTERS } from './frames.ts';
+import { DEFAULT_LIMITS, type EngineOptions } from './options.ts';
+import { WorkerPayloadPort } from './payload-port.ts';
+import type {
+  Counters,
+  EngineCapabilities,
+  EngineEvents,
+  EngineStats,
+  FlowEndpoints,
+  FlowOptions,
+  LocalEndpoint,
+  MediaEngine,
+  PayloadPort,
+  RemoteEndpoint,
+  ReserveOptions,
+  RouteSink,
+  StreamOutcome,
+  StreamRef,
+  StreamSpec,
+} from './types.ts';
+import { WorkerPool } from './worker-pool.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+/** STATS asks for so many handles at once. */
+const STATS_BATCH = 16;
+
+/**
+ * The media engine over worker processes: places groups, keeps which key is which handle, and makes sure that nothing
+ * outlives its worker. What the workers are made of is the business of `options.command` alone.
+ */
+export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEngine {
+  readonly capabilities: EngineCapabilities;
+  readonly #options: EngineOptions;
+  readonly #pool: WorkerPool;
+  readonly #entries = new Entries();
+  readonly #releasing = new Map<string, Promise<Counters>>();
+  readonly #remotes = new Map<string, RemoteEndpoint>();
+  #draining = false;
+  #drained: () => void = () => undefined;
+  /** Frames for handles that were released or lost. */
+  lateFrames = 0;
+
+  private constructor(options: EngineOptions, pool: WorkerPool, capabilities: EngineCapabilities) {
+    super();
+    this.#options = options;
+    this.#pool = pool;
+    this.capabilities = capabilities;
+    pool.on('frame', ({ worker, frame }) => this.#onFrame(worker, frame));
+    pool.on('lost', ({ worker, reason }) => this.#onLost(worker, reason));
+    const { metrics } = options;
+    metrics?.gauge('imsdc_mf_workers', 'Media workers that run', () => pool.workers.length);
+    metrics?.gauge('imsdc_mf_worker_restarts_total', 'Media workers started again', () => pool.restarts);
+    metrics?.gauge('imsdc_mf_media_keys', 'Associations and flows', () => this.#entries.size);
+    metrics?.gauge('imsdc_mf_late_frames_total', 'Frames of released handles', () => this.lateFrames);
+  }
+
+  /** Starts the workers. @throws WORKER_LOST, WORKER_REFUSED when they cannot start */
+  static async start(options: EngineOptions): Promise<EngineClient> {
+    const pool = new WorkerPool(options, { ...DEFAULT_LIMITS, ...options.limits });
+    await pool.start(options.workers ?? 1);
+    const { welcome } = pool.workers[0]!;
+    return new EngineClient(options, pool, {
+      engine: welcome.engine,
+      maxStreamId: welcome.maxStreamId,
+      maxMessageSizeBytes: welcome.maxMessageSizeBytes,
+      ice: welcome.ice,
+      receiveBackPressure: welcome.receiveBackPressure,
+      datagramPaths: welcome.kernelDatagrams ? ['user', 'kernel'] : ['user'],
+      forking: welcome.forking,
+    });
+  }
+
+  async reserve(key: string, group: string, options: ReserveOptions): Promise<LocalEndpoint> {
+    const known = this.#entries.find(key);
+    if (known?.kind === 'association') return known.local as Promise<LocalEndpoint>;
+    const worker = await this.#place(group);
+    const shared = options.sharesPortOf ? this.#entries.get(options.sharesPortOf, 'association') : null;
+    return this.#open(key, group, worker, 'association', (entry) =>
+      entry.worker
+        .request('RESERVE', entry, {
+          bindAddress: options.bindAddress,
+          port: options.port,
+          ice: options.ice,
+          sharedHandle: shared?.handle ?? 0,
+          sharedGeneration: shared?.generation ?? 0,
+        })
+        .then(localEndpoint),
+    );
+  }
+
+  async start(key: string, remote: RemoteEndpoint): Promise<void> {
+    const entry = this.#entries.get(key, 'association');
+    this.#remotes.set(key, remote);
+    await entry.worker.request('START', entry, startBody(remote));
+  }
+
+  async update(key: string, change: Partial<RemoteEndpoint>): Promise<void> {
+    const entry = this.#entries.get(key, 'association');
+    const known = this.#remotes.get(key);
+    if (!known) throw new ImsdcError('MEDIA_WRONG_STATE', { operation: 'update', state: entry.state });
+    const remote = { ...known, ...change };
+    this.#remotes.set(key, remote);
+    await entry.worker.request('UPDATE', entry, {
+      remoteAddress: remote.address,
+      remotePort: remote.port,
+      maxMessageSizeBytes: remote.maxMessageSizeBytes,
+    });
+  }
+
+  async setStreams(key: string, streams: readonly StreamSpec[]): Promise<readonly StreamOutcome[]> {
+    const entry = this.#entries.get(key, 'association');
+    const { outcomes } = await entry.worker.request('STREAMS', entry, streamsBody(streams));
+    return outcomes.map(({ streamId, code }) => ({
+      streamId,
+      result: code === 0 ? 'ok' : workerErrorName(code) === 'BUDGET' ? 'BUDGET' : 'STREAM_ID_TOO_HIGH',
+    }));
+  }
+
+  async route(from: StreamRef, to: RouteSink): Promise<void> {
+    const entry = this.#entries.get(from.key, 'association');
+    const target = to.kind === 'stream' ? this.#entries.get(to.to.key, 'association') : null;
+    if (target && target.worker !== entry.worker) {
+      const detail = `${from.key} and ${target.key} are of different groups`;
+      throw new ImsdcError('WORKER_REFUSED', { operation: 'ROUTE', reason: 'UNKNOWN_HANDLE', detail });
+    }
+    await entry.worker.request('ROUTE', entry, {
+      streamId: from.streamId,
+      sink: to.kind,
+      toHandle: target?.handle ?? 0,
+      toGeneration: target?.generation ?? 0,
+      toStreamId: to.kind === 'stream' ? to.to.streamId : 0,
+    });
+  }
+
+  async flow(key: string, group: string, options: FlowOptions): Promise<FlowEndpoints> {
+    const known = this.#entries.find(key);
+    if (known?.kind === 'flow') return known.local as Promise<FlowEndpoints>;
+    const worker = await this.#place(group);
+    return this.#open(key, group, worker, 'flow', (entry) => {
+      entry.flow = options;
+      return entry.worker.request('FLOW', entry, flowBody(options)).then(flowEndpoints);
+    });
+  }
+
+  async updateFlow(key: string, change: Partial<FlowOptions>): Promise<void> {
+    const entry = this.#entries.get(key, 'flow');
+    entry.flow = { ...entry.flow!, ...change };
+    await entry.worker.request('FLOW', entry, flowBody(entry.flow));
+  }
+
+  payload(ref: StreamRef, creditBytes: number): PayloadPort {
+    const entry = this.#entries.get(ref.key, 'association');
+    const { streamId } = ref;
+    const known = entry.ports.get(streamId);
+    if (known) return known;
+    const wire = {
+      payload: (kind: 'text' | 'binary' | 'end', data: Uint8Array) =>
+        entry.worker.payload(entry, { streamId, kind, data }),
+      credit: (bytes: number) => entry.worker.credit(entry, streamId, bytes),
+    };
+    const port = new WorkerPayloadPort(wire, () => {
+      if (entry.ports.get(streamId) === port) entry.ports.delete(streamId);
+    });
+    entry.ports.set(streamId, port);
+    port.grant(creditBytes);
+    return port;
+  }
+
+  async resetStream(ref: StreamRef, reason: string): Promise<void> {
+    const entry = this.#entries.get(ref.key, 'association');
+    await entry.worker.request('RESET_STREAM', entry, { streamId: ref.streamId, reason: reason.slice(0, 64) });
+  }
+
+  release(key: string): Promise<Counters> {
+    const running = this.#releasing.get(key);
+    if (running) return running;
+    const entry = this.#entries.find(key);
+    if (!entry) return Promise.resolve(ZERO_COUNTERS);
+    const release = this.#release(entry).finally(() => this.#releasing.delete(key));
+    this.#releasing.set(key, release);
+    return release;
+  }
+
+  async stats(keys: readonly string[] = this.#entries.keys()): Promise<EngineStats> {
+    const associations: EngineStats['associations'][number][] = [];
+    for (const worker of this.#pool.workers) {
+      const entries = keys.flatMap((key) => {
+        const entry = this.#entries.find(key);
+        return entry?.worker === worker ? [entry] : [];
+      });
+      for (let at = 0; at < entries.length; at += STATS_BATCH) {
+        const { records } = await worker.stats(entries.slice(at, at + STATS_BATCH));
+        for (const record of records) {
+          const entry = this.#entries.owner(worker, record);
+          if (entry) associations.push({ key: entry.key, ...record });
+        }
+      }
+    }
+    const workers = this.#pool.workers.map(({ pid, load, loopLagMs }) => ({ pid, associations: load, loopLagMs }));
+    return { workers, associations };
+  }
+
+  /** Takes nothing new from now on; resolves when the last key was released. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#entries.size > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    await this.#pool.close();
+  }
+
+  async #place(group: string): Promise<WorkerProcess> {
+    if (this.#draining) throw new ImsdcError('WORKER_UNAVAILABLE', { problem: 'the engine is draining' });
+    return this.#entries.workerOf(group) ?? (await this.#pool.pick());
+  }
+
+  /** Makes the entry before the worker answers, so that a second call with the same key finds it. */
+  #open<T>(
+    key: string,
+    group: string,
+    picked: WorkerProcess,
+    kind: Entry['kind'],
+    ask: (entry: Entry) => Promise<T>,
+  ): Promise<T> {
+    const raced = this.#entries.find(key);
+    if (raced) return raced.local as Promise<T>;
+    // Another call may have placed the group while a worker was being picked.
+    const worker = this.#entries.workerOf(group) ?? picked;
+    const { handle, generation } = worker.allocate();
+    const entry: Entry = {
+      key,
+      group,
+      worker,
+      handle,
+      generation,
+      kind,
+      local: Promise.resolve(),
+      state: 'reserved',
+      ports: new Map(),
+      flow: null,
+    };
+    this.#entries.add(entry);
+    const local = ask(entry).catch((error: unknown) => {
+      this.#forget(entry);
+      throw error;
+    });
+    entry.local = local;
+    return local;
+  }
+
+  async #release(entry: Entry): Promise<Counters> {
+    await entry.local.catch(() => undefined); // A failed reservation has been reported to its caller.
+    if (this.#entries.find(entry.key) !== entry) return ZERO_COUNTERS;
+    for (const port of [...entry.ports.values()]) port.ended('released');
+    try {
+      return await entry.worker.request('RELEASE', entry, {});
+    } catch (error) {
+      if (error instanceof ImsdcError && error.code === 'WORKER_LOST') return ZERO_COUNTERS;
+      throw error;
+    } finally {
+      this.#forget(entry);
+    }
+  }
+
+  #forget(entry: Entry): void {
+    if (this.#entries.find(entry.key) !== entry) return;
+    this.#entries.remove(entry);
+    this.#remotes.delete(entry.key);
+    entry.worker.free(entry);
+    if (this.#draining && this.#entries.size === 0) this.#drained();
+  }
+
+  #onFrame(worker: WorkerProcess, frame: RawFrame): void {
+    const entry = this.#entries.owner(worker, frame);
+    switch (frame.name) {
+      case 'KEY_LOG':
+        this.#options.onKeyLog?.(decodeBody('KEY_LOG', frame.body).line);
+        return;
+      case 'OVERLOAD':
+        this.#onOverload(worker, decodeBody('OVERLOAD', frame.body));
+        return;
+      case 'STATE':
+        if (entry) this.#onState(entry, decodeBody('STATE', frame.body));
+        break;
+      case 'STREAM':
+        if (entry) this.#onStream(entry, decodeBody('STREAM', frame.body));
+        break;
+      case 'PAYLOAD_FROM_PEER': {
+        const { streamId, kind, data } = decodeBody('PAYLOAD_FROM_PEER', frame.body);
+        entry?.ports.get(streamId)?.received(data, kind);
+        break;
+      }
+      case 'CREDIT_FROM_WORKER': {
+        const { streamId, bytes } = decodeBody('CREDIT_FROM_WORKER', frame.body);
+        entry?.ports.get(streamId)?.granted(bytes);
+      }
+    }
+    if (!entry) this.lateFrames++;
+  }
+
+  #onState(entry: Entry, { state, code, detail }: FrameBody<'STATE'>): void {
+    entry.state = state;
+    const reason = code === 0 ? undefined : workerErrorName(code);
+    if (reason) this.#options.log.info({ key: entry.key, state, reason, detail }, 'association');
+    this.emit('state', { key: entry.key, state, ...(reason ? { reason } : {}) });
+  }
+
+  #onStream(entry: Entry, { streamId, state, code }: FrameBody<'STREAM'>): void {
+    const reason = code === 0 ? undefined : workerErrorName(code);
+    if (reason === 'SLOW_READER' || reason === 'MESSAGE_TOO_LARGE') {
+      this.#options.log.warn({ key: entry.key, streamId, reason }, 'stream reset');
+    }
+    this.emit('stream', { key: entry.key, streamId, state, ...(reason ? { reason } : {}) });
+  }
+
+  #onOverload(worker: WorkerProcess, { overloaded, memoryBytes, associations }: FrameBody<'OVERLOAD'>): void {
+    worker.overloaded = overloaded;
+    this.#options.log.warn({ worker: worker.index, overloaded, memoryBytes, associations }, 'media worker budget');
+  }
+
+  #onLost(worker: WorkerProcess, reason: EngineEvents['lost']['reason']): void {
+    const entries = this.#entries.removeAll(worker);
+    for (const entry of entries) {
+      this.#remotes.delete(entry.key);
+      for (const port of [...entry.ports.values()]) port.ended('workerLost');
+    }
+    if (this.#draining && this.#entries.size === 0) this.#drained();
+    if (entries.length > 0) this.emit('lost', { keys: entries.map(({ key }) => key), reason });
+  }
+}
