@@ -3,6 +3,8 @@ import { attributeText, isAttribute, isField } from './lines.ts';
 import type { MediaSection, SdpLines, SessionDescription } from './types.ts';
 import { withUsedByFlipped } from './write-data-channel.ts';
 
+export { countProblem, matchAnswer } from './answer.ts';
+
 export type SlotChange = 'unchanged' | 'dataChannel' | 'other';
 
 /** What one side said last and what the other side said to it: the two halves of the last agreed exchange. */
