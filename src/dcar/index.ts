@@ -58,7 +58,7 @@ async function seed(repository: Repository, path: string, log: Logger): Promise<
     const { applicationId, version, sha256 } = await repository.add(await packageBytes(path), path);
     log.info({ applicationId, version, sha256 }, 'published');
   } catch (error) {
-    log.error({ error, path }, 'not published');
+    log.error({ err: error, path }, 'not published');
   }
 }
 

@@ -144,7 +144,7 @@ class Room {
     try {
       return { kind: 'subscriber', identity, profile: await this.#subscribers.profile(identity) };
     } catch (error) {
-      this.#dependencies.log.warn({ error }, 'subscriber data unavailable');
+      this.#dependencies.log.warn({ err: error }, 'subscriber data unavailable');
       return { kind: 'subscriber', identity, profile: 'unavailable' };
     }
   }

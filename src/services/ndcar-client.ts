@@ -155,7 +155,7 @@ export class GrantClient implements GrantPort {
       for (const grant of batch.grant) if (this.#live.has(grant.token)) this.#toGrant.set(grant.token, grant);
       for (const token of batch.revoke) this.#toRevoke.add(token);
       this.#failures.value++;
-      if (this.#failed++ === 0 && !this.#closed) this.#options.log.warn({ error }, 'the repository is away');
+      if (this.#failed++ === 0 && !this.#closed) this.#options.log.warn({ err: error }, 'the repository is away');
     }
   }
 

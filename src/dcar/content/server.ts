@@ -61,7 +61,7 @@ export function contentServer(config: DcarConfig['mdc1'], dependencies: ContentD
   app.addHook('onRequest', answer);
   app.get('/', () => NOTHING_HERE.body);
   app.setErrorHandler((error, _request, reply) => {
-    log.error({ error }, 'MDC1 request failed');
+    log.error({ err: error }, 'MDC1 request failed');
     return reply.code(500).header('content-length', 0).send();
   });
   return app;
