@@ -23,14 +23,17 @@ export interface LastExchange {
  * that the other side did not accept are dead (TS 26.114 6.2.10.3), offered again or not.
  */
 export function changedSlots(last: LastExchange | undefined, next: SessionDescription): SlotChange[] {
+  const sameSession = last !== undefined && equalLines(withoutOrigin(last.own.session), withoutOrigin(next.session));
   return Array.from({ length: Math.max(next.media.length, last?.own.media.length ?? 0) }, (_, slot) => {
     const section = next.media[slot];
     const own = last?.own.media[slot];
     const wasLive = own !== undefined && own.port !== 0 && (last?.other.media[slot]?.port ?? 0) !== 0;
     const isLive = section !== undefined && section.port !== 0;
     if (!wasLive && !isLive) return 'unchanged';
-    const changed = last && own && wasLive && section && isLive ? !sameSection(last, own, next, section, slot) : true;
-    if (!changed) return 'unchanged';
+    if (last && own && wasLive && section && isLive) {
+      const repeated = sameSession && !last.ownWasAnswer && equalLines(own.lines, section.lines);
+      if (repeated || sameSection(last, own, next, section, slot)) return 'unchanged';
+    }
     const isOurs = (isLive && isDataChannelSection(section)) || (wasLive && isDataChannelSection(own));
     return isOurs ? 'dataChannel' : 'other';
   });
@@ -101,7 +104,15 @@ function streamIds(section: MediaSection | undefined): number[] {
 /** Equal but for the order of lines, which some stacks do not keep. */
 function sameLines(a: SdpLines, b: SdpLines): boolean {
   if (a.length !== b.length) return false;
-  if (a.every((line, i) => line === b[i])) return true;
+  if (equalLines(a, b)) return true;
   const sorted = b.toSorted();
   return a.toSorted().every((line, i) => line === sorted[i]);
+}
+
+function equalLines(a: SdpLines, b: SdpLines): boolean {
+  return a.length === b.length && a.every((line, i) => line === b[i]);
+}
+
+function withoutOrigin(session: SdpLines): SdpLines {
+  return session.filter((line) => !isField(line, 'o'));
 }

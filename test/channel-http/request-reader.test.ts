@@ -116,7 +116,7 @@ for (const [name, message, code, problem] of HOSTILE) {
   });
 }
 
-// conformance: ue-side 9 — HTTP header beyond 16 KiB resets the stream
+// Beyond 16 KiB of header the stream is reset.
 test('a head of 16 KiB passes, one byte more does not, whether it ends or not', () => {
   const head = (size: number) => {
     const frame = 'GET / HTTP/1.1\r\nA: \r\n\r\n';

@@ -22,7 +22,7 @@ const readAll = (profile: ClientProfile, sent: readonly Uint8Array[]) => {
   return sent.flatMap((message) => reader.push(message));
 };
 
-// conformance: ue-side 6.3 — Content-Length always, the whole head in the first message, messages of at most 16 KiB
+// What deployed handsets need: Content-Length always, the whole head in the first message, messages of at most 16 KiB
 test('E11: a package of 40,000 bytes', () => {
   const body = 'z'.repeat(40_000);
   const sent = messages(
