@@ -90,13 +90,15 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
   #fingerprint = '';
   #maxMessageSizeBytes = MAX_MESSAGE_BYTES;
   #ending: Promise<void> | null = null;
-  #nativeClosed: () => void = () => undefined;
+  readonly #nativeClosed: Promise<void>;
+  #onNativeClosed!: () => void;
 
   private constructor(outer: OuterPort, request: ReserveRequest) {
     super();
     this.outer = outer;
     this.#request = request;
     this.highMarkBytes = request.highMarkBytes ?? HIGH_MARK_BYTES;
+    this.#nativeClosed = new Promise((resolve) => (this.#onNativeClosed = resolve));
   }
 
   /** Binds the port and keeps early datagrams; nothing costly is built. Throws PORT_UNAVAILABLE. */
@@ -309,7 +311,7 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
   }
 
   #onNativeState(state: string): void {
-    if (state === 'closed') this.#nativeClosed();
+    if (state === 'closed') this.#onNativeClosed();
     if (this.#ending) return;
     switch (state) {
       case 'connected':
@@ -348,12 +350,9 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     const channels = [...this.#channels.values()];
     for (const channel of channels) this.#forget(channel);
     this.emit('state', { state, ...(reason ? { reason } : {}), ...(detail ? { detail } : {}) });
-    if (pc && pc.state() !== 'closed') {
-      const closed = new Promise<void>((resolve) => (this.#nativeClosed = resolve));
-      pc.close();
-      await closed;
-    }
-    // A native channel that was not closed keeps its callbacks, and with them the event loop, alive.
+    // Closed even if the far end has closed it: only this frees the native callbacks, which keep the event loop alive.
+    pc?.close();
+    if (pc) await this.#nativeClosed;
     for (const channel of channels) channel.dispose();
     // The abort leaves from a thread of libdatachannel after it has said that it is closed.
     if (wasConnected) await setTimeout(LINGER_MS);
