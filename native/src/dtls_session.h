@@ -1,0 +1,85 @@
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "dtls_context.h"
+#include "fingerprint.h"
+
+namespace imsdc {
+
+enum class DtlsRole : std::uint8_t { active, passive };
+enum class DtlsEnd : std::uint8_t { closedByPeer, fingerprintMismatch, failed };
+
+/** Calls come from inside `start`, `receive`, `send` and `onTimeout`. The session may not be destroyed in them. */
+class DtlsOwner {
+ public:
+  virtual void dtlsOutput(std::span<const std::uint8_t> datagram) = 0;
+  /** The handshake is complete and the certificate matched. */
+  virtual void dtlsConnected() = 0;
+  /** Authenticated content of one record; may be overwritten in place. */
+  virtual void dtlsContent(std::span<std::uint8_t> packet) = 0;
+  virtual void dtlsEnded(DtlsEnd end, const std::string& detail) = 0;
+
+ protected:
+  ~DtlsOwner() = default;
+};
+
+/** One DTLS 1.2 session on OpenSSL (RFC 6347): certificates on both sides, checked against the SDP's fingerprints. */
+class DtlsSession {
+ public:
+  DtlsSession(DtlsContext& context, DtlsOwner& owner, DtlsRole role, const FingerprintSet& fingerprints);
+  ~DtlsSession();
+  DtlsSession(const DtlsSession&) = delete;
+  DtlsSession& operator=(const DtlsSession&) = delete;
+
+  /** Active: sends ClientHello. */
+  void start();
+  /** Passive: the next ClientHello has answered a HelloVerifyRequest that nobody remembers. Call it instead of start. */
+  void startAfterCookie();
+  void receive(std::span<const std::uint8_t> datagram);
+  /** One record; false before the handshake is complete and after the end. */
+  bool send(std::span<const std::uint8_t> packet);
+  /** Milliseconds until `onTimeout` is due; nothing while no flight waits for an answer. */
+  [[nodiscard]] std::optional<std::uint32_t> timeoutMs() const;
+  void onTimeout();
+  /** Sends close_notify. */
+  void close();
+  /** Gives OpenSSL's record buffers back until the next record. */
+  void releaseBuffers();
+  [[nodiscard]] bool connected() const { return connected_; }
+  [[nodiscard]] bool ended() const { return ended_; }
+  /** A handshake message of the peer has been accepted. */
+  [[nodiscard]] bool heardOfPeer() const { return heard_; }
+
+  /** Bytes that a record adds to its content, at most: header 13, explicit nonce 8, tag 16. */
+  static constexpr std::uint32_t kRecordOverheadBytes = 37;
+
+ private:
+  friend struct DtlsCallbacks;
+  void advance();
+  void readContent();
+  void end(DtlsEnd reason, const std::string& detail);
+  void restoreBuffers();
+
+  DtlsContext& context_;
+  DtlsOwner& owner_;
+  const FingerprintSet& fingerprints_;
+  std::unique_ptr<SSL, Deleter<SSL, SSL_free>> ssl_;
+  std::span<const std::uint8_t> incoming_;
+  std::size_t retransmissions_ = 0;
+  bool muted_ = false;
+  bool connected_ = false;
+  bool ended_ = false;
+  bool heard_ = false;
+  bool certificateRefused_ = false;
+  bool buffersReleased_ = false;
+};
+
+}  // namespace imsdc
