@@ -72,12 +72,13 @@ export const ERRORS = {
   MF_CONTEXT_LIMIT: { template: 'all {max} contexts are in use', http: 503, cause: 'NF_CONGESTION' },
   MF_CONTEXT_NOT_FOUND: { template: 'no media context {contextId}', http: 404, cause: 'CONTEXT_NOT_FOUND' },
   MF_DRAINING: { template: 'this MF takes no new contexts', http: 503, cause: 'NF_CONGESTION' },
-  MF_ENGINE_FAILED: { template: 'the media engine refuses {operation}: {problem}', http: 500, cause: 'SYSTEM_FAILURE' },
+  MF_ENGINE_FAILED: { template: 'the media engine failed: {problem}', http: 500, cause: 'SYSTEM_FAILURE' },
   MF_NO_PORTS: {
     template: 'no UDP port is free ({taken} taken, {resting} resting)',
     http: 500,
     cause: 'INSUFFICIENT_RESOURCES',
   },
+  MF_NO_RESOURCES: { template: 'the media workers are full: {problem}', http: 500, cause: 'INSUFFICIENT_RESOURCES' },
   MF_NO_STREAMS: {
     template: '{param}: none of the streams can be opened ({reason})',
     http: 500,
