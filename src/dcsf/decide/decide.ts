@@ -92,7 +92,10 @@ function dataLines(question: Question): Line[] {
 function newLines(question: Question): Line[] {
   return dataLines(question).filter(([mediaId, media]) => {
     const known = knownLine(question.session, mediaId);
-    return !known || (known.kind === 'application' && !same(known.offered, streamIds(media)));
+    if (!known) return true;
+    // A re-offer may repeat what was offered, or only what we let through.
+    const ids = streamIds(media);
+    return known.kind === 'application' && !same(known.offered, ids) && !same(known.streams, ids);
   });
 }
 
@@ -127,7 +130,7 @@ function offerLegOf(question: Question, session: Session): LegName {
 }
 
 function request(question: Question, environment: Environment, profile: SubscriberProfile | 'unavailable'): Decision {
-  const session = sessionOf(question);
+  const session = withoutClosedLines(question, sessionOf(question));
   const rulings = new Map<string, Ruling>();
   const fresh = new Map(newLines(question));
   for (const [mediaId] of dataLines(question)) {
@@ -162,6 +165,22 @@ function request(question: Question, environment: Environment, profile: Subscrib
   return assembled(question, session, rulings);
 }
 
+/**
+ * Application lines that a full list of the offer does not name have been closed: they must not count as channels any
+ * more. A list of new data channel lines only (worked example 10) says nothing of the others.
+ */
+function withoutClosedLines({ notification }: Question, session: Session): Session {
+  const listed = notification.mediaInfoList ?? {};
+  const full = Object.entries(listed).some(
+    ([mediaId, media]) => media.mediaType.toUpperCase() !== 'DC' || Object.hasOwn(session.media, mediaId),
+  );
+  if (!full) return session;
+  const media = Object.entries(session.media).filter(
+    ([mediaId, line]) => line.kind !== 'application' || Object.hasOwn(listed, mediaId),
+  );
+  return { ...session, media: Object.fromEntries(media) };
+}
+
 function barred(question: Question, profile: SubscriberProfile): 'NOT_AUTHORISED' | 'NOT_STANDALONE' | undefined {
   if (!profile.allowed) return 'NOT_AUTHORISED';
   const { mediaInfoList, notificationEvent } = question.notification;
@@ -182,12 +201,11 @@ function ruledLine(scene: Scene, mediaId: string, media: NotifiedMedia): Ruling 
   return reject('STREAMS_INVALID');
 }
 
-/** The session after these rulings: refused lines are forgotten, decided ones remembered. */
+/** The session after these rulings. A refused change leaves a live line as it was (R17). */
 function remembered(session: Session, rulings: ReadonlyMap<string, Ruling>): Session {
   const media = new Map(Object.entries(session.media));
   for (const [mediaId, ruling] of rulings) {
     if (ruling.remember) media.set(mediaId, ruling.remember);
-    else if (ruling.outcome === 'reject') media.delete(mediaId);
   }
   return { ...session, media: Object.fromEntries(media) };
 }

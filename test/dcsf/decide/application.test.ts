@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { NotifiedMedia } from '../../../src/services/nimsas.ts';
-import { decideAll, line, notification, outcomeOf, POLICY, PROFILE, type Run } from './fixtures.ts';
+import { AUDIO, decideAll, line, notification, outcomeOf, POLICY, PROFILE, type Run } from './fixtures.ts';
 
 const CHANGE = { event: 'MEDIA_CHANGE_REQUEST' } as const;
 const bound = (applicationId: string, endpoint: 'UE' | 'SERVER', ids: number[]): NotifiedMedia => ({
@@ -142,6 +142,25 @@ describe('application lines', () => {
     );
     const later = decideAll(notification({ d: line([1006]) }, CHANGE), { ...run, session: decision.session });
     assert.equal(outcomeOf(later, 'd'), 'reject CHANNELS_EXCEEDED');
+  });
+
+  test('channels that a full list no longer names have been closed', () => {
+    const run = { profile: { ...PROFILE, maxChannels: 1 } };
+    const first = decideAll(notification({ m0: AUDIO, a: line([1000]) }, CHANGE), run);
+    const partial = decideAll(notification({ b: line([1002]) }, CHANGE), { ...run, session: first.session });
+    assert.equal(outcomeOf(partial, 'b'), 'reject CHANNELS_EXCEEDED');
+    const full = decideAll(notification({ m0: AUDIO, b: line([1002]) }, CHANGE), { ...run, session: first.session });
+    assert.equal(outcomeOf(full, 'b'), 'pass APPLICATION_PASSED');
+    assert.deepEqual(Object.keys(full.session!.media), ['b']);
+  });
+
+  // conformance: R17 — a refused change leaves the live line as it was
+  test('a refused change of a live line is forgotten, the line is not', () => {
+    const run = { profile: { ...PROFILE, maxChannels: 1 } };
+    const first = decideLine(line([1000]), run);
+    const more = decideLine(line([1000, 1002]), { ...run, session: first.session });
+    assert.equal(outcomeOf(more, 'm4'), 'reject CHANNELS_EXCEEDED');
+    assert.deepEqual(more.session!.media, first.session!.media);
   });
 
   test('a refused stream refuses a line that would pass, and is left out of an anchored one', () => {
