@@ -1,0 +1,65 @@
+import type { SipMessage } from '../../sip/types.ts';
+import { formatUri, parseAddress, parseReplaces, parseUri } from '../../sip/message/index.ts';
+import type { CallEnvironment } from '../call/types.ts';
+
+/**
+ * Headers that name a dialog. Each of our calls is two dialogs, and the reader of the header knows the other one, so
+ * a name of ours is exchanged for its counterpart; any other passes untouched (R21).
+ */
+export const DIALOG_HEADERS: ReadonlySet<string> = new Set(['replaces', 'join', 'target-dialog', 'refer-to']);
+
+/** The lines of `DIALOG_HEADERS` as the other leg must read them; '' when the message has none. */
+export function translateDialogHeaders(message: SipMessage, env: CallEnvironment): string {
+  return (
+    translate(message, 'replaces', 'Replaces', env) +
+    translate(message, 'join', 'Join', env) +
+    translate(message, 'target-dialog', 'Target-Dialog', env) +
+    translateReferTo(message, env)
+  );
+}
+
+function translate(message: SipMessage, name: string, title: string, env: CallEnvironment): string {
+  const value = message.first(name);
+  if (value === undefined) return '';
+  const translated = translateReference(value, env);
+  return translated === undefined ? message.span(name) : `${title}: ${translated}\r\n`;
+}
+
+/** Undefined: not a dialog of ours. Parameters other than the tags stay. */
+function translateReference(value: string, env: CallEnvironment): string | undefined {
+  const reference = parseReplaces(value);
+  if (reference === undefined) return undefined;
+  const other = env.counterpart(reference.callId, reference.toTag, reference.fromTag);
+  if (other === undefined) return undefined;
+  const [, ...params] = value.split(';');
+  const kept = params.map((param) => {
+    const name = param.trim().split('=', 1)[0]!.trim().toLowerCase();
+    if (name === 'to-tag' || name === 'remote-tag') return `${name}=${other.toTag}`;
+    if (name === 'from-tag' || name === 'local-tag') return `${name}=${other.fromTag}`;
+    return param.trim();
+  });
+  return [other.callId, ...kept].join(';');
+}
+
+/** `Refer-To: <sip:bob@x?Replaces=...>`: the dialog stands escaped in the URI's headers (RFC 3891 6.1). */
+function translateReferTo(message: SipMessage, env: CallEnvironment): string {
+  const value = message.first('refer-to');
+  if (value === undefined) return '';
+  const uri = parseUri(parseAddress(value)?.uri ?? '');
+  if (uri?.kind !== 'sip' || uri.headers.length === 0) return message.span('refer-to');
+  let changed = false;
+  const headers = uri.headers.map((header) => {
+    const equal = header.indexOf('=');
+    if (header.slice(0, equal).toLowerCase() !== 'replaces') return header;
+    const translated = translateReference(unescape(header.slice(equal + 1)), env);
+    if (translated === undefined) return header;
+    changed = true;
+    return `${header.slice(0, equal)}=${encodeURIComponent(translated)}`;
+  });
+  if (!changed) return message.span('refer-to');
+  return `Refer-To: <${formatUri({ ...uri, headers })}>\r\n`;
+}
+
+function unescape(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}

@@ -1,0 +1,203 @@
+import { parseSessionDescription } from '../../sdp/parse.ts';
+import type { MediaInstructionData } from '../../services/nimsas.ts';
+import { applyInstructions, conflict, type OpenOffer, refuseChanges } from '../media/instructions.ts';
+import { isReserved, type MdcEndpoints } from '../media/reply.ts';
+import { forkSdp, lineById, restore, snapshot } from '../media/state.ts';
+import { type ReplyOutcome, reconcile, takeMrmReply } from './mrm.ts';
+import { proceed } from './negotiate.ts';
+import { queueReoffers } from './reoffer.ts';
+import { note, type Turn } from './turn.ts';
+import { type Held, MAX_INTENTIONS, type MrmReply, type Negotiation, type Outcome } from './types.ts';
+
+/** The DCSF has answered the notification: every instruction for it has been delivered, or it failed (2.0). */
+export function notified(turn: Turn, id: string, outcome: Outcome): void {
+  const { call } = turn;
+  const { negotiation } = call;
+  if (negotiation.step === 'heldForMf' && negotiation.notifyId === id) {
+    // It did not wait for its own instruction; the MF's answer opens the barrier now.
+    call.negotiation = { ...negotiation, notifyId: '' };
+    return;
+  }
+  if (negotiation.step !== 'heldForDcsf' || negotiation.notifyId !== id) return;
+  if (!outcome.ok) {
+    note(turn, `DCSF: ${outcome.detail}`);
+    refuseChanges(call.media!, negotiation.rollback);
+  }
+  proceed(turn, negotiation.held, negotiation.rollback);
+}
+
+/** The DCSF instructs: inside the barrier, or free-standing. */
+export function instructed(turn: Turn, id: string, data: MediaInstructionData): void {
+  const { call, env } = turn;
+  const { negotiation, media } = call;
+  if (media === null || call.state === 'ending' || call.state === 'ended') return refuse(turn, id, 'the session has ended');
+  if (negotiation.step === 'heldForDcsf') {
+    if (env.nowMs > negotiation.deadlineMs - env.config.budgetReserveMs) return refuse(turn, id, 'the time for instructions is over');
+    return execute(turn, id, data, negotiation);
+  }
+  if (negotiation.step === 'stable' && call.state === 'established' && call.unacknowledged === null && call.queue.length === 0) {
+    return executeAlone(turn, id, data);
+  }
+  const waits = negotiation.step === 'heldForMf' || negotiation.step === 'instructed' || call.state === 'established';
+  if (!waits) return refuse(turn, id, 'no decision is waited for');
+  if (call.queue.length >= MAX_INTENTIONS) return refuse(turn, id, `${MAX_INTENTIONS} instructions wait already`);
+  call.queue.push({ kind: 'instruction', id, data });
+}
+
+function refuse(turn: Turn, id: string, why: string): void {
+  turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem: conflict(why) } });
+}
+
+function execute(turn: Turn, id: string, data: MediaInstructionData, barrier: Extract<Negotiation, { step: 'heldForDcsf' }>): void {
+  const { call, env } = turn;
+  const media = call.media!;
+  const before = snapshot(media);
+  const problem = applyInstructions(media, data, openOffer(turn, barrier.held), env.config);
+  if (problem !== undefined) {
+    restore(media, before);
+    return turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem } });
+  }
+  if (!reconcile(turn, barrier.deadlineMs - env.config.budgetReserveMs)) return succeed(turn, id, new Map());
+  const named = Object.keys(data.mediaInstructionSet);
+  const { held, notifyId, deadlineMs, rollback } = barrier;
+  call.negotiation = { step: 'heldForMf', held, notifyId, instructionId: id, deadlineMs, rollback, before, named };
+}
+
+function openOffer(turn: Turn, held: Held): OpenOffer | undefined {
+  const { offerAnswer } = forkSdp(turn.call.media!, held.fork)[held.from];
+  if (offerAnswer.state !== 'offerReceived') return undefined;
+  return { from: held.from, fork: held.fork, offer: parseSessionDescription(offerAnswer.offer) };
+}
+
+/** Outside a notification: it takes the offer/answer slot like an offer of ours would (R16). */
+export function executeAlone(turn: Turn, id: string, data: MediaInstructionData): void {
+  const { call, env } = turn;
+  const media = call.media!;
+  const before = snapshot(media);
+  const problem = applyInstructions(media, data, undefined, env.config);
+  if (problem !== undefined) {
+    restore(media, before);
+    return turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem } });
+  }
+  if (reconcile(turn)) {
+    call.negotiation = { step: 'instructed', instructionId: id, before };
+    return;
+  }
+  succeed(turn, id, new Map());
+  queueReoffers(turn);
+}
+
+/** 200 with the MF's endpoints, or 204 when there are none to tell. */
+function succeed(turn: Turn, id: string, mdc: MdcEndpoints): void {
+  const { call } = turn;
+  const set: MediaInstructionData['mediaInstructionSet'] = {};
+  for (const [mediaId, endpoints] of mdc) {
+    const line = lineById(call.media!, mediaId);
+    if (line === undefined || (endpoints.mdc1 === undefined && endpoints.mdc2 === undefined)) continue;
+    set[mediaId] = {
+      mediaId,
+      mediaResourceType: 'DC',
+      dcMediaSpecification: {
+        streams: line.streams,
+        ...(endpoints.mdc1 === undefined ? {} : { mdc1EndpointMf: endpoints.mdc1 }),
+        ...(endpoints.mdc2 === undefined ? {} : { mdc2EndpointMf: endpoints.mdc2 }),
+      },
+    };
+  }
+  const data = Object.keys(set).length === 0 ? undefined : { sessionId: call.sessionId, mediaInstructionSet: set };
+  turn.out.emit({ kind: 'answerInstruction', id, result: { ok: true, data } });
+}
+
+/** The MF has replied. */
+export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>): void {
+  const { call } = turn;
+  const reply = takeMrmReply(turn, id, outcome);
+  if (reply.kind === 'stale') return;
+  if (call.negotiation.step === 'heldForMf') return heldReply(turn, call.negotiation, reply);
+  if (call.negotiation.step === 'instructed') return instructedReply(turn, call.negotiation, reply);
+  if (reply.kind === 'failed') return contextLost(turn, reply.detail);
+  reconcile(turn);
+}
+
+function heldReply(turn: Turn, barrier: Extract<Negotiation, { step: 'heldForMf' }>, reply: Exclude<ReplyOutcome, { kind: 'stale' }>): void {
+  const { call, env } = turn;
+  const media = call.media!;
+  if (reply.kind === 'done' && reconcile(turn, barrier.deadlineMs - env.config.budgetReserveMs)) return;
+  const { held, notifyId, deadlineMs, rollback, instructionId } = barrier;
+  const failure = reply.kind === 'failed' ? reply : isReserved(media) ? undefined : { status: 502, detail: 'the MF did not give every endpoint' };
+  if (failure !== undefined) {
+    note(turn, `MF: ${failure.detail}`);
+    if (instructionId === '') refuseChanges(media, rollback);
+    else {
+      restore(media, barrier.before);
+      for (const mediaId of barrier.named) {
+        const line = lineById(media, mediaId);
+        if (line?.treatment === 'undecided') line.failed = true;
+      }
+      const problem = { status: failure.status, cause: 'SYSTEM_FAILURE', detail: failure.detail };
+      turn.out.emit({ kind: 'answerInstruction', id: instructionId, result: { ok: false, problem } });
+    }
+  } else if (instructionId !== '') succeed(turn, instructionId, reply.kind === 'done' ? reply.mdc : new Map());
+  if (notifyId === '') return proceed(turn, held, rollback);
+  call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
+  // Instructions that came while the MF was busy.
+  while (call.negotiation.step === 'heldForDcsf') {
+    const next = call.queue.shift();
+    if (next === undefined) return;
+    if (next.kind === 'instruction') instructed(turn, next.id, next.data);
+  }
+}
+
+function instructedReply(turn: Turn, waiting: Extract<Negotiation, { step: 'instructed' }>, reply: Exclude<ReplyOutcome, { kind: 'stale' }>): void {
+  const { call } = turn;
+  if (reply.kind === 'done' && reconcile(turn)) return;
+  call.negotiation = { step: 'stable' };
+  if (reply.kind === 'done') {
+    succeed(turn, waiting.instructionId, reply.mdc);
+    return queueReoffers(turn);
+  }
+  restore(call.media!, waiting.before);
+  const problem = { status: reply.status, cause: 'SYSTEM_FAILURE', detail: reply.detail };
+  turn.out.emit({ kind: 'answerInstruction', id: waiting.instructionId, result: { ok: false, problem } });
+}
+
+/** The budget is spent (R17). */
+export function barrierExpired(turn: Turn): void {
+  const { call } = turn;
+  const { negotiation } = call;
+  if (negotiation.step !== 'heldForDcsf' && negotiation.step !== 'heldForMf') return;
+  note(turn, negotiation.step === 'heldForDcsf' ? 'DCSF too late' : 'MF too late');
+  if (negotiation.step === 'heldForMf' && negotiation.instructionId !== '') refuse(turn, negotiation.instructionId, 'the time for instructions is over');
+  for (const waiting of call.queue) if (waiting.kind === 'instruction') refuse(turn, waiting.id, 'the time for instructions is over');
+  call.queue = [];
+  refuseChanges(call.media!, negotiation.rollback);
+  proceed(turn, negotiation.held, negotiation.rollback);
+}
+
+/**
+ * The MF does not hold the context any more, or nobody knows what it holds: its lines go to port 0 on every leg, and
+ * the voice goes on (rule 1).
+ */
+export function contextLost(turn: Turn, detail: string): void {
+  const { call } = turn;
+  const { media } = call;
+  if (media === null || call.state === 'ending' || call.state === 'ended') return;
+  note(turn, `MF: ${detail}`);
+  const { context } = media;
+  if (context.contextId !== '') {
+    const operation = { method: 'DELETE' as const, mf: context.mf, contextId: context.contextId };
+    turn.out.emit({ kind: 'mrm', id: `d${call.serial++}`, operation, deadlineMs: turn.env.nowMs + turn.env.config.mrmDeadlineMs });
+  }
+  context.contextId = '';
+  context.told = '';
+  context.layout = [];
+  context.pending = null;
+  context.dirty = false;
+  for (const line of media.lines) {
+    if (line.state !== 'open' || (line.ends.served === null && line.ends.remote === null)) continue;
+    line.ends.served = null;
+    line.ends.remote = null;
+    line.state = 'closing';
+  }
+  queueReoffers(turn);
+}

@@ -1,0 +1,109 @@
+import type { MediaContext } from '../../services/nmf-mrm.ts';
+import { desiredContext } from '../media/context.ts';
+import { diffContexts, layoutOf } from '../media/patch.ts';
+import { type MdcEndpoints, takeReply } from '../media/reply.ts';
+import { arm, note, type Turn } from './turn.ts';
+import type { MrmReply, Outcome } from './types.ts';
+
+/**
+ * Brings the MF to what the call needs (R26). One request at a time: what changes meanwhile goes with the next. Returns
+ * whether a request is under way.
+ */
+export function reconcile(turn: Turn, deadlineMs?: number): boolean {
+  const { call, env } = turn;
+  const { media } = call;
+  if (media === null) return false;
+  const { context } = media;
+  if (call.state === 'ended' || call.state === 'ending') {
+    // A PATCH under way does not matter any more; a POST must first say what is to be deleted.
+    if (context.pending?.method === 'POST') return true;
+    context.pending = null;
+    release(turn);
+    return false;
+  }
+  if (context.pending !== null) return true;
+  if (!context.dirty) return false;
+  context.dirty = false;
+  const desired = desiredContext(media, env.config);
+  if (desired === undefined) {
+    release(turn);
+    return false;
+  }
+  const json = JSON.stringify(desired);
+  if (json === context.told) return false;
+  const until = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, env.nowMs + env.config.mrmDeadlineMs);
+  const idempotencyKey = `${call.id}.${call.revision}.${context.step++}`;
+  if (context.told === '') {
+    const layout = desired.terminations.map(layoutOf);
+    context.pending = { id: idempotencyKey, method: 'POST', json, layout };
+    turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation: { method: 'POST', context: desired, idempotencyKey }, deadlineMs: until });
+    return true;
+  }
+  const { patch, layout } = diffContexts(JSON.parse(context.told) as MediaContext, desired, context.layout);
+  if (patch.length === 0) {
+    context.told = json;
+    return false;
+  }
+  context.pending = { id: idempotencyKey, method: 'PATCH', json, layout };
+  const operation = { method: 'PATCH' as const, mf: context.mf, contextId: context.contextId, patch, idempotencyKey };
+  turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation, deadlineMs: until });
+  return true;
+}
+
+/** Deletes the context, if the MF has one. A POST under way is deleted when its 201 comes (R17). */
+export function release(turn: Turn): void {
+  const { media } = turn.call;
+  if (media === null || media.context.contextId === '') return;
+  const { context } = media;
+  deleteContext(turn, context.mf, context.contextId);
+  context.contextId = '';
+  context.told = '';
+  context.layout = [];
+}
+
+function deleteContext(turn: Turn, mf: string, contextId: string): void {
+  const id = `d${turn.call.serial++}`;
+  turn.out.emit({ kind: 'mrm', id, operation: { method: 'DELETE', mf, contextId }, deadlineMs: turn.env.nowMs + DELETE_DEADLINE_MS });
+}
+
+/** Nobody waits for a DELETE, so it may take its time. */
+const DELETE_DEADLINE_MS = 10_000;
+
+export type ReplyOutcome = { readonly kind: 'stale' } | { readonly kind: 'done'; readonly mdc: MdcEndpoints } | { readonly kind: 'failed'; readonly status: number; readonly detail: string };
+
+/** Takes a reply of the MF. `stale`: it answers nothing that is open; a context that it brings is deleted. */
+export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>): ReplyOutcome {
+  const { media } = turn.call;
+  const context = media?.context;
+  const pending = context?.pending;
+  if (media === null || context === undefined || pending?.id !== id) {
+    const late = outcome.ok ? outcome.value.context?.contextId : undefined;
+    if (outcome.ok && late !== undefined && late !== context?.contextId) deleteContext(turn, outcome.value.mf, late);
+    return { kind: 'stale' };
+  }
+  context.pending = null;
+  if (!outcome.ok) return { kind: 'failed', status: outcome.status, detail: outcome.detail };
+  const { context: body, mf } = outcome.value;
+  if (pending.method === 'POST') {
+    if (body?.contextId === undefined) return { kind: 'failed', status: 502, detail: 'the MF answered POST without a contextId' };
+    if (turn.call.state === 'ended' || turn.call.state === 'ending') {
+      deleteContext(turn, mf, body.contextId);
+      return { kind: 'stale' };
+    }
+    context.contextId = body.contextId;
+    context.mf = mf;
+  } else if (context.contextId === '') return { kind: 'stale' };
+  context.told = pending.json;
+  context.layout = pending.layout;
+  const taken = body === undefined ? undefined : takeReply(media, body, context.layout, turn.env);
+  for (const problem of taken?.problems ?? []) note(turn, problem);
+  turn.call.revision++;
+  return { kind: 'done', mdc: taken?.mdc ?? new Map() };
+}
+
+/** A call that ended while its POST was under way waits for the 201 at most this long. */
+export function awaitLateReply(turn: Turn): void {
+  arm(turn, 'linger', turn.env.nowMs + turn.env.config.mrmDeadlineMs + LATE_REPLY_MS);
+}
+
+const LATE_REPLY_MS = 10_000;

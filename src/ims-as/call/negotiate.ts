@@ -1,0 +1,154 @@
+import { own } from '../../base/owned.ts';
+import { ImsdcError } from '../../errors.ts';
+import { offerFailed, offerReceived, offerSent } from '../../sdp/offer-answer.ts';
+import { parseSessionDescription } from '../../sdp/parse.ts';
+import type { SessionDescription } from '../../sdp/types.ts';
+import { findSdp, replaceSdp, type SdpSpan } from '../../sip/message/index.ts';
+import type { SipMessage } from '../../sip/types.ts';
+import { decideRest } from '../media/instructions.ts';
+import { takeOffer } from '../media/offer.ts';
+import { mentionsDataChannel, renderOffer, stamp } from '../media/render.ts';
+import { forkSdp, newMediaState, restore, snapshot, withdrawFrom } from '../media/state.ts';
+import type { MediaSnapshot, MediaState } from '../media/types.ts';
+import { answerAlone } from './answer.ts';
+import { reconcile } from './mrm.ts';
+import { notify, offeredMedia } from './notify.ts';
+import { passOn } from './pass.ts';
+import { answer, arm, disarm, exchangeById, heldMessage, note, type Turn } from './turn.ts';
+import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
+
+/**
+ * An offer came with `exchange`. Without data channel lines, now or before, its bytes pass. Otherwise the DCSF is
+ * asked about new ones, and the request is held until it has answered (network-side.md 2.0).
+ */
+export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage, span: SdpSpan): void {
+  const { call, env } = turn;
+  const { body } = message;
+  exchange.sdp = 'offer';
+  if (call.media === null && !mentionsDataChannel(body, span.start, span.end)) return passOn(turn, exchange, message, body);
+  const text = own(body.slice(span.start, span.end));
+  const offer = readSdp(turn, text);
+  if (offer === undefined) {
+    // R24: it passes on as it is; only slots that we have moved make that impossible.
+    if (call.media === null) return passOn(turn, exchange, message, body);
+    return answer(turn, exchange, 488);
+  }
+  const leg = exchange.from;
+  call.media ??= newMediaState(call.caller);
+  const { media } = call;
+  const state = forkSdp(media, exchange.fork)[leg];
+  if (call.negotiation.step !== 'stable' || state.offerAnswer.state !== 'stable') return refuseSecondOffer(turn, exchange);
+
+  const rollback = snapshot(media);
+  const reading = takeOffer(media, leg, exchange.fork, offer, env.config);
+  state.offerAnswer = offerReceived(state.offerAnswer, text);
+  for (const text of reading.notes) note(turn, text);
+  exchange.raw = own(message.raw);
+  const held: Held = {
+    exchange: exchange.id,
+    from: leg,
+    fork: exchange.fork,
+    asked: reading.asked.map((line) => line.id),
+    otherChanges: reading.otherChanges,
+    sinceMs: env.nowMs,
+  };
+  const deadlineMs = env.nowMs + env.config.dcsfBudgetMs;
+  if (reading.asked.length > 0) {
+    const event = exchange.method === 'INVITE' && call.state === 'establishing' ? 'SESSION_ESTABLISHMENT_REQUEST' : 'MEDIA_CHANGE_REQUEST';
+    const notifyId = notify(turn, event, leg, offeredMedia(media.lines, leg, offer), deadlineMs);
+    call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
+    return arm(turn, 'barrier', deadlineMs);
+  }
+  if (reading.renewing) {
+    call.negotiation = { step: 'heldForMf', held, notifyId: '', instructionId: '', deadlineMs, rollback, before: rollback, named: [] };
+    media.context.dirty = true;
+    reconcile(turn, deadlineMs);
+    return arm(turn, 'barrier', deadlineMs);
+  }
+  proceed(turn, held, rollback);
+}
+
+/** RFC 6337 4.2: our own offer is open towards that peer: 491; its own is: 500 with a random wait. */
+function refuseSecondOffer(turn: Turn, exchange: Exchange): void {
+  const { negotiation } = turn.call;
+  const theirs = 'held' in negotiation ? negotiation.held.from : negotiation.step === 'awaitingAnswer' ? negotiation.from : undefined;
+  if (theirs === exchange.from) answer(turn, exchange, 500, `Retry-After: ${Number.parseInt(turn.env.random(1), 16) % 10}\r\n`);
+  else answer(turn, exchange, 491);
+}
+
+/** Undefined: not readable; a note says why. */
+export function readSdp(turn: Turn, text: string): SessionDescription | undefined {
+  try {
+    return parseSessionDescription(text);
+  } catch (error) {
+    if (!(error instanceof ImsdcError)) throw error;
+    note(turn, error.message);
+    return undefined;
+  }
+}
+
+/** Everything about the offer is decided and reserved: it goes on to the other leg, or is answered here (R19). */
+export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot): void {
+  const { call, env } = turn;
+  const media = call.media!;
+  const exchange = exchangeById(call, held.exchange);
+  disarm(turn, 'barrier');
+  call.negotiation = { step: 'stable' };
+  const message = exchange === undefined ? undefined : heldMessage(exchange);
+  const span = message === undefined ? undefined : findSdp(message);
+  if (exchange === undefined || message === undefined || span === undefined) return;
+  call.record.heldMs += env.nowMs - held.sinceMs;
+  const far = otherLeg(held.from);
+  decideRest(media);
+  if (call.peerSupportsDataChannel === false && far !== 'served') withdrawFrom(media, far);
+  if (call.state === 'established' && isRefusedWholly(media, held)) {
+    withdrawOffer(turn, held.from, held.fork, rollback);
+    return answer(turn, exchange, 488);
+  }
+  const sdp = forkSdp(media, held.fork);
+  const open = sdp[held.from].offerAnswer;
+  if (open.state !== 'offerReceived') return;
+  const before = sdp[far].sent;
+  const offer = renderOffer(media, far, held.fork, parseSessionDescription(open.offer), env.config);
+  const sent = stamp(media, far, held.fork, offer, () => env.random(4));
+  const mayAnswer = exchange.method === 'INVITE' || exchange.method === 'UPDATE';
+  if (sent === before && mayAnswer && call.state === 'established' && message.first('session-expires') === undefined) {
+    answerAlone(turn, exchange, held, message);
+    reconcile(turn);
+    return;
+  }
+  sdp[far].offerAnswer = offerSent(sdp[far].offerAnswer.state === 'stable' ? sdp[far].offerAnswer : offerFailed(sdp[far].offerAnswer), sent.text);
+  call.negotiation = { step: 'awaitingAnswer', exchange: exchange.id, from: held.from, rollback };
+  if (exchange.method !== 'INVITE' || call.state === 'established') exchange.raw = '';
+  passOn(turn, exchange, message, replaceSdp(message.body, span, sent.text));
+  reconcile(turn);
+}
+
+/** 24.186 9.3.2.2.2: all that changed were data channels, and all of them were refused. */
+function isRefusedWholly(media: MediaState, held: Held): boolean {
+  if (held.asked.length === 0 || held.otherChanges) return false;
+  if (media.lines.some((line) => line.state === 'closing')) return false;
+  return held.asked.every((id) => media.lines.find((line) => line.id === id)?.treatment === 'refused');
+}
+
+/** The offer is off (4xx-6xx, 488, CANCEL): what was agreed before stands on both legs (RFC 3264 8). */
+export function withdrawOffer(turn: Turn, from: LegName, fork: number, rollback: MediaSnapshot): void {
+  const { media } = turn.call;
+  if (media === null) return;
+  const sdp = forkSdp(media, fork);
+  const far = otherLeg(from);
+  sdp[from].offerAnswer = offerFailed(sdp[from].offerAnswer);
+  sdp[far].offerAnswer = offerFailed(sdp[far].offerAnswer);
+  restore(media, rollback);
+  reconcile(turn);
+}
+
+/** The exchange of an open offer ended without an answer. */
+export function offerRefused(turn: Turn, exchange: Exchange): void {
+  const { call } = turn;
+  const { negotiation } = call;
+  if (negotiation.step !== 'awaitingAnswer' || negotiation.exchange !== exchange.id) return;
+  call.negotiation = { step: 'stable' };
+  withdrawOffer(turn, negotiation.from, exchange.fork < 0 ? 0 : exchange.fork, negotiation.rollback);
+  if (call.state === 'established') notify(turn, 'MEDIA_CHANGE_FAILURE', negotiation.from, {});
+}

@@ -1,0 +1,75 @@
+import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '../../services/nimsas.ts';
+import { isRejection, readDataChannelMedia } from '../../sdp/data-channel.ts';
+import { toAppBindingInfo, toDcEndpoint, toMaxMessageSizeKiB, toSecuritySetup } from '../../sdp/service-mapping.ts';
+import type { SessionDescription } from '../../sdp/types.ts';
+import type { MediaLine } from '../media/types.ts';
+import type { Turn } from './turn.ts';
+import type { LegName } from './types.ts';
+
+/** How long a notification that nobody waits for may take. */
+const REPORT_DEADLINE_MS = 10_000;
+
+/**
+ * Tells the DCSF. Only calls that have, or had, a data channel line are told of; only `*_REQUEST` events are waited
+ * for (R15), by the id that is returned.
+ */
+export function notify(turn: Turn, eventType: SessionEventType, initiator: LegName, media: Record<string, NotifiedMedia>, deadlineMs?: number): string {
+  const { call, env } = turn;
+  const id = `n${call.serial++}`;
+  const notification: SessionEventNotification = {
+    notificationEvent: { eventType, eventInitiator: initiator === 'served' ? 'SERVED_IMS_SUBSCRIBER' : 'REMOTE_IMS_SUBSCRIBER' },
+    sessionId: call.sessionId,
+    sessionInfo: {
+      callingIdentity: call.identities.calling,
+      calledIdentity: call.identities.called,
+      sessionCase: call.sessionCase === 'originating' ? 'ORIGINATING_IMS_SESSION' : 'TERMINATING_IMS_SESSION',
+      ...(call.peerSupportsDataChannel === undefined ? {} : { peerSupportsDc: call.peerSupportsDataChannel }),
+    },
+    ...(Object.keys(media).length === 0 ? {} : { mediaInfoList: media }),
+  };
+  turn.out.emit({ kind: 'notify', id, notification, deadlineMs: deadlineMs ?? env.nowMs + REPORT_DEADLINE_MS });
+  return id;
+}
+
+/** Every m-line of an offer (network-side.md 3.1: all on a REQUEST); data channels with what their sections say. */
+export function offeredMedia(lines: readonly MediaLine[], leg: LegName, offer: SessionDescription): Record<string, NotifiedMedia> {
+  const list: Record<string, NotifiedMedia> = {};
+  for (const line of lines) {
+    const slot = line.slots[leg];
+    if (slot < 0 || line.state !== 'open' || (line.dataChannel && line.treatment === 'refused')) continue;
+    list[line.id] = line.dataChannel ? offeredChannel(line, offer, slot) : { mediaId: line.id, mediaType: line.media.toUpperCase() };
+  }
+  return list;
+}
+
+function offeredChannel(line: MediaLine, offer: SessionDescription, slot: number): NotifiedMedia {
+  const read = readDataChannelMedia(offer, slot, { as: 'offer', acceptSha1: true });
+  if (isRejection(read)) return knownChannel(line);
+  const setup = read.setup === 'holdconn' ? undefined : toSecuritySetup(read.setup);
+  return {
+    mediaId: line.id,
+    mediaType: 'DC',
+    dcMediaSpecification: {
+      streams: line.streams,
+      maxMessageSize: toMaxMessageSizeKiB(read.maxMessageSizeBytes),
+      remoteDcEndpoint: toDcEndpoint(read),
+      ...(setup === undefined ? {} : { securitySetup: setup }),
+      ...(read.bootstrapUsedBy === undefined ? {} : { bdcUsedBy: read.bootstrapUsedBy.toUpperCase() }),
+      ...(read.applications.length === 0 ? {} : { appBindingInfos: read.applications.map(toAppBindingInfo) }),
+    },
+  };
+}
+
+/** The data channel lines by what is kept of them: for reports. */
+export function channels(lines: readonly MediaLine[]): Record<string, NotifiedMedia> {
+  const list: Record<string, NotifiedMedia> = {};
+  for (const line of lines) {
+    if (line.dataChannel && line.state !== 'closed' && line.treatment !== 'refused') list[line.id] = knownChannel(line);
+  }
+  return list;
+}
+
+export function knownChannel(line: MediaLine): NotifiedMedia {
+  return { mediaId: line.id, mediaType: 'DC', dcMediaSpecification: { streams: line.streams } };
+}
+

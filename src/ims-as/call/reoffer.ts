@@ -1,0 +1,121 @@
+import { own } from '../../base/owned.ts';
+import { answerReceived, offerSent } from '../../sdp/offer-answer.ts';
+import { parseSessionDescription } from '../../sdp/parse.ts';
+import { findSdp } from '../../sip/message/index.ts';
+import type { SipMessage } from '../../sip/types.ts';
+import { ownRequest } from '../b2bua/compose.ts';
+import { startAssociations, takeAnswer } from '../media/answer.ts';
+import { renderOffer, stamp } from '../media/render.ts';
+import { forkSdp, snapshot } from '../media/state.ts';
+import { negotiated } from './answer.ts';
+import { executeAlone } from './barrier.ts';
+import { offerRefused, readSdp } from './negotiate.ts';
+import { acknowledge } from './responses.ts';
+import { arm, dropExchange, nextBranch, note, type Turn } from './turn.ts';
+import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
+
+/** After something changed that the peers did not ask for: each leg gets an offer if its lines differ now. */
+export function queueReoffers(turn: Turn): void {
+  const { queue } = turn.call;
+  for (const leg of ['served', 'remote'] as const) {
+    const waiting = queue.some((intention) => intention.kind === 'reoffer' && intention.leg === leg);
+    if (!waiting && queue.length < MAX_INTENTIONS) queue.push({ kind: 'reoffer', leg });
+  }
+}
+
+/** Starts what waits for the offer/answer slot, one at a time. Called at the end of every turn. */
+export function runQueue(turn: Turn): void {
+  const { call } = turn;
+  while (call.queue.length > 0 && isFree(turn)) {
+    const next = call.queue.shift()!;
+    if (next.kind === 'instruction') executeAlone(turn, next.id, next.data);
+    else reoffer(turn, next.leg);
+  }
+}
+
+/** RFC 3261 14.1: no INVITE may be open in the dialog, on either side. */
+function isFree(turn: Turn): boolean {
+  const { call } = turn;
+  return (
+    call.state === 'established' &&
+    call.negotiation.step === 'stable' &&
+    call.unacknowledged === null &&
+    call.deadlines.glare === undefined &&
+    !call.exchanges.some((exchange) => exchange.method === 'INVITE' || exchange.sdp === 'offer')
+  );
+}
+
+function reoffer(turn: Turn, leg: LegName): void {
+  const { call, env } = turn;
+  const { media } = call;
+  const fork = call.forks[call.winner];
+  if (media === null || fork === undefined) return;
+  const sdp = forkSdp(media, fork.index);
+  const far = sdp[otherLeg(leg)].offerAnswer;
+  if (far.agreed === undefined || sdp[leg].offerAnswer.state !== 'stable') return;
+  const rollback = snapshot(media);
+  const before = sdp[leg].sent;
+  const offer = renderOffer(media, leg, fork.index, parseSessionDescription(far.agreed.remote), env.config);
+  const sent = stamp(media, leg, fork.index, offer, () => env.random(4));
+  if (sent === before) return;
+  sdp[leg].offerAnswer = offerSent(sdp[leg].offerAnswer, sent.text);
+  const dialog = fork.dialogs[leg];
+  const branch = nextBranch(call);
+  const exchange: Exchange = {
+    id: call.serial++,
+    method: 'INVITE',
+    from: otherLeg(leg),
+    fork: fork.index,
+    server: null,
+    reply: '',
+    recordRoute: '',
+    to: '',
+    cseqIn: 0,
+    cseqOut: ++dialog.localCseq,
+    branch,
+    answered: 0,
+    cancelled: false,
+    sdp: 'offer',
+    raw: '',
+    retried: false,
+    purpose: 'reoffer',
+  };
+  call.exchanges.push(exchange);
+  call.negotiation = { step: 'awaitingAnswer', exchange: exchange.id, from: otherLeg(leg), rollback };
+  const wire = ownRequest(call, 'INVITE', { leg, dialog, branch, cseq: exchange.cseqOut, body: sent.text }, env);
+  turn.out.emit({ kind: 'request', branch, method: 'INVITE', wire, nextHop: dialog.nextHop });
+}
+
+/** The answer to an offer of ours. */
+export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage): void {
+  const { call, env } = turn;
+  const leg = otherLeg(exchange.from);
+  if (message.status < 200) return;
+  dropExchange(call, exchange);
+  if (message.status >= 300) return reofferFailed(turn, exchange, message.status);
+  acknowledge(turn, leg, fork, message.cseq);
+  const { media } = call;
+  const span = findSdp(message);
+  if (media === null || call.state !== 'established') return;
+  const state = forkSdp(media, fork.index)[leg];
+  const text = span === undefined ? '' : own(message.body.slice(span.start, span.end));
+  const answered = text === '' ? undefined : readSdp(turn, text);
+  if (state.offerAnswer.state !== 'offerSent' || answered === undefined) return offerRefused(turn, exchange);
+  for (const problem of takeAnswer(media, leg, fork.index, parseSessionDescription(state.offerAnswer.offer), answered, env.config)) note(turn, problem);
+  state.offerAnswer = answerReceived(state.offerAnswer, text);
+  startAssociations(media, fork.index);
+  negotiated(turn, fork.index, exchange.from);
+}
+
+/** 491: both sides offered at once; who made the Call-ID waits longer (RFC 3261 14.1). Other refusals stand. */
+export function reofferFailed(turn: Turn, exchange: Exchange, status: number): void {
+  const { call, env } = turn;
+  const leg = otherLeg(exchange.from);
+  offerRefused(turn, exchange);
+  note(turn, `our offer to ${leg} was answered ${status}`);
+  if (status !== 491 && status !== 500 && status !== 503) return;
+  if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg });
+  const wait = Number.parseInt(env.random(2), 16) / 65536;
+  const ours = leg !== call.caller;
+  arm(turn, 'glare', env.nowMs + Math.round((ours ? 2100 + wait * 1900 : wait * 2000) / 10) * 10);
+}

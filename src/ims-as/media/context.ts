@@ -1,0 +1,113 @@
+import type { DcEndpoint } from '../../services/common-data.ts';
+import type { DcMedia, MediaContext, MediaInfo, TerminationInfo } from '../../services/nmf-mrm.ts';
+import { toEndpoint, toMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
+import type { CallConfig, LegName } from '../call/types.ts';
+import { peerOf } from './state.ts';
+import type { LineEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
+
+/**
+ * What the MF should hold for this call (R26), computed from its lines alone: one termination per leg, and one more per
+ * further early dialog of the callee's leg (R2, R20). Undefined: nothing, so no context.
+ */
+export function desiredContext(media: MediaState, config: CallConfig): MediaContext | undefined {
+  const terminations: TerminationInfo[] = [];
+  for (const leg of ['served', 'remote'] as const) {
+    const forks = leg === media.caller ? 1 : Math.max(1, ...media.lines.map((line) => line.ends[leg]?.peers.length ?? 0));
+    for (let fork = 0; fork < forks; fork++) {
+      const medias = media.lines.flatMap((line) => mediaInfo(media, line, leg, fork, config) ?? []);
+      if (medias.length > 0) terminations.push({ terminationId: terminationId(leg, fork), medias });
+    }
+  }
+  return terminations.length === 0 ? undefined : { terminations };
+}
+
+export function terminationId(leg: LegName, fork: number): string {
+  return fork === 0 ? leg : `${leg}-${fork + 1}`;
+}
+
+/** Leg and fork of one of our termination ids. */
+export function terminationOwner(id: string): { leg: LegName; fork: number } {
+  const leg = id.startsWith('served') ? 'served' : 'remote';
+  const dash = id.indexOf('-');
+  return { leg, fork: dash < 0 ? 0 : Number(id.slice(dash + 1)) - 1 };
+}
+
+function mediaInfo(media: MediaState, line: MediaLine, leg: LegName, fork: number, config: CallConfig): MediaInfo | undefined {
+  const end = line.ends[leg];
+  if (end === null || line.state === 'closed' || line.failed) return undefined;
+  const peer: PeerState = end.peers[fork] ?? 'unknown';
+  if (peer === 'refused' || (peer === 'unknown' && fork > 0)) return undefined;
+  const known = typeof peer === 'object' ? peer : undefined;
+  return {
+    mediaId: line.id,
+    mediaResourceType: 'DC',
+    // Forks share the port that all of them were offered (R20).
+    ...(fork > 0 && end.local !== null ? { localMbEndpoint: toEndpoint(end.local.address, end.local.port) } : {}),
+    ...(known?.started === true ? { remoteMbEndpoint: toEndpoint(known.address, known.port) } : {}),
+    dcMedia: line.treatment === 'flow' ? flowMedia(line, config) : dcMedia(media, line, leg, fork, end, known, config),
+  };
+}
+
+/** Datagrams pass untouched, so the MF is told of no association (R3). */
+function flowMedia(line: MediaLine, config: CallConfig): DcMedia {
+  return { mediaProxyConfig: config.mfProxyNames === 'alpha' ? 'UDP' : 'UDP_PROXY', streams: line.streams, ...events(config) };
+}
+
+function dcMedia(
+  media: MediaState,
+  line: MediaLine,
+  leg: LegName,
+  fork: number,
+  end: LineEnd,
+  peer: Peer | undefined,
+  config: CallConfig,
+): DcMedia {
+  const { spec } = line;
+  const bytes = maxMessageSize(media, line, leg, fork, config);
+  return {
+    mediaProxyConfig: proxyName(line, config),
+    ...(spec?.replaceHttpUrls === undefined ? {} : { replaceHttpUrl: spec.replaceHttpUrls }),
+    ...(spec?.mdc1 === undefined ? {} : { remoteMdc1Endpoint: spec.mdc1 }),
+    ...(spec?.mdc2 === undefined ? {} : { remoteMdc2Endpoint: spec.mdc2 }),
+    ...(spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
+    streams: line.streams,
+    maxMessageSize: toMaxMessageSizeKiB(bytes),
+    ...(peer === undefined ? {} : { remoteDcEndpoint: remoteEnd(peer), securitySetup: upper(peer.setup) }),
+    imsdc: {
+      localSetup: upper(peer?.localRole ?? end.setup),
+      ice: peer?.ice ?? false,
+      maxMessageSizeBytes: bytes,
+      ...(config.mediaEventUri === '' ? {} : { eventUri: config.mediaEventUri }),
+    },
+  };
+}
+
+/** What may be sent to this peer: its own limit. */
+function maxMessageSize(media: MediaState, line: MediaLine, leg: LegName, fork: number, config: CallConfig): number {
+  const peer = peerOf(media, line, leg, fork);
+  return typeof peer === 'object' && peer.maxMessageSizeBytes > 0 ? peer.maxMessageSizeBytes : config.maxMessageSizeBytes;
+}
+
+function proxyName(line: MediaLine, config: CallConfig): DcMedia['mediaProxyConfig'] {
+  const http = line.spec?.proxy === 'HTTP_PROXY' || line.spec?.proxy === 'HTTP';
+  if (config.mfProxyNames === 'alpha') return http ? 'HTTP' : 'UDP';
+  return http ? 'HTTP_PROXY' : 'DC_APPLICATION_PROXY';
+}
+
+function remoteEnd(peer: Peer): DcEndpoint {
+  return {
+    sctpPort: peer.sctpPort,
+    fingerprint: peer.fingerprints[0],
+    fingerprints: [...peer.fingerprints],
+    ...(peer.tlsId === undefined ? {} : { tlsId: peer.tlsId }),
+    securitySetup: upper(peer.setup),
+  };
+}
+
+function upper(setup: Peer['setup']): 'ACTIVE' | 'PASSIVE' | 'ACTPASS' {
+  return setup === 'holdconn' ? 'ACTPASS' : (setup.toUpperCase() as 'ACTIVE' | 'PASSIVE' | 'ACTPASS');
+}
+
+function events(config: CallConfig): Pick<DcMedia, 'imsdc'> {
+  return config.mediaEventUri === '' ? {} : { imsdc: { eventUri: config.mediaEventUri } };
+}

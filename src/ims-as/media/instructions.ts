@@ -1,0 +1,203 @@
+import type { ProblemDetails } from '../../services/common-data.ts';
+import type { MediaInstruction, MediaInstructionData } from '../../services/nimsas.ts';
+import { fromDcStreams, toDcStreams } from '../../sdp/service-mapping.ts';
+import type { SessionDescription } from '../../sdp/types.ts';
+import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
+import { attachOfferer } from './offer.ts';
+import { lineById, newEnd } from './state.ts';
+import { type InstructionSpec, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaSnapshot, type MediaState } from './types.ts';
+
+/** The offer in whose barrier an instruction arrives; absent for a free-standing one. */
+export interface OpenOffer {
+  readonly from: LegName;
+  readonly fork: number;
+  readonly offer: SessionDescription;
+}
+
+/**
+ * Executes the instructions of one message on the lines: all of them or none (stage 2 calls the result atomic), so a
+ * caller that gets a problem restores its snapshot. Network-side.md 3.2.
+ */
+export function applyInstructions(media: MediaState, data: MediaInstructionData, open: OpenOffer | undefined, config: CallConfig): ProblemDetails | undefined {
+  for (const [mediaId, instruction] of Object.entries(data.mediaInstructionSet)) {
+    const problem = apply(media, mediaId, instruction, open, config);
+    if (problem !== undefined) return problem;
+  }
+  media.context.dirty = true;
+  return undefined;
+}
+
+function apply(media: MediaState, mediaId: string, instruction: MediaInstruction, open: OpenOffer | undefined, config: CallConfig): ProblemDetails | undefined {
+  const at = `/mediaInstructionSet/${mediaId}`;
+  if (instruction.mediaId !== mediaId) return incorrect(`${at}/mediaId`, 'differs from its key');
+  const line = lineById(media, mediaId);
+  const kind = instruction.mediaInstruction;
+  if (instruction.mediaResourceType !== 'DC') {
+    return kind === undefined ? undefined : incorrect(`${at}/mediaResourceType`, `${instruction.mediaResourceType} cannot be instructed`);
+  }
+  if (kind === 'ORIGINATE_MEDIA') return originate(media, mediaId, instruction, line, open, at);
+  if (line === undefined || line.state === 'closed' || !line.dataChannel) {
+    return { status: 404, cause: 'RESOURCE_URI_STRUCTURE_NOT_FOUND', detail: `no data channel line ${mediaId}`, invalidParams: [{ param: at, reason: 'unknown mediaId' }] };
+  }
+  switch (kind) {
+    case undefined:
+      if (open === undefined) return undefined;
+      if (line.treatment === 'undecided') line.treatment = 'pass';
+      return undefined;
+    case 'REJECT_MEDIA':
+    case 'DELETE_MEDIA':
+      if (line.treatment === 'undecided' || line.treatment === 'refused') line.treatment = 'refused';
+      else if (kind === 'DELETE_MEDIA' || open === undefined) line.state = 'closing';
+      else return undefined; // The change is refused, the live line stays as it was (R17).
+      return undefined;
+    case 'TERMINATE_MEDIA':
+      return anchor(media, line, instruction, 'terminate', open, at, config);
+    case 'TERMINATE_AND_ORIGINATE_MEDIA': {
+      const proxy = instruction.dcMediaSpecification?.mediaProxyConfig;
+      return anchor(media, line, instruction, proxy === 'UDP_PROXY' || proxy === 'UDP' ? 'flow' : 'relay', open, at, config);
+    }
+    case 'UPDATE_MEDIA':
+      if (line.spec === null) return incorrect(`${at}/mediaInstruction`, 'UPDATE_MEDIA of a line that the MF does not hold');
+      line.spec = { ...line.spec, ...defined(specOf(instruction)) };
+      return keepStreams(line, instruction, at);
+    default:
+      return incorrect(`${at}/mediaInstruction`, `unknown value ${kind}`);
+  }
+}
+
+function anchor(
+  media: MediaState,
+  line: MediaLine,
+  instruction: MediaInstruction,
+  treatment: 'terminate' | 'relay' | 'flow',
+  open: OpenOffer | undefined,
+  at: string,
+  config: CallConfig,
+): ProblemDetails | undefined {
+  if (line.treatment === 'refused') return conflict(`${line.id} has been refused`);
+  if (line.treatment !== 'undecided' && line.treatment !== treatment) {
+    return incorrect(`${at}/mediaInstruction`, `line is ${line.treatment} already and cannot become ${treatment}`);
+  }
+  if (open === undefined) return line.treatment === treatment ? keepStreams(line, instruction, at) : conflict(`${line.id} waits for no decision`);
+  if (line.treatment === 'undecided' && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
+    return incorrect(at, 'the offered line cannot be anchored');
+  }
+  line.treatment = treatment;
+  if (treatment !== 'terminate') line.ends[otherLeg(line.born)] ??= newEnd();
+  line.spec = specOf(instruction);
+  return keepStreams(line, instruction, at);
+}
+
+/** A line born at the DCSF; it names the medium (R8). */
+function originate(
+  media: MediaState,
+  mediaId: string,
+  instruction: MediaInstruction,
+  known: MediaLine | undefined,
+  open: OpenOffer | undefined,
+  at: string,
+): ProblemDetails | undefined {
+  if (known !== undefined) return incorrect(`${at}/mediaId`, 'is in use');
+  if (/^m\d+$/.test(mediaId)) return incorrect(`${at}/mediaId`, 'm<n> are ours to give; use d-<uuid>');
+  if (media.lines.filter((line) => line.dataChannel && line.state !== 'closed').length >= MAX_DATA_CHANNEL_LINES) {
+    return { status: 403, cause: 'MODIFICATION_NOT_ALLOWED', detail: `the call has ${MAX_DATA_CHANNEL_LINES} data channel lines` };
+  }
+  const towards = instruction.dcMediaSpecification?.imsdcTowards ?? (open === undefined ? undefined : otherLeg(open.from));
+  if (towards === undefined) return incorrect(`${at}/dcMediaSpecification/imsdcTowards`, 'says not towards which leg');
+  const line: MediaLine = {
+    id: mediaId,
+    media: 'application',
+    dataChannel: true,
+    born: towards,
+    slots: { served: -1, remote: -1 },
+    treatment: 'originate',
+    state: 'open',
+    streams: {},
+    spec: specOf(instruction),
+    ends: { served: null, remote: null },
+    failed: false,
+  };
+  line.ends[towards] = newEnd();
+  const streams = fromDcStreams(instruction.dcMediaSpecification?.streams ?? {});
+  if (streams.length === 0) return incorrect(`${at}/dcMediaSpecification/streams`, 'has no stream');
+  line.streams = toDcStreams(streams);
+  media.lines.push(line);
+  return undefined;
+}
+
+/** `streams` is the set kept; those that were not offered cannot be. */
+function keepStreams(line: MediaLine, instruction: MediaInstruction, at: string): ProblemDetails | undefined {
+  const kept = instruction.dcMediaSpecification?.streams;
+  if (kept === undefined) return undefined;
+  const streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => id in kept));
+  if (Object.keys(streams).length === 0) return incorrect(`${at}/dcMediaSpecification/streams`, 'keeps none of the offered streams');
+  line.streams = streams;
+  return undefined;
+}
+
+function specOf(instruction: MediaInstruction): InstructionSpec {
+  const spec = instruction.dcMediaSpecification;
+  return {
+    proxy: spec?.mediaProxyConfig,
+    replaceHttpUrls: spec?.replaceHttpUrls,
+    mdc1: spec?.mdc1EndpointDcsf,
+    mdc2: spec?.mdc2EndpointDcAs,
+    mdc2Protocol: spec?.mdc2Protocol,
+  };
+}
+
+function defined(spec: InstructionSpec): Partial<InstructionSpec> {
+  return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
+}
+
+/** R17: too late, or not while something else is open. */
+export function conflict(detail: string): ProblemDetails {
+  return { status: 409, cause: 'MODIFICATION_NOT_ALLOWED', detail };
+}
+
+function incorrect(param: string, reason: string): ProblemDetails {
+  return { status: 400, cause: 'MANDATORY_IE_INCORRECT', detail: `${param} ${reason}`, invalidParams: [{ param, reason }] };
+}
+
+/**
+ * What nobody decided by the time the DCSF has answered: application lines pass, bootstrap lines and those the MF could
+ * not take are stripped (R9).
+ */
+export function decideRest(media: MediaState): void {
+  for (const line of media.lines) {
+    if (line.failed) refuse(media, line);
+    else if (line.treatment === 'undecided') {
+      if (Object.keys(line.streams).some((id) => Number(id) < 1000)) refuse(media, line);
+      else line.treatment = 'pass';
+    }
+  }
+}
+
+/**
+ * The barrier closes without a decision, or the MF fails: what the offer changed is refused, what was live before goes
+ * on as it was (R17).
+ */
+export function refuseChanges(media: MediaState, before: MediaSnapshot): void {
+  media.lines = media.lines.filter((line) => line.treatment !== 'originate' || before.lines.some((old) => old.id === line.id));
+  for (const line of media.lines) {
+    if (!line.dataChannel || line.state !== 'open') continue;
+    const old = before.lines.find((l) => l.id === line.id);
+    if (old === undefined) refuse(media, line);
+    else {
+      line.streams = old.streams;
+      line.spec = old.spec;
+      line.failed = false;
+      // An association that was to begin anew cannot: the MF gave nothing for it.
+      if (line.ends.served?.renewing === true || line.ends.remote?.renewing === true) line.state = 'closing';
+    }
+  }
+  media.context.dirty = true;
+}
+
+function refuse(media: MediaState, line: MediaLine): void {
+  line.treatment = 'refused';
+  line.failed = false;
+  line.ends.served = null;
+  line.ends.remote = null;
+  media.context.dirty = true;
+}

@@ -1,0 +1,78 @@
+import { own } from '../../base/owned.ts';
+import { mintTlsId } from '../../dtls/tls-id.ts';
+import type { Environment } from '../../base/environment.ts';
+import { DEFAULT_MAX_MESSAGE_SIZE } from '../../sdp/data-channel.ts';
+import { fromDcEndpoint, fromEndpoint, fromMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
+import { formatFingerprint } from '../../dtls/fingerprint.ts';
+import type { Endpoint } from '../../services/common-data.ts';
+import type { MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
+import { terminationOwner } from './context.ts';
+import { lineById } from './state.ts';
+import type { ContextState, LocalEnd, MediaState } from './types.ts';
+
+/** mdc1EndpointMf and mdc2EndpointMf by mediaId, for the answer to an instruction. */
+export type MdcEndpoints = Map<string, { mdc1?: Endpoint; mdc2?: Endpoint }>;
+
+/**
+ * Takes the MF's answer to a POST or PATCH into the lines. The MF may name terminations its own way, in the order that
+ * we gave (network-side.md 3.3). Returns a sentence for each thing that is missing.
+ */
+export function takeReply(media: MediaState, reply: MediaContext, layout: ContextState['layout'], env: Environment): { problems: string[]; mdc: MdcEndpoints } {
+  const problems: string[] = [];
+  const mdc: MdcEndpoints = new Map();
+  for (const [t, termination] of reply.terminations.entries()) {
+    const place = layout.find((p) => p.terminationId === termination.terminationId) ?? layout[t];
+    if (place === undefined) continue;
+    place.terminationId = own(termination.terminationId);
+    const { leg } = terminationOwner(place.ours);
+    for (const info of termination.medias) {
+      const line = lineById(media, info.mediaId);
+      const end = line?.ends[leg];
+      if (line === undefined || end == null) continue;
+      const local = localEnd(info, line.treatment === 'flow', end.local, env);
+      if (typeof local === 'string') problems.push(`${place.ours}/${info.mediaId}: ${local}`);
+      else if (end.local === null || end.renewing || !place.ours.includes('-')) {
+        end.local = local;
+        end.renewing = false;
+      }
+      const entry = mdc.get(info.mediaId) ?? {};
+      if (info.dcMedia?.localMdc1Endpoint !== undefined) entry.mdc1 = info.dcMedia.localMdc1Endpoint;
+      if (info.dcMedia?.localMdc2Endpoint !== undefined) entry.mdc2 = info.dcMedia.localMdc2Endpoint;
+      mdc.set(info.mediaId, entry);
+    }
+  }
+  return { problems, mdc };
+}
+
+/** A string says what is missing. An MF that gives no tls-id lets us choose one (RFC 8842 5.2). */
+function localEnd(info: MediaInfo, flow: boolean, before: LocalEnd | null, env: Environment): LocalEnd | string {
+  const mb = info.localMbEndpoint === undefined ? undefined : fromEndpoint(info.localMbEndpoint);
+  if (mb === undefined) return 'the MF gave no localMbEndpoint';
+  const dc = info.dcMedia?.localDcEndpoint === undefined ? undefined : fromDcEndpoint(info.dcMedia.localDcEndpoint);
+  if (!flow && (dc === undefined || dc.fingerprints.length === 0)) return 'the MF gave no localDcEndpoint';
+  const imsdc = info.dcMedia?.imsdc;
+  return {
+    address: own(mb.address),
+    port: mb.port,
+    sctpPort: dc?.sctpPort ?? 0,
+    fingerprints: dc?.fingerprints.map((fingerprint) => own(formatFingerprint(fingerprint))) ?? [],
+    tlsId: dc?.tlsId === undefined ? (before?.tlsId ?? mintTlsId(env)) : own(dc.tlsId),
+    ...(imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined ? {} : { iceUfrag: imsdc.iceUfrag, icePwd: imsdc.icePwd }),
+    maxMessageSizeBytes:
+      imsdc?.maxMessageSizeBytes ??
+      (info.dcMedia?.maxMessageSize === undefined ? DEFAULT_MAX_MESSAGE_SIZE : fromMaxMessageSizeKiB(info.dcMedia.maxMessageSize)),
+  };
+}
+
+/** Every line that needs the MF has what the MF gives: the barrier may open. */
+export function isReserved(media: MediaState): boolean {
+  return media.lines.every(
+    (line) =>
+      line.state === 'closed' ||
+      line.failed ||
+      (['served', 'remote'] as const).every((leg) => {
+        const end = line.ends[leg];
+        return end === null || (end.local !== null && !end.renewing);
+      }),
+  );
+}

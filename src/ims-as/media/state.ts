@@ -1,0 +1,163 @@
+import { own } from '../../base/owned.ts';
+import { offererRole, type SetupValue } from '../../dtls/role.ts';
+import { formatFingerprint } from '../../dtls/fingerprint.ts';
+import type { OfferAnswer } from '../../sdp/offer-answer.ts';
+import { type Slot, vacateSlot } from '../../sdp/slots.ts';
+import type { DataChannelMedia } from '../../sdp/types.ts';
+import { type LegName, otherLeg } from '../call/types.ts';
+import type { LegSdp, LineEnd, MediaLine, MediaSnapshot, MediaState, Peer, PeerState } from './types.ts';
+
+export function newMediaState(caller: LegName): MediaState {
+  return {
+    caller,
+    nextSerial: 0,
+    lines: [],
+    slots: { served: [], remote: [] },
+    sdp: [],
+    context: { contextId: '', mf: '', told: '', layout: [], pending: null, step: 0, dirty: false },
+  };
+}
+
+/** The SDP state of a fork; a new early dialog starts with what was said to all of them. */
+export function forkSdp(media: MediaState, fork: number): Record<LegName, LegSdp> {
+  while (media.sdp.length <= fork) {
+    const first = media.sdp[0];
+    media.sdp.push({ served: copyOf(first?.served), remote: copyOf(first?.remote) });
+  }
+  return media.sdp[fork]!;
+}
+
+/** Of the first fork only its open offer: an answer is a matter of its own dialog. */
+function copyOf(leg: LegSdp | undefined): LegSdp {
+  if (leg === undefined) return { offerAnswer: { state: 'stable' }, sent: null };
+  const { offerAnswer } = leg;
+  if (offerAnswer.state !== 'stable') return { offerAnswer, sent: leg.sent };
+  if (offerAnswer.agreed === undefined) return { offerAnswer: { state: 'stable' }, sent: null };
+  const { agreed } = offerAnswer;
+  // Another fork has been answered: this one still has the offer open.
+  const open: OfferAnswer =
+    agreed.offerer === 'local' ? { state: 'offerSent', offer: agreed.local } : { state: 'offerReceived', offer: agreed.remote };
+  return { offerAnswer: open, sent: agreed.offerer === 'local' ? leg.sent : null };
+}
+
+export function snapshot(media: MediaState): MediaSnapshot {
+  return structuredClone({ lines: media.lines, slots: media.slots });
+}
+
+export function restore(media: MediaState, to: MediaSnapshot): void {
+  media.lines = structuredClone(to.lines);
+  media.slots = structuredClone(to.slots);
+  media.context.dirty = true;
+}
+
+export function lineById(media: MediaState, id: string): MediaLine | undefined {
+  return media.lines.find((line) => line.id === id);
+}
+
+/** The line that holds `slot` on `leg`. */
+export function lineAt(media: MediaState, leg: LegName, slot: number): MediaLine | undefined {
+  const held: Slot | undefined = media.slots[leg][slot];
+  return held === undefined ? undefined : media.lines.find((line) => line.id === held.mediaId && line.slots[leg] === slot);
+}
+
+/** Index into `LineEnd.peers`. */
+export function peerIndex(media: MediaState, leg: LegName, fork: number): number {
+  return leg === media.caller ? 0 : fork;
+}
+
+export function peerOf(media: MediaState, line: MediaLine, leg: LegName, fork: number): PeerState {
+  return line.ends[leg]?.peers[peerIndex(media, leg, fork)] ?? 'unknown';
+}
+
+export function setPeer(media: MediaState, end: LineEnd, leg: LegName, fork: number, peer: PeerState): void {
+  const at = peerIndex(media, leg, fork);
+  while (end.peers.length < at) end.peers.push('unknown');
+  end.peers[at] = peer;
+  media.context.dirty = true;
+}
+
+export function newEnd(): LineEnd {
+  return { local: null, setup: 'actpass', peers: [], renewing: false };
+}
+
+/** The far end as its section says. All strings are owned: they outlive the message. */
+export function peerFrom(read: DataChannelMedia): Peer {
+  return {
+    address: own(read.address),
+    port: read.port,
+    sctpPort: read.sctpPort,
+    fingerprints: read.fingerprints.map((fingerprint) => own(formatFingerprint(fingerprint))),
+    ...(read.tlsId === undefined ? {} : { tlsId: own(read.tlsId) }),
+    setup: read.setup,
+    maxMessageSizeBytes: read.maxMessageSizeBytes,
+    ice: read.ice !== undefined,
+    started: false,
+  };
+}
+
+/** The MF's role after our offer was answered; undefined: the two do not fit, so the line is refused. */
+export function roleAfterAnswer(offered: LineEnd['setup'], answered: SetupValue): 'active' | 'passive' | undefined {
+  return offererRole(offered, answered);
+}
+
+/** Frees the slots of lines that are over, on both legs, and forgets lines without a slot. */
+export function close(media: MediaState, line: MediaLine): void {
+  if (line.state === 'closed') return;
+  line.state = 'closed';
+  line.ends.served = null;
+  line.ends.remote = null;
+  for (const leg of ['served', 'remote'] as const) {
+    const slot = line.slots[leg];
+    if (slot >= 0 && media.slots[leg][slot]?.mediaId === line.id) media.slots[leg] = vacateSlot(media.slots[leg], slot);
+  }
+  media.context.dirty = true;
+}
+
+/** Drops lines whose slots were taken over on every leg. */
+export function forgetClosed(media: MediaState): void {
+  media.lines = media.lines.filter(
+    (line) =>
+      line.state !== 'closed' ||
+      (['served', 'remote'] as const).some((leg) => media.slots[leg][line.slots[leg]]?.mediaId === line.id),
+  );
+}
+
+/** Whether a data channel line has to do with the peer of `leg`. */
+export function reaches(line: MediaLine, leg: LegName): boolean {
+  switch (line.treatment) {
+    case 'terminate':
+    case 'originate':
+      return line.ends[leg] !== null;
+    case 'pass':
+    case 'relay':
+    case 'flow':
+      return true;
+    case 'refused':
+    case 'undecided':
+      return line.born === leg;
+  }
+}
+
+/**
+ * Takes every data channel away from the peer of `leg` before it is offered: that peer is known to have none, or has
+ * just refused the offer with 488 (R23). What ends at our MF on the other leg stays (AC.7.9).
+ */
+export function withdrawFrom(media: MediaState, leg: LegName): void {
+  const near = otherLeg(leg);
+  for (const line of media.lines) {
+    if (!line.dataChannel || line.state !== 'open' || !reaches(line, leg)) continue;
+    if (line.born === near && line.treatment !== 'originate') {
+      line.treatment = 'refused';
+      line.ends.served = null;
+      line.ends.remote = null;
+    } else if (line.born === leg && line.treatment === 'originate') {
+      close(media, line);
+    }
+  }
+  if (media.sdp.every((fork) => fork[leg].offerAnswer.agreed === undefined)) {
+    // Nothing is agreed there yet: the next offer is a first one and lays its slots anew.
+    media.slots[leg] = [];
+    for (const line of media.lines) if (line.born !== leg || line.treatment === 'originate') line.slots[leg] = -1;
+  }
+  media.context.dirty = true;
+}

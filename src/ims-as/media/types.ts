@@ -1,0 +1,131 @@
+import type { SetupValue } from '../../dtls/role.ts';
+import type { OfferAnswer } from '../../sdp/offer-answer.ts';
+import type { SentDescription } from '../../sdp/origin.ts';
+import type { Slot } from '../../sdp/slots.ts';
+import type { DcStream, MediaProxy } from '../../services/common-data.ts';
+import type { MediaInstruction } from '../../services/nimsas.ts';
+import type { LegName } from '../call/types.ts';
+
+/** All that the call knows of its media lines. Exists from the first data channel line on; plain data. */
+export interface MediaState {
+  /** The leg whose dialogs do not fork; on the other one `LineEnd.peers` is indexed by fork. */
+  readonly caller: LegName;
+  nextSerial: number;
+  lines: MediaLine[];
+  /** mediaId by slot: index == m-line index on that leg and never moves (RFC 3264 8, R8). */
+  slots: Record<LegName, readonly Slot[]>;
+  /** By fork: the offer/answer of each leg, and what we sent there last (R7). */
+  sdp: Record<LegName, LegSdp>[];
+  readonly context: ContextState;
+}
+
+/** What an offer may change and a refusal restores. Serials and MF state are never rolled back. */
+export type MediaSnapshot = Pick<MediaState, 'lines' | 'slots'>;
+
+/** Data channel lines of one call, closed ones included; above, new ones are refused. */
+export const MAX_DATA_CHANNEL_LINES = 32;
+
+export interface LegSdp {
+  offerAnswer: OfferAnswer;
+  /** Last SDP that we sent there, and its o=. */
+  sent: SentDescription | null;
+}
+
+/**
+ * What becomes of a line (R1, network-side.md 3.2):
+ * - `pass`: travels between the legs as it is: audio, and channels that are not anchored;
+ * - `terminate`: ends at our MF, answered here;
+ * - `originate`: born here towards one leg;
+ * - `relay`: DTLS ends at our MF on both legs (e2DCe);
+ * - `flow`: datagrams through our MF (e2e, R10);
+ * - `refused`: port 0 on the leg it came from, unknown to the other (R9);
+ * - `undecided`: the DCSF has not said yet.
+ */
+export type Treatment = 'undecided' | 'pass' | 'terminate' | 'originate' | 'relay' | 'flow' | 'refused';
+
+export interface MediaLine {
+  /** `m<serial>`, or `d-<uuid>` when born at the DCSF (R8). */
+  readonly id: string;
+  /** Of its m= line: 'audio', 'application', ... */
+  readonly media: string;
+  readonly dataChannel: boolean;
+  /** The leg whose peer offered it; for lines of the DCSF the leg it is added towards. */
+  readonly born: LegName;
+  /** Slot per leg; -1: none. */
+  readonly slots: Record<LegName, number>;
+  treatment: Treatment;
+  /** `closing`: offered with port 0, still held until the answer. */
+  state: 'open' | 'closing' | 'closed';
+  /** Streams kept (an instruction may drop some), as DC1 and DC2 write them. */
+  streams: Record<string, DcStream>;
+  spec: InstructionSpec | null;
+  readonly ends: Record<LegName, LineEnd | null>;
+  /** The MF could not do what was asked of it: refused when the barrier opens. */
+  failed: boolean;
+}
+
+/** What an instruction says beyond the treatment. */
+export interface InstructionSpec {
+  readonly proxy: MediaProxy | undefined;
+  readonly replaceHttpUrls: NonNullable<MediaInstruction['dcMediaSpecification']>['replaceHttpUrls'];
+  readonly mdc1: NonNullable<MediaInstruction['dcMediaSpecification']>['mdc1EndpointDcsf'];
+  readonly mdc2: NonNullable<MediaInstruction['dcMediaSpecification']>['mdc2EndpointDcAs'];
+  readonly mdc2Protocol: string | undefined;
+}
+
+/** Our MF's end of a line on one leg. */
+export interface LineEnd {
+  local: LocalEnd | null;
+  /** What a=setup says there while no peer has settled it: 'actpass' in our offers. */
+  setup: 'active' | 'passive' | 'actpass';
+  /** By fork; index 0 alone where the leg has no forks. */
+  peers: PeerState[];
+  /** The peer asked for a new association (R12): the MF must give new local values first. */
+  renewing: boolean;
+}
+
+/** What the MF gave. */
+export interface LocalEnd {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  /** 'SHA-256 AA:..'; empty for datagram flows. */
+  readonly fingerprints: readonly string[];
+  readonly tlsId: string;
+  readonly iceUfrag?: string;
+  readonly icePwd?: string;
+  readonly maxMessageSizeBytes: number;
+}
+
+export type PeerState = 'unknown' | 'refused' | Peer;
+
+/** The far end of an association, as its SDP says. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+  readonly sctpPort: number;
+  readonly fingerprints: readonly string[];
+  readonly tlsId?: string;
+  readonly setup: SetupValue;
+  readonly maxMessageSizeBytes: number;
+  readonly ice: boolean;
+  /** The MF's role, once both sides have spoken. */
+  localRole?: 'active' | 'passive';
+  /** The SDP that lets the association start has gone out (R5): the MF may know the address. */
+  started: boolean;
+}
+
+/** The MRM context of the call and what the MF was told, for the next difference (R26). */
+export interface ContextState {
+  contextId: string;
+  mf: string;
+  /** JSON of the MediaContext that the MF acknowledged; '' when it holds nothing. */
+  told: string;
+  /** Terminations and their medias in the order the MF keeps them, by its own names. */
+  layout: { terminationId: string; ours: string; medias: string[] }[];
+  /** The request under way: its id, and the JSON that holds once it is acknowledged. */
+  pending: { id: string; method: 'POST' | 'PATCH'; json: string; layout: { terminationId: string; ours: string; medias: string[] }[] } | null;
+  step: number;
+  /** Something that the MF must know has changed. */
+  dirty: boolean;
+}
