@@ -62,7 +62,7 @@ Worker::~Worker() {
 }
 
 void Worker::end(int code, const char* reason) {
-  std::fprintf(stderr, "media worker ends: %s\n", reason);
+  if (code != 0) std::fprintf(stderr, "media worker ends: %s\n", reason);
   exitCode_ = code;
   loop_.stop();
 }
