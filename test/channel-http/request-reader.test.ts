@@ -62,6 +62,25 @@ test('a body by Content-Length, over several messages, with the next request beh
   assert.deepEqual(read(...messages.slice(0, 2)), []);
 });
 
+test('a long head behind another request is found wherever it ends', () => {
+  const [first, second] = ['GET /a HTTP/1.1\r\n\r\n', `GET /b HTTP/1.1\r\nA: ${'x'.repeat(2000)}\r\n\r\n`];
+  for (let cut = 900; cut < first.length + second.length; cut += 7) {
+    const stream = first + second;
+    assert.deepEqual(
+      read(stream.slice(0, cut), stream.slice(cut)).map((r) => r.target),
+      ['/a', '/b'],
+      String(cut),
+    );
+  }
+  const reader = new RequestReader();
+  const drip = [...(first + second)].flatMap((byte) => reader.push(bytes(byte)));
+  assert.equal(drip.length, 2);
+  assert.deepEqual(
+    read(`${first}GET /b HTTP/1.1\r\nA: ${'x'.repeat(980)}`, `\r\n\r\n${'GET /c HTTP/1.1\r\n\r\n'.repeat(3)}`).length,
+    5,
+  );
+});
+
 // conformance: 26.114 6.2.10.1 — the network is always the HTTP server
 test('responses from the UE are ignored with their bodies', () => {
   const reader = new RequestReader();

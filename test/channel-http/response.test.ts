@@ -168,7 +168,7 @@ test('a source that is shorter or longer than announced is an error, told as soo
   for (const [sizes, announced] of [
     [[10, 10], 30],
     [[10, 30], 30],
-    [[40], 30],
+    [[31], 30],
     [[], 30],
   ] as [number[], number][]) {
     const failing = async () => {

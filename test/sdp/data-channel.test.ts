@@ -206,9 +206,9 @@ test('setup: defaults, and actpass in an answer', () => {
 // conformance: RFC 8122 5 — session-level fingerprint as fallback, the most preferred hash wins
 test('fingerprints: session level, several, SHA-1 by switch', () => {
   const other = SHA256_A.replace('10', 'FF');
-  const session = [`a=fingerprint:SHA-256 ${other}`, 'a=setup:active'];
+  const session = [`a=fingerprint:SHA-256 ${other}`, 'a=setup:passive'];
   assert.equal(mediaOf(readSection({ session, fingerprint: null, setup: null })).fingerprints[0]!.value, other);
-  assert.equal(mediaOf(readSection({ session, fingerprint: null, setup: null })).setup, 'active');
+  assert.equal(mediaOf(readSection({ session, fingerprint: null, setup: null })).setup, 'passive');
   assert.equal(mediaOf(readSection({ session })).fingerprints[0]!.value, SHA256_A, 'the own one wins');
 
   const sha512 = `a=fingerprint:sha-512 ${Array(64).fill('AB').join(':')}`;
