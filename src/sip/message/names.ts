@@ -71,20 +71,21 @@ for (const [name, id] of IDS) {
   slotName[slot] = name;
 }
 
-/** `scanName` could not read a token. */
-export const NOT_A_TOKEN = -2;
+/** Where `scanName` stopped: the end of the name. Read it at once. */
+export let nameEnd = 0;
 
-/** The id of the header name in start..end of `raw` without making a string; NOT_A_TOKEN when it is not a token. */
+/** Reads the token at `start` and gives the id of that header, without making a string; its end is left in `nameEnd`. */
 export function scanName(raw: string, start: number, end: number): number {
   let hash = 0;
-  for (let i = start; i < end; i++) {
-    const code = raw.charCodeAt(i);
-    if (TOKEN[code] !== 1) return NOT_A_TOKEN;
+  let at = start;
+  for (; at < end; at++) {
+    const code = raw.charCodeAt(at);
+    if (TOKEN[code] !== 1) break;
     hash = (Math.imul(hash, 31) + (code | 0x20)) | 0;
   }
-  if (start >= end) return NOT_A_TOKEN;
+  nameEnd = at;
   for (let slot = hash & (SLOTS - 1); slotId[slot] !== UNKNOWN; slot = (slot + 1) & (SLOTS - 1)) {
-    if (sameName(raw, start, end, slotName[slot]!)) return slotId[slot]!;
+    if (sameName(raw, start, at, slotName[slot]!)) return slotId[slot]!;
   }
   return UNKNOWN;
 }

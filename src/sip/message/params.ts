@@ -21,9 +21,14 @@ export function parseParams(text: string, at: number, end: number): ReadonlyMap<
     if (text.charCodeAt(at) !== SEMICOLON) return malformed(at, params);
     at = skipSpace(text, at + 1, end);
     const nameStart = at;
-    while (at < end && TOKEN[text.charCodeAt(at)] === 1) at++;
+    let upper = false;
+    for (; at < end; at++) {
+      const code = text.charCodeAt(at);
+      if (TOKEN[code] !== 1) break;
+      if (code <= 90 && code >= 65) upper = true;
+    }
     if (at === nameStart) return malformed(at, params);
-    const name = text.slice(nameStart, at).toLowerCase();
+    const name = upper ? text.slice(nameStart, at).toLowerCase() : text.slice(nameStart, at);
     let value: string | undefined;
     let next = skipSpace(text, at, end);
     if (next < end && text.charCodeAt(next) === EQUAL) {

@@ -1,5 +1,5 @@
 import { parseAddress } from './address.ts';
-import { COLON, CR, decimal, isSpace, isToken, LF, SP, skipSpace, TAB, TOKEN, trimEnd } from './chars.ts';
+import { COLON, CR, decimal, isSpace, isToken, LF, SP, skipSpace, TAB, trimEnd } from './chars.ts';
 import { MAX_CSEQ, MAX_HEADERS, MAX_LINE_BYTES, MAX_MESSAGE_BYTES, MAX_VIAS } from './limits.ts';
 import { ParsedMessage, STRIDE } from './message.ts';
 import {
@@ -9,7 +9,7 @@ import {
   CSEQ,
   FROM,
   MAX_FORWARDS,
-  NOT_A_TOKEN,
+  nameEnd,
   scanName,
   TO,
   VIA,
@@ -39,7 +39,8 @@ interface Problem {
 const bad = (reason: string): Problem => ({ status: 400, reason });
 
 // Scratch of one parse, kept between parses so that a message costs one array of its own.
-const index: number[] = [];
+const index: number[] = new Array<number>(MAX_HEADERS * STRIDE).fill(0);
+let used = 0;
 const firstOf = new Int32Array(CHECKED_HEADERS);
 const countOf = new Int32Array(CHECKED_HEADERS);
 let problem: Problem | undefined;
@@ -87,7 +88,7 @@ export function parseMessage(input: Uint8Array | string): ParseResult {
     fromTag: headers.fromTag,
     toTag: headers.toTag,
     via,
-    index: index.slice(),
+    index: index.slice(0, used),
     bodyStart,
     bodyEnd,
   });
@@ -165,7 +166,7 @@ function isVersion(raw: string, start: number, end: number): boolean {
 
 /** Fills the index and returns the offset of the body. Goes on after a bad line, so that the 400 can be addressed. */
 function indexHeaders(raw: string, at: number): number {
-  index.length = 0;
+  used = 0;
   countOf.fill(0);
   for (;;) {
     const start = at;
@@ -181,20 +182,22 @@ function indexHeaders(raw: string, at: number): number {
       complain(bad('Header Line Too Long'));
       continue;
     }
-    let nameEnd = start;
-    while (nameEnd < end && TOKEN[raw.charCodeAt(nameEnd)] === 1) nameEnd++;
-    const id = scanName(raw, start, nameEnd);
-    const colon = skipSpace(raw, nameEnd, end);
-    if (id === NOT_A_TOKEN || colon >= end || raw.charCodeAt(colon) !== COLON) {
+    const id = scanName(raw, start, end);
+    const colon = raw.charCodeAt(nameEnd) === COLON ? nameEnd : skipSpace(raw, nameEnd, end);
+    if (nameEnd === start || colon >= end || raw.charCodeAt(colon) !== COLON) {
       complain(bad('Bad Header Line'));
       continue;
     }
-    if (index.length >= MAX_HEADERS * STRIDE) {
+    if (used >= MAX_HEADERS * STRIDE) {
       complain(bad('Too Many Headers'));
       return raw.length;
     }
-    if (id >= 0 && id < CHECKED_HEADERS && countOf[id]!++ === 0) firstOf[id] = index.length;
-    index.push(id, start, nameEnd, end);
+    if (id >= 0 && id < CHECKED_HEADERS && countOf[id]!++ === 0) firstOf[id] = used;
+    index[used] = id;
+    index[used + 1] = start;
+    index[used + 2] = nameEnd;
+    index[used + 3] = end;
+    used += STRIDE;
   }
 }
 
@@ -258,7 +261,7 @@ function readChecked(raw: string, start: StartLine): CheckedHeaders {
 function viaListFits(raw: string): boolean {
   let vias = countOf[VIA]!;
   if (vias * 2 > MAX_VIAS) return vias <= MAX_VIAS;
-  for (let i = firstOf[VIA]!; i < index.length && vias <= MAX_VIAS; i += STRIDE) {
+  for (let i = firstOf[VIA]!; i < used && vias <= MAX_VIAS; i += STRIDE) {
     if (index[i] !== VIA) continue;
     const end = index[i + 3]!;
     for (let comma = raw.indexOf(',', index[i + 2]!); comma >= 0 && comma < end; comma = raw.indexOf(',', comma + 1)) {
