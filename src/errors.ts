@@ -27,6 +27,9 @@ export const ERRORS = {
   UE_CALL_ENDED: { template: 'the call has ended: {reason}', exit: 69 },
   UE_CALL_FAILED: { template: '{status} {reason}', exit: 69 },
   UE_CHANNEL_CLOSED: { template: 'data channel {streamId} is closed: {reason}', exit: 69 },
+  UE_COMMAND: { template: '{problem}', exit: 70 },
+  UE_FILE: { template: 'file transfer: {problem}', exit: 65 },
+  UE_TIMEOUT: { template: 'nothing came of it in {seconds} s: {line}', exit: 75 },
   USAGE: { template: '{problem}', exit: 64 },
   DCAR_APPLICATION_ID: {
     template: 'application id "{applicationId}" {problem}',
@@ -102,6 +105,10 @@ export const ERRORS = {
   },
   MRM_TIMEOUT: { template: 'no answer of MF {peer} in time', http: 504, cause: 'TIMED_OUT_REQUEST' },
   MRM_UNAVAILABLE: { template: 'MF {peer} is not available: {detail}', http: 503, cause: 'NF_CONGESTION' },
+  NIMSAS_MALFORMED: { template: 'answer of {peer}: {problem}', http: 502, cause: 'UNSPECIFIED_NF_FAILURE' },
+  NIMSAS_REFUSED: { template: '{peer} refuses: {problem}', http: 502, cause: 'UNSPECIFIED_NF_FAILURE' },
+  NIMSAS_TIMEOUT: { template: 'no answer of {peer} in time: {problem}', http: 504, cause: 'TIMED_OUT_REQUEST' },
+  NIMSAS_UNAVAILABLE: { template: '{peer} is not available: {problem}', http: 503, cause: 'NF_CONGESTION' },
   PORT_UNAVAILABLE: {
     template: 'UDP {address}:{port} cannot be bound: {problem}',
     http: 503,

@@ -20,7 +20,7 @@ import type { DataAnswer } from './media/answer-policy.ts';
 import type { LocalEnd } from './media/data-line.ts';
 import { SessionMedia } from './media/session-media.ts';
 import type { UeOptions } from './options.ts';
-import { type HandsetProfile, PROFILES } from './profile.ts';
+import { type HandsetProfile, PROFILES, type ProfileName } from './profile.ts';
 import { type RegistrationState, UeRegistration } from './sip/registration.ts';
 import { UserAgent } from './sip/user-agent.ts';
 
@@ -184,9 +184,9 @@ export class UserEquipment extends TypedEmitter<UeEvents> {
     return call;
   }
 
-  /** HTTP of our handset over one bootstrap channel of `call`. */
-  async bootstrap(call: UeCall, streamId: 0 | 100): Promise<BootstrapClient> {
-    return new BootstrapClient(this.profile, this.#handset, await call.channel(streamId));
+  /** HTTP of our handset, or of another family's, over one bootstrap channel of `call`. */
+  async bootstrap(call: UeCall, streamId: 0 | 100, profile: ProfileName = this.profile.name): Promise<BootstrapClient> {
+    return new BootstrapClient(PROFILES[profile], this.#handset, await call.channel(streamId));
   }
 
   /** Ends all calls and frees every socket. Does not unregister. */

@@ -59,6 +59,8 @@ export class OutgoingCall extends UeCall {
     if (this.state === 'ended') return;
     this.#givenUp = true;
     this.#invite?.cancel();
+    // Nothing has come yet, perhaps never will: whoever answers later gets ACK and BYE.
+    if (this.state === 'inviting') this.finish({ by: 'us', status: 487, reason: 'given up' });
     await this.ended();
     await this.closed;
   }
@@ -121,12 +123,12 @@ export class OutgoingCall extends UeCall {
 
   #on2xx(response: ParsedMessage, dialog: Dialog, wasEarly: boolean): void {
     const chosen = this.dialog;
-    if (this.state === 'connected' && chosen?.remoteTag !== dialog.remoteTag) {
+    if (this.state === 'ended' || (this.state === 'connected' && chosen?.remoteTag !== dialog.remoteTag)) {
       this.#dropFork(response, dialog);
       return;
     }
     this.sendAck(dialog, response.cseq);
-    if (this.state === 'connected' || this.state === 'ended') return;
+    if (this.state === 'connected') return;
     const sameEarly = wasEarly && chosen?.remoteTag === dialog.remoteTag;
     this.dialog = sameEarly ? { ...dialog, localCSeq: chosen.localCSeq, remoteCSeq: chosen.remoteCSeq } : dialog;
     this.#forgetOtherForks(dialog);
