@@ -11,6 +11,11 @@ import {
 
 /** DC1 as plain data: Nimsas_SessionEventControl (TS 29.175 6.1) and Nimsas_MediaControl (6.2). */
 
+/** `{apiRoot}` + this + `/call-sessions/{sessionId}/media-instruction`. */
+export const NIMSAS_MC_PATH = '/nimsas-mc/v1';
+/** Where our DCSF takes notifications; the standard leaves the URI to configuration (29.175 6.1.5). */
+export const SESSION_EVENT_PATH = '/nimsas-sec-notify/v1/session-events';
+
 export const SESSION_EVENT_TYPES = [
   'SESSION_ESTABLISHMENT_REQUEST',
   'SESSION_ESTABLISHMENT_PROGRESS',

@@ -3,10 +3,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { Ajv } from 'ajv';
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
-import { DcsfConfig } from '../../src/dcsf/config.ts';
 import { startDcsf } from '../../src/dcsf/index.ts';
 import { SessionTable } from '../../src/dcsf/sessions.ts';
 import { localSubscribers, type SubscriberStore } from '../../src/dcsf/subscribers.ts';
@@ -14,15 +12,9 @@ import { ImsdcError } from '../../src/errors.ts';
 import type { CatalogueEntry, Grant, GrantPort } from '../../src/services/ndcar.ts';
 import type { MediaControl, MediaInstructionData } from '../../src/services/nimsas.ts';
 import { AUDIO, line, notification, PROFILE } from './decide/fixtures.ts';
+import { configured } from './support.ts';
 
 const OFFER = { m0: AUDIO, m1: line([0, 10]), m2: line([100], { bdcUsedBy: 'SENDER' }) };
-
-function configured(overrides: object = {}): DcsfConfig {
-  const config = structuredClone(overrides) as DcsfConfig;
-  const validate = new Ajv({ strict: false, useDefaults: true }).compile(DcsfConfig);
-  assert.ok(validate(config), JSON.stringify(validate.errors));
-  return config;
-}
 
 /** A grant port that keeps what it is told. */
 class Grants implements GrantPort {
