@@ -127,7 +127,7 @@ export function cancelArrived(turn: Turn, key: ServerKey, message: SipMessage): 
 }
 
 /** Our request got no answer, or never left: the peer behind it is gone for this purpose. */
-export function clientFailed(turn: Turn, branch: string, reason: 'timeout' | 'transport', failure: (status: number) => void): void {
+export function clientFailed(turn: Turn, branch: string, reason: 'timeout' | 'transport' | 'overload', failure: (status: number) => void): void {
   const { call } = turn;
   const exchange = call.exchanges.find((open) => open.branch === branch);
   if (exchange === undefined) return;

@@ -15,7 +15,7 @@ export interface NewCall {
   readonly id: string;
   readonly sessionId: string;
   readonly isc: IscContext;
-  readonly peerSupportsDataChannel: boolean | undefined;
+  readonly calleeSupportsDataChannel: boolean | undefined;
   readonly nowMs: number;
 }
 
@@ -76,7 +76,7 @@ export function createCall(message: SipMessage, options: NewCall): Call {
     deadlines: {},
     serial: 0,
     identities: { calling: own(isc.calling), called: own(isc.called), chargingId: own(isc.chargingId) },
-    peerSupportsDataChannel: options.peerSupportsDataChannel,
+    calleeSupportsDataChannel: options.calleeSupportsDataChannel,
     record: { answeredMs: 0, endedMs: 0, outcome: '', heldMs: 0, ringingMs: 0, notes: [], dataChannelLines: 0 },
   };
 }
@@ -107,11 +107,10 @@ export function openExchange(turn: Turn, leg: LegName, fork: number, key: Server
   return exchange;
 }
 
-/** The INVITE that made the call. 100 at once (R15): the barrier may take seconds. */
+/** The INVITE that made the call. The transaction layer has sent 100 already (R15). */
 export function startCall(turn: Turn, key: ServerKey, message: SipMessage): void {
   const { call, env } = turn;
   const exchange = openExchange(turn, call.caller, 0, key, message);
-  answer(turn, exchange, 100);
   arm(turn, 'ring', env.nowMs + env.config.ringLimitMs);
   passInvite(turn, exchange, message);
 }
@@ -125,7 +124,6 @@ export function reinvite(turn: Turn, leg: LegName, fork: number, key: ServerKey,
   const pending = open !== undefined || call.unacknowledged !== null;
   if (pending && (open?.from ?? call.unacknowledged?.leg) !== leg) return answer(turn, exchange, 491);
   if (pending) return answer(turn, exchange, 500, `Retry-After: ${Number.parseInt(env.random(1), 16) % 10}\r\n`);
-  answer(turn, exchange, 100);
   passInvite(turn, exchange, message);
 }
 

@@ -100,7 +100,7 @@ export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot): void {
   call.record.heldMs += env.nowMs - held.sinceMs;
   const far = otherLeg(held.from);
   decideRest(media);
-  if (call.peerSupportsDataChannel === false && far !== 'served') withdrawFrom(media, far);
+  if (call.calleeSupportsDataChannel === false && far !== call.caller) withdrawFrom(media, far);
   if (call.state === 'established' && isRefusedWholly(media, held)) {
     withdrawOffer(turn, held.from, held.fork, rollback);
     return answer(turn, exchange, 488);

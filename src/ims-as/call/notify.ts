@@ -2,6 +2,7 @@ import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '
 import { isRejection, readDataChannelMedia } from '../../sdp/data-channel.ts';
 import { toAppBindingInfo, toDcEndpoint, toMaxMessageSizeKiB, toSecuritySetup } from '../../sdp/service-mapping.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
+import { supportsDataChannel } from '../b2bua/party.ts';
 import type { MediaLine } from '../media/types.ts';
 import type { Turn } from './turn.ts';
 import type { LegName } from './types.ts';
@@ -23,12 +24,17 @@ export function notify(turn: Turn, eventType: SessionEventType, initiator: LegNa
       callingIdentity: call.identities.calling,
       calledIdentity: call.identities.called,
       sessionCase: call.sessionCase === 'originating' ? 'ORIGINATING_IMS_SESSION' : 'TERMINATING_IMS_SESSION',
-      ...(call.peerSupportsDataChannel === undefined ? {} : { peerSupportsDc: call.peerSupportsDataChannel }),
+      ...(peerSupport(turn) === undefined ? {} : { peerSupportsDc: peerSupport(turn) }),
     },
     ...(Object.keys(media).length === 0 ? {} : { mediaInfoList: media }),
   };
   turn.out.emit({ kind: 'notify', id, notification, deadlineMs: deadlineMs ?? env.nowMs + REPORT_DEADLINE_MS });
   return id;
+}
+
+/** The DCSF asks about the other side of the served user; a caller that offers data channels has them. */
+function peerSupport({ call }: Turn): boolean | undefined {
+  return call.caller === 'served' ? call.calleeSupportsDataChannel : supportsDataChannel(call.legs.served.contactParams) || undefined;
 }
 
 /** Every m-line of an offer (network-side.md 3.1: all on a REQUEST); data channels with what their sections say. */

@@ -79,7 +79,7 @@ function learnContact(turn: Turn, leg: LegName, fork: Fork, message: SipMessage)
   const params = contactParams(message);
   const shown = call.legs[otherLeg(leg)];
   if (shown.contactParams !== params) shown.contactParams = own(params);
-  if (leg === 'remote' && supportsDataChannel(params)) call.peerSupportsDataChannel = true;
+  if (leg !== call.caller && supportsDataChannel(params)) call.calleeSupportsDataChannel = true;
   const dialog = fork.dialogs[leg];
   if (message.status < 200 || dialog.target === target) return;
   dialog.target = own(target);

@@ -25,7 +25,7 @@ export function retryWithoutDataChannels(turn: Turn, exchange: Exchange): boolea
   if (message === undefined || span === undefined || open.state !== 'offerReceived') return false;
   note(turn, '488 with data channel lines: tried again without');
   exchange.retried = true;
-  call.peerSupportsDataChannel = far === 'remote' ? false : call.peerSupportsDataChannel;
+  call.calleeSupportsDataChannel = false;
   withdrawFrom(media, far);
   const offer = renderOffer(media, far, 0, parseSessionDescription(open.offer), env.config);
   const sent = stamp(media, far, 0, offer, () => env.random(4));

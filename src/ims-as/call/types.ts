@@ -41,8 +41,8 @@ export interface Call {
   /** Serial of branches, exchanges and notifications. */
   serial: number;
   readonly identities: { readonly calling: string; readonly called: string; readonly chargingId: string };
-  /** R23; undefined: unknown. */
-  peerSupportsDataChannel: boolean | undefined;
+  /** R23: what is known of the callee; undefined: nothing. */
+  calleeSupportsDataChannel: boolean | undefined;
   record: CallRecord;
 }
 
@@ -214,11 +214,11 @@ export interface MrmReply {
 }
 
 export type CallEvent =
-  | { readonly from: 'sip'; readonly kind: 'request'; readonly leg: LegName; readonly fork: number; readonly key: ServerKey; readonly message: SipMessage }
-  | { readonly from: 'sip'; readonly kind: 'ack'; readonly leg: LegName; readonly fork: number; readonly message: SipMessage }
+  | { readonly from: 'sip'; readonly kind: 'request'; readonly leg: LegName; readonly key: ServerKey; readonly message: SipMessage }
+  | { readonly from: 'sip'; readonly kind: 'ack'; readonly leg: LegName; readonly message: SipMessage }
   | { readonly from: 'sip'; readonly kind: 'cancel'; readonly key: ServerKey; readonly message: SipMessage }
   | { readonly from: 'sip'; readonly kind: 'response'; readonly branch: string; readonly message: SipMessage }
-  | { readonly from: 'sip'; readonly kind: 'clientFailed'; readonly branch: string; readonly reason: 'timeout' | 'transport' }
+  | { readonly from: 'sip'; readonly kind: 'clientFailed'; readonly branch: string; readonly reason: 'timeout' | 'transport' | 'overload' }
   | { readonly from: 'sip'; readonly kind: 'serverFailed'; readonly key: ServerKey }
   | { readonly from: 'dcsf'; readonly kind: 'instruction'; readonly id: string; readonly data: MediaInstructionData }
   | { readonly from: 'dcsf'; readonly kind: 'notified'; readonly id: string; readonly outcome: Outcome }
@@ -269,12 +269,10 @@ export interface CallConfig {
   readonly dcsfBudgetMs: number;
   /** An instruction must leave this much of the budget (R17). */
   readonly budgetReserveMs: number;
-  readonly notifyDeadlineMs: number;
   readonly mrmDeadlineMs: number;
   readonly ringLimitMs: number;
   readonly t1Ms: number;
   readonly t2Ms: number;
-  /** What an unauthorised or failed data channel line becomes: stripped (R9), or the request is refused with 403. */
   readonly setupWithoutIce: 'active' | 'passive';
   readonly setupWithIce: 'active' | 'passive';
   readonly maxMessageSizeBytes: number;

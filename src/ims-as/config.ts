@@ -1,0 +1,86 @@
+import Type, { type Static } from 'typebox';
+import { SbiTls } from '../sbi/tls.ts';
+import { SipListenerSchema } from '../sip/transport/config.ts';
+
+const nested = { default: {} };
+const milliseconds = (description: string, fallback: number, minimum = 0) =>
+  Type.Integer({ default: fallback, minimum, maximum: 86_400_000, description: `${description}, ms` });
+const role = (description: string, fallback: 'active' | 'passive') =>
+  Type.Union([Type.Literal('active'), Type.Literal('passive')], { default: fallback, description });
+
+/** The `imsAs` part of the configuration: the SIP application server. */
+export const ImsAsConfig = Type.Object({
+  listeners: Type.Array(SipListenerSchema, {
+    minItems: 1,
+    maxItems: 16,
+    default: [{ transport: 'udp', address: '127.0.0.1', port: 5080 }],
+    description: 'where ISC is listened for',
+  }),
+  names: Type.Array(Type.String({ maxLength: 255 }), {
+    default: [],
+    description: 'further host names or host:port pairs by which Route headers name this AS',
+  }),
+  sessionCase: Type.Union([Type.Literal('originating'), Type.Literal('terminating')], {
+    default: 'originating',
+    description: 'for INVITEs that have neither P-Served-User nor orig/term in their Route (R22)',
+  }),
+  maxCalls: Type.Integer({ default: 100_000, minimum: 1, description: 'calls at once; above it 503 with Retry-After' }),
+  maxTransactions: Type.Integer({ default: 100_000, minimum: 100, description: 'SIP server transactions at once' }),
+  maxConnections: Type.Integer({ default: 1_000, minimum: 1, description: 'TCP connections per listener' }),
+  idleTimeoutMs: milliseconds('close a TCP connection that is silent for so long', 1_800_000, 1_000),
+  guards: Type.Object(
+    {
+      dcsfBudgetMs: milliseconds('an INVITE is held for DCSF and MF together at most so long (R17)', 3_000, 100),
+      budgetReserveMs: milliseconds('an instruction must leave so much of the budget (R17)', 500),
+      mrmMs: milliseconds('an answer of the MF outside the barrier', 5_000, 100),
+      ringMs: milliseconds('a call that nobody answers is released', 300_000, 1_000),
+    },
+    nested,
+  ),
+  media: Type.Object(
+    {
+      setupWithoutIce: role('our DTLS role when a UE without ICE leaves the choice to us', 'active'),
+      setupWithIce: role('our DTLS role when a UE with ICE leaves the choice to us', 'passive'),
+      maxMessageSizeBytes: Type.Integer({
+        default: 65_536,
+        minimum: 1_024,
+        maximum: 262_144,
+        description: 'a=max-message-size of lines that end at our MF (R11)',
+      }),
+      bootstrapBandwidthKbps: Type.Integer({ default: 500, minimum: 1, maximum: 1_000_000, description: 'b=AS of bootstrap lines that we add' }),
+      acceptSha1: Type.Boolean({ default: false, description: 'accept SHA-1 fingerprints; for labs (ue-side 4.2)' }),
+    },
+    nested,
+  ),
+  stripHeaders: Type.Array(Type.String({ maxLength: 64 }), {
+    default: [],
+    description: 'header names that are never passed on',
+  }),
+  mf: Type.Object(
+    {
+      urls: Type.Array(Type.String({ pattern: '^https?://[^?#]+$' }), {
+        minItems: 1,
+        maxItems: 64,
+        default: ['http://127.0.0.1:8092'],
+        description: 'apiRoots of the media functions; the one with the fewest contexts of ours is taken',
+      }),
+      generation: Type.Union([Type.Literal('rel19'), Type.Literal('alpha')], {
+        default: 'rel19',
+        description: 'schemas that the MFs follow (R3)',
+      }),
+      tls: Type.Optional(SbiTls),
+      retryAfterMs: milliseconds('an MF that did not answer is left alone so long', 5_000, 100),
+    },
+    nested,
+  ),
+  mediaEvents: Type.Object(
+    {
+      enabled: Type.Boolean({ default: true, description: 'take the events that our MF posts (R25)' }),
+      address: Type.String({ default: '127.0.0.1', description: 'where they are listened for (HTTP/2)' }),
+      port: Type.Integer({ default: 0, minimum: 0, maximum: 65_535, description: '0 = any free port' }),
+      url: Type.Optional(Type.String({ description: 'what the MF is told instead of address and port' })),
+    },
+    nested,
+  ),
+});
+export type ImsAsConfig = Static<typeof ImsAsConfig>;

@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { IdMint, type RouteToken } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { RealTimers } from '../base/timers.ts';
+import { ImsdcError } from '../errors.ts';
+import { SbiProblem, statusOf } from '../sbi/problem.ts';
+import { SbiServer } from '../sbi/server.ts';
+import type { MediaControl, SessionEventControl } from '../services/nimsas.ts';
+import { MediaEvent } from '../services/nmf-mrm.ts';
+import { SipEndpoint } from '../sip/transport/index.ts';
+import type { ClientKey, Transport } from '../sip/types.ts';
+import type { Call, CallConfig, Outcome } from './call/types.ts';
+import type { ImsAsConfig } from './config.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { MfPool } from './mf-pool.ts';
+import { EndpointPort } from './sip-port.ts';
+
+export interface ImsAsDependencies {
+  readonly sessionEvents: SessionEventControl;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly token: RouteToken;
+}
+
+export interface ImsAs {
+  readonly mediaControl: MediaControl;
+  /** What is bound, as peers see it. */
+  readonly addresses: readonly { transport: Transport; host: string; port: number }[];
+  status(): ImsAsStatus;
+  /** Ends one call, or every call, with BYE on both legs. */
+  release(callId?: string): void;
+  close(): Promise<void>;
+}
+
+export interface ImsAsStatus {
+  readonly calls: number;
+  readonly callsTotal: number;
+  readonly refusedCalls: number;
+  readonly strayMessages: number;
+  readonly clientTransactions: number;
+  readonly serverTransactions: number;
+  readonly timers: number;
+  readonly connections: number;
+  readonly contexts: number;
+  readonly capabilities: number;
+  readonly mfs: readonly { name: string; contexts: number; resting: boolean }[];
+}
+
+const MEDIA_EVENT_PATH = '/imsdc-media-events/v1/events';
+
+/** Starts the IMS AS: SIP on ISC, DC1 towards `sessionEvents`, DC2 towards the configured MFs. */
+export async function startImsAs(config: ImsAsConfig, { sessionEvents, log, metrics, token }: ImsAsDependencies): Promise<ImsAs> {
+  const timers = new RealTimers((error) => log.error({ err: error }, 'timer failed'));
+  const ids = new IdMint(token);
+  const endpoint = new SipEndpoint({
+    listeners: config.listeners,
+    timers,
+    ids,
+    log,
+    metrics,
+    maxTransactions: config.maxTransactions,
+    maxConnections: config.maxConnections,
+    idleTimeoutMs: config.idleTimeoutMs,
+  });
+  const mfs = new MfPool(config.mf, { log, metrics, timers, token });
+  let dispatcher: Dispatcher | undefined;
+  const events = config.mediaEvents.enabled
+    ? await listenForMediaEvents(config, log, (event) => dispatcher !== undefined && mediaEvent(dispatcher, log, event))
+    : undefined;
+  await endpoint.start();
+  const sip = new EndpointPort(endpoint, config.names, log, (key: ClientKey) =>
+    dispatcher?.transactionEvent({ kind: 'clientFailed', key, reason: 'transport' }),
+  );
+  const running = new Dispatcher({
+    sip,
+    timers,
+    config: callConfig(config, events?.url ?? ''),
+    sessionCase: config.sessionCase,
+    maxCalls: config.maxCalls,
+    mintId: () => ids.next(),
+    random: (bytes) => randomBytes(bytes).toString('hex'),
+    onEnded: (call) => logCall(log, call),
+    onError: (error, call) => log.error({ err: error, call: call.id }, 'call failed'),
+    services: {
+      notify: (call, id, notification, deadlineMs) => {
+        sessionEvents.notify(notification, { deadlineMs }).then(
+          () => running.notified(call, id, { ok: true, value: undefined }),
+          (error: unknown) => running.notified(call, id, failureOf(error)),
+        );
+      },
+      mrm: (call, id, operation, deadlineMs) => {
+        mfs.run(operation, deadlineMs).then(
+          (outcome) => {
+            if (running.mrmReplied(call, id, outcome) || operation.method !== 'POST' || !outcome.ok) return;
+            const contextId = outcome.value.context?.contextId;
+            if (contextId === undefined) return;
+            // The call is gone, and with it the one who would delete it.
+            void mfs.run({ method: 'DELETE', mf: outcome.value.mf, contextId }, timers.nowMs());
+          },
+          (error: unknown) => {
+            log.error({ err: error, call }, 'MF request failed');
+            running.mrmReplied(call, id, failureOf(error));
+          },
+        );
+      },
+    },
+  });
+  dispatcher = running;
+  endpoint.on('sip', (event) => running.transactionEvent(event));
+  metrics.gauge('imsdc_ims_as_calls', 'calls', () => running.size);
+  log.info({ addresses: endpoint.addresses() }, 'IMS AS listens');
+
+  return {
+    addresses: endpoint.addresses(),
+    mediaControl: {
+      mediaInstruction: async (data, { idempotencyKey }) => {
+        const result = await running.instruct(data, idempotencyKey);
+        if (!result.ok) throw new SbiProblem(result.problem);
+        return result.data;
+      },
+    },
+    status: () => ({
+      calls: running.size,
+      callsTotal: running.counts.calls,
+      refusedCalls: running.counts.refusedCalls,
+      strayMessages: running.counts.strayMessages,
+      ...endpoint.status(),
+      contexts: mfs.contexts,
+      capabilities: running.capabilities.size,
+      mfs: mfs.status(),
+    }),
+    release: (callId) => running.release(callId),
+    close: async () => {
+      running.close();
+      await endpoint.close();
+      await mfs.close();
+      await events?.server.close();
+      timers.close();
+    },
+  };
+}
+
+function callConfig(config: ImsAsConfig, mediaEventUri: string): CallConfig {
+  return {
+    dcsfBudgetMs: config.guards.dcsfBudgetMs,
+    budgetReserveMs: config.guards.budgetReserveMs,
+    mrmDeadlineMs: config.guards.mrmMs,
+    ringLimitMs: config.guards.ringMs,
+    t1Ms: 500,
+    t2Ms: 4000,
+    ...config.media,
+    stripHeaders: new Set(config.stripHeaders.map((name) => name.toLowerCase())),
+    mediaEventUri,
+    mfProxyNames: config.mf.generation,
+  };
+}
+
+/** A failure of DC1 or DC2 as the call sees it. */
+function failureOf(error: unknown): Outcome<never> {
+  if (error instanceof SbiProblem) return { ok: false, status: error.details.status, detail: error.message };
+  if (error instanceof ImsdcError) return { ok: false, status: statusOf(error.code), detail: error.message };
+  return { ok: false, status: 500, detail: error instanceof Error ? error.message : String(error) };
+}
+
+async function listenForMediaEvents(config: ImsAsConfig, log: Logger, take: (event: MediaEvent) => void) {
+  const { address, port, url } = config.mediaEvents;
+  const server = new SbiServer({ host: address, port, tls: config.mf.tls, log });
+  server.route<MediaEvent>({
+    method: 'POST',
+    path: MEDIA_EVENT_PATH,
+    body: MediaEvent,
+    handler: ({ body }) => {
+      take(body);
+      return { status: 204 };
+    },
+  });
+  await server.listen();
+  return { server, url: url ?? server.origin + MEDIA_EVENT_PATH };
+}
+
+/** R25: a context that is lost is repaired by the call; one association that fails is the UE's affair, and logged. */
+function mediaEvent(dispatcher: Dispatcher, log: Logger, event: MediaEvent): void {
+  if (event.state === 'failed') log.info({ ...event }, 'association failed');
+  if (event.reason === 'workerExit' || event.reason === 'workerHung') dispatcher.contextLost(event.contextId, `MF lost ${event.contextId}: ${event.reason}`);
+}
+
+/** One line per call (design 6). */
+function logCall(log: Logger, call: Call): void {
+  const { record } = call;
+  log.info(
+    {
+      call: call.id,
+      session: call.sessionId,
+      case: call.sessionCase,
+      icid: call.identities.chargingId,
+      outcome: record.outcome,
+      heldMs: record.heldMs,
+      ringingMs: record.ringingMs,
+      setupMs: record.answeredMs === 0 ? undefined : record.answeredMs - call.startedMs,
+      talkMs: record.answeredMs === 0 ? undefined : record.endedMs - record.answeredMs,
+      dataChannelLines: record.dataChannelLines,
+      notes: record.notes.length === 0 ? undefined : record.notes,
+    },
+    'call',
+  );
+}

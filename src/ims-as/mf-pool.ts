@@ -1,0 +1,137 @@
+import type { RouteToken } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { Timers } from '../base/timers.ts';
+import { ImsdcError } from '../errors.ts';
+import { statusOf } from '../sbi/problem.ts';
+import { NmfMrmClient } from '../services/nmf-mrm-client.ts';
+import type { NmfMrm } from '../services/nmf-mrm.ts';
+import type { MrmOperation, MrmReply, Outcome } from './call/types.ts';
+import type { ImsAsConfig } from './config.ts';
+
+interface Mf {
+  readonly name: string;
+  readonly client: NmfMrm & { close(): Promise<void> };
+  /** Contexts of ours that it holds. */
+  contexts: number;
+  /** Not asked for new contexts before. */
+  restUntilMs: number;
+}
+
+/** How long a context that nobody needs is tried to be deleted, and how often. */
+const DELETE_ATTEMPTS = 4;
+const DELETE_PAUSE_MS = 2_000;
+const DELETE_DEADLINE_MS = 10_000;
+
+/**
+ * The MFs of this AS: the one with the fewest of our contexts takes the next; one that cannot be reached rests, and the
+ * request goes to the next while its deadline lasts.
+ */
+export class MfPool {
+  readonly #mfs: Mf[];
+  readonly #timers: Timers;
+  readonly #restMs: number;
+  readonly #log: Logger;
+  readonly #orphans;
+  #closed = false;
+
+  constructor(config: ImsAsConfig['mf'], options: { log: Logger; metrics: Metrics; timers: Timers; token: RouteToken }) {
+    const { log, metrics, token } = options;
+    this.#timers = options.timers;
+    this.#restMs = config.retryAfterMs;
+    this.#log = log;
+    this.#orphans = metrics.counter('imsdc_ims_as_orphaned_contexts_total', 'MF contexts that could not be deleted; their lease ends them');
+    this.#mfs = config.urls.map((apiRoot) => ({
+      name: apiRoot,
+      client: new NmfMrmClient({
+        apiRoot,
+        userAgent: `IMS_AS-${token.instance}.${token.worker}`,
+        tls: config.tls,
+        log,
+        metrics,
+        generation: config.generation,
+      }),
+      contexts: 0,
+      restUntilMs: 0,
+    }));
+    metrics.gauge('imsdc_ims_as_contexts', 'MF contexts held', () => this.contexts);
+  }
+
+  get contexts(): number {
+    return this.#mfs.reduce((sum, mf) => sum + mf.contexts, 0);
+  }
+
+  async run(operation: MrmOperation, deadlineMs: number): Promise<Outcome<MrmReply>> {
+    try {
+      if (operation.method === 'POST') return { ok: true, value: await this.#create(operation, deadlineMs) };
+      const mf = this.#mfs.find((one) => one.name === operation.mf);
+      if (mf === undefined) return { ok: false, status: 503, detail: `${operation.mf} is no MF of ours any more` };
+      if (operation.method === 'DELETE') {
+        await this.#delete(mf, operation.contextId, deadlineMs);
+        return { ok: true, value: { mf: mf.name } };
+      }
+      const { contextId, patch, idempotencyKey } = operation;
+      const context = await mf.client.patchContext(contextId, patch, { deadlineMs, idempotencyKey });
+      return { ok: true, value: { mf: mf.name, ...(context === undefined ? {} : { context }) } };
+    } catch (error) {
+      if (error instanceof ImsdcError) return { ok: false, status: statusOf(error.code), detail: error.message };
+      throw error;
+    }
+  }
+
+  async #create(operation: Extract<MrmOperation, { method: 'POST' }>, deadlineMs: number): Promise<MrmReply> {
+    const { context, idempotencyKey } = operation;
+    for (const tried = new Set<Mf>(); ; ) {
+      const mf = this.#choose(tried);
+      if (mf === undefined) throw new ImsdcError('MRM_UNAVAILABLE', { peer: this.#mfs.map((one) => one.name).join(', '), detail: 'no MF is left to ask' });
+      tried.add(mf);
+      mf.contexts++;
+      try {
+        return { mf: mf.name, context: await mf.client.createContext(context, { deadlineMs, idempotencyKey }) };
+      } catch (error) {
+        mf.contexts--;
+        // Only what was certainly not executed may go to another MF.
+        if (!(error instanceof ImsdcError) || error.code !== 'MRM_UNAVAILABLE') throw error;
+        mf.restUntilMs = this.#timers.nowMs() + this.#restMs;
+        if (this.#timers.nowMs() >= deadlineMs || tried.size === this.#mfs.length) throw error;
+      }
+    }
+  }
+
+  #choose(tried: ReadonlySet<Mf>): Mf | undefined {
+    const nowMs = this.#timers.nowMs();
+    const left = this.#mfs.filter((mf) => !tried.has(mf));
+    const rested = left.filter((mf) => mf.restUntilMs <= nowMs);
+    // With all of them resting, the one that rests longest may be back.
+    return (rested.length > 0 ? rested : left.toSorted((a, b) => a.restUntilMs - b.restUntilMs).slice(0, 1)).reduce<Mf | undefined>(
+      (best, mf) => (best === undefined || mf.contexts < best.contexts ? mf : best),
+      undefined,
+    );
+  }
+
+  async #delete(mf: Mf, contextId: string, deadlineMs: number): Promise<void> {
+    mf.contexts = Math.max(0, mf.contexts - 1);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await mf.client.deleteContext(contextId, { deadlineMs: Math.max(deadlineMs, this.#timers.nowMs() + DELETE_DEADLINE_MS) });
+      } catch (error) {
+        if (attempt === DELETE_ATTEMPTS || this.#closed) {
+          this.#orphans.value++;
+          this.#log.warn({ contextId, mf: mf.name, reason: (error as Error).message }, 'MF context not deleted; its lease ends it');
+          return;
+        }
+        await new Promise<void>((resolve) => this.#timers.after(DELETE_PAUSE_MS, resolve));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#mfs.map((mf) => mf.client.close()));
+  }
+
+  status(): { name: string; contexts: number; resting: boolean }[] {
+    const nowMs = this.#timers.nowMs();
+    return this.#mfs.map(({ name, contexts, restUntilMs }) => ({ name, contexts, resting: restUntilMs > nowMs }));
+  }
+}

@@ -1,0 +1,112 @@
+import { isIP } from 'node:net';
+import type { Logger } from '../base/log.ts';
+import { bareHost, clientKey, parseUri } from '../sip/index.ts';
+import { hostPort, type SipEndpoint } from '../sip/transport/index.ts';
+import type { ClientKey, Destination, ServerKey, Transport } from '../sip/types.ts';
+import type { LocalAddress } from './call/types.ts';
+import type { SipPort } from './dispatcher.ts';
+
+/** Next hops remembered: ISC has a handful. */
+const MAX_HOPS = 4096;
+
+interface Hop {
+  /** Undefined: a name, to be resolved each time by the resolver's own cache. */
+  readonly destination: Destination | undefined;
+  readonly local: LocalAddress;
+}
+
+/** The dispatcher's SIP over a `SipEndpoint`: next hops that are IP addresses, which is the rule on ISC, cost one look-up. */
+export class EndpointPort implements SipPort {
+  readonly #endpoint: SipEndpoint;
+  readonly #log: Logger;
+  readonly #hops = new Map<string, Hop>();
+  readonly #ours: ReadonlySet<string>;
+  readonly #failed: (key: ClientKey) => void;
+
+  /** `failed`: a request could not be sent anywhere. */
+  constructor(endpoint: SipEndpoint, names: readonly string[], log: Logger, failed: (key: ClientKey) => void) {
+    this.#endpoint = endpoint;
+    this.#log = log;
+    this.#failed = failed;
+    const ours = new Set(names.map((name) => name.toLowerCase()));
+    for (const { host, port } of endpoint.addresses()) {
+      ours.add(hostPort(host.toLowerCase(), port));
+      if (port === 5060) ours.add(host.toLowerCase());
+    }
+    this.#ours = ours;
+  }
+
+  isOurs(uri: string): boolean {
+    const parsed = parseUri(uri);
+    if (parsed?.kind !== 'sip') return false;
+    const host = parsed.host.toLowerCase();
+    return this.#ours.has(parsed.port === 0 ? host : `${host}:${parsed.port}`) || (parsed.port === 0 && this.#ours.has(`${host}:5060`));
+  }
+
+  local(nextHop: string): LocalAddress {
+    return this.#hop(nextHop).local;
+  }
+
+  respond(key: ServerKey, status: number, wire: string): void {
+    this.#endpoint.respond(key, status, wire);
+  }
+
+  request({ wire, method, branch, nextHop }: { wire: string; method: string; branch: string; nextHop: string }): void {
+    const { destination } = this.#hop(nextHop);
+    if (destination !== undefined) {
+      this.#endpoint.request({ wire, method, branch, to: destination });
+      return;
+    }
+    this.#endpoint.resolve(nextHop).then(
+      ([to]) => (to === undefined ? this.#unroutable(nextHop, 'nothing found', clientKey(branch, method)) : this.#endpoint.request({ wire, method, branch, to })),
+      (error: Error) => this.#unroutable(nextHop, error.message, clientKey(branch, method)),
+    );
+  }
+
+  transmit(wire: string, nextHop: string): void {
+    const { destination } = this.#hop(nextHop);
+    if (destination !== undefined) return this.#endpoint.sendStateless(wire, destination);
+    this.#endpoint.resolve(nextHop).then(
+      ([to]) => to !== undefined && this.#endpoint.sendStateless(wire, to),
+      (error: Error) => this.#unroutable(nextHop, error.message),
+    );
+  }
+
+  cancel(branch: string, headers: string): void {
+    this.#endpoint.cancel(clientKey(branch, 'INVITE'), headers);
+  }
+
+  #unroutable(nextHop: string, reason: string, key?: ClientKey): void {
+    this.#log.warn({ nextHop, reason }, 'no way to the next hop');
+    if (key !== undefined) this.#failed(key);
+  }
+
+  #hop(nextHop: string): Hop {
+    const known = this.#hops.get(nextHop);
+    if (known !== undefined) return known;
+    const uri = parseUri(nextHop);
+    const literal = uri?.kind === 'sip' ? bareHost(uri.host) : '';
+    const named = uri?.kind === 'sip' ? uri.params.get('transport')?.toLowerCase() : undefined;
+    const transport: Transport = uri?.scheme === 'sips' ? 'tls' : named === 'tcp' || named === 'tls' || named === 'ws' || named === 'wss' ? named : 'udp';
+    const plain = uri?.kind === 'sip' && isIP(literal) !== 0 && !uri.params.has('maddr');
+    const destination: Destination | undefined = plain
+      ? { transport, address: literal, port: uri.port || (transport === 'tls' ? 5061 : 5060) }
+      : undefined;
+    const hop: Hop = { destination, local: this.#localFor(transport, destination) };
+    if (this.#hops.size >= MAX_HOPS) this.#hops.clear();
+    this.#hops.set(nextHop, hop);
+    return hop;
+  }
+
+  #localFor(transport: Transport, destination: Destination | undefined): LocalAddress {
+    const addresses = this.#endpoint.addresses();
+    const fits = destination !== undefined && addresses.some((address) => address.transport === transport);
+    const found = addresses.find((address) => address.transport === transport) ?? addresses[0]!;
+    const host = fits ? this.#endpoint.hostFor(destination) : hostPort(found.host, found.port);
+    const reuse = found.transport === 'udp' ? '' : ';alias';
+    return {
+      via: `SIP/2.0/${found.transport.toUpperCase()} ${host}${reuse}`,
+      contact: found.transport === 'udp' ? host : `${host};transport=${found.transport}`,
+    };
+  }
+}
