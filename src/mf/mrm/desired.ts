@@ -1,3 +1,4 @@
+import type { Fingerprint } from '../../dtls/fingerprint.ts';
 import type { SecuritySetup } from '../../services/common-data.ts';
 import type { DcMedia, MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
 import type { StreamSpec } from '../engine/types.ts';
@@ -40,8 +41,8 @@ export interface Remote {
   readonly address: string;
   readonly port: number;
   readonly sctpPort: number;
-  /** `SHA-256 AA:BB:..`, those with the most preferred hash (RFC 8122 5.1). */
-  readonly fingerprints: readonly string[];
+  /** Those with the most preferred hash (RFC 8122 5.1). */
+  readonly fingerprints: readonly Fingerprint[];
   readonly tlsId: string | undefined;
 }
 
@@ -63,7 +64,9 @@ export interface DesiredFlow {
   readonly pointer: string;
 }
 export interface FlowEnd {
-  readonly entry: string;
+  /** More than one: branches of a forked leg on one port (R20). */
+  readonly entries: readonly string[];
+  /** Of the newest branch that is known: datagrams have one way each. */
   readonly remote: { readonly address: string; readonly port: number } | undefined;
   readonly eventUri: string | undefined;
 }
@@ -87,6 +90,7 @@ interface Entry {
   readonly terminationId: string;
   readonly media: MediaInfo;
   readonly dcMedia: DcMedia;
+  readonly requested: RequestedValues;
   readonly pointer: string;
   readonly mode: 'flow' | 'http' | 'relay';
   /** Where it says its port is; entries that say the same share it. */
@@ -106,7 +110,7 @@ export function requestedValues(dcMedia: DcMedia): RequestedValues {
 
 /** @throws ImsdcError MF_CONTEXT_INVALID with a JSON pointer */
 export function readDesired(document: MediaContext, context: ReadContext): Desired {
-  const entries = readEntries(document);
+  const entries = readEntries(document, context);
   const groups = groupByPort(
     entries.filter((entry) => entry.mode !== 'flow'),
     context,
@@ -114,7 +118,7 @@ export function readDesired(document: MediaContext, context: ReadContext): Desir
   const associationOf = new Map<string, string>();
   for (const group of groups) for (const entry of group.entries) associationOf.set(entry.id, group.id);
   const far = farEnds(groups, associationOf);
-  const read = new Map(groups.map((group) => [group.id, readAssociation(group, far, context)]));
+  const read = new Map(groups.map((group) => [group.id, readAssociation(group, far)]));
   const associations = new Map<string, DesiredAssociation>();
   for (const [id, association] of read) {
     const limits = association.streams.flatMap(({ sink }) => {
@@ -127,7 +131,7 @@ export function readDesired(document: MediaContext, context: ReadContext): Desir
   return { associations, flows: readFlows(entries.filter((entry) => entry.mode === 'flow')) };
 }
 
-function readEntries(document: MediaContext): Entry[] {
+function readEntries(document: MediaContext, context: ReadContext): Entry[] {
   const entries: Omit<Entry, 'mode'>[] = [];
   const seen = new Set<string>();
   for (const [t, { terminationId, medias }] of document.terminations.entries()) {
@@ -148,7 +152,8 @@ function readEntries(document: MediaContext): Entry[] {
       }
       const local = media.localMbEndpoint && readEndpoint(media.localMbEndpoint, `${pointer}/localMbEndpoint`);
       const port = local && `${local.address} ${local.port}`;
-      entries.push({ id, terminationId, media, dcMedia, pointer, port });
+      const requested = context.requested(id, dcMedia);
+      entries.push({ id, terminationId, media, dcMedia, requested, pointer, port });
     }
   }
   const byMedia = Map.groupBy(entries, (entry) => entry.media.mediaId);
@@ -225,10 +230,9 @@ function farEnds(groups: readonly Group[], associationOf: ReadonlyMap<string, st
 
 type ReadAssociation = Omit<DesiredAssociation, 'relayedMaxMessageSizeBytes'> & { knowsPeerSize: boolean };
 
-function readAssociation(group: Group, far: ReadonlyMap<string, string>, context: ReadContext): ReadAssociation {
+function readAssociation(group: Group, far: ReadonlyMap<string, string>): ReadAssociation {
   const first = group.entries[0]!;
-  const { dcMedia } = first;
-  const requested = context.requested(first.id, dcMedia);
+  const { dcMedia, requested } = first;
   const dc =
     dcMedia.remoteDcEndpoint && readRemoteDc(dcMedia.remoteDcEndpoint, `${first.pointer}/dcMedia/remoteDcEndpoint`);
   const mb = first.media.remoteMbEndpoint;
@@ -270,26 +274,32 @@ function peerSize(requested: RequestedValues): number | undefined {
 function readFlows(entries: readonly Entry[]): Map<string, DesiredFlow> {
   const flows = new Map<string, DesiredFlow>();
   for (const [mediaId, same] of Map.groupBy(entries, (entry) => entry.media.mediaId)) {
-    const [a, b] = same;
-    if (!a || !b || same.length > 2) {
-      throw contextInvalid(
-        `${same.at(-1)!.pointer}/mediaId`,
-        'relays datagrams, so it must be in exactly two terminations',
-      );
+    const ends: [Entry, ...Entry[]][] = [];
+    for (const entry of same) {
+      const end = ends.find(([first]) => entry.port !== undefined && first.port === entry.port);
+      if (end) end.push(entry);
+      else ends.push([entry]);
     }
-    const ice = [a, b].some((entry) => entry.dcMedia.imsdc?.ice);
-    flows.set(mediaId, { id: mediaId, ice, a: readFlowEnd(a), b: readFlowEnd(b), pointer: a.pointer });
+    const [a, b] = ends;
+    if (!a || !b || ends.length > 2) {
+      const problem = 'relays datagrams, so it must be in two terminations';
+      throw contextInvalid(`${same.at(-1)!.pointer}/mediaId`, problem);
+    }
+    const ice = same.some((entry) => entry.dcMedia.imsdc?.ice);
+    flows.set(mediaId, { id: mediaId, ice, a: readFlowEnd(a), b: readFlowEnd(b), pointer: a[0].pointer });
   }
   return flows;
 }
 
-function readFlowEnd(entry: Entry): FlowEnd {
-  const { remoteMbEndpoint } = entry.media;
-  const remote = remoteMbEndpoint && readEndpoint(remoteMbEndpoint, `${entry.pointer}/remoteMbEndpoint`);
+function readFlowEnd(branches: readonly [Entry, ...Entry[]]): FlowEnd {
+  const remotes = branches.map(({ media, pointer }) => {
+    const remote = media.remoteMbEndpoint && readEndpoint(media.remoteMbEndpoint, `${pointer}/remoteMbEndpoint`);
+    return remote && !isUnspecified(remote.address) ? remote : undefined;
+  });
   return {
-    entry: entry.id,
-    remote: remote && !isUnspecified(remote.address) ? remote : undefined,
-    eventUri: entry.dcMedia.imsdc?.eventUri,
+    entries: branches.map(({ id }) => id),
+    remote: remotes.findLast((remote) => remote !== undefined),
+    eventUri: branches[0].dcMedia.imsdc?.eventUri,
   };
 }
 

@@ -1,10 +1,5 @@
 import { isIP } from 'node:net';
-import {
-  type Fingerprint,
-  formatFingerprint,
-  parseFingerprint,
-  preferredFingerprints,
-} from '../../dtls/fingerprint.ts';
+import { type Fingerprint, parseFingerprint, preferredFingerprints } from '../../dtls/fingerprint.ts';
 import { isTlsId } from '../../dtls/tls-id.ts';
 import { ImsdcError } from '../../errors.ts';
 import type { DcEndpoint, DcStream, Endpoint } from '../../services/common-data.ts';
@@ -38,8 +33,7 @@ export function readRemoteDc(dc: DcEndpoint, pointer: string) {
   if (usable.length === 0) throw contextInvalid(`${pointer}/${member}`, problem);
   if (dc.sctpPort === 0) throw contextInvalid(`${pointer}/sctpPort`, '0 says that the association is closed');
   if (dc.tlsId !== undefined && !isTlsId(dc.tlsId)) throw contextInvalid(`${pointer}/tlsId`, 'is not a tls-id');
-  const fingerprints = preferredFingerprints(usable).map(formatFingerprint);
-  return { sctpPort: dc.sctpPort, fingerprints, tlsId: dc.tlsId };
+  return { sctpPort: dc.sctpPort, fingerprints: preferredFingerprints(usable), tlsId: dc.tlsId };
 }
 
 /** RFC 8864 5.1.7: when dcmap has no priority. */

@@ -1,0 +1,257 @@
+import { ImsdcError } from '../../errors.ts';
+import { requireValid } from '../../sbi/validation.ts';
+import { type DcMedia, MediaContext, type MediaEvent, type PatchItem } from '../../services/nmf-mrm.ts';
+import type { AssociationStateName } from '../engine/types.ts';
+import {
+  type Desired,
+  type DesiredAssociation,
+  entryId,
+  type RequestedValues,
+  readDesired,
+  requestedValues,
+} from './desired.ts';
+import type { Executor } from './execute.ts';
+import { type Held, type HeldAssociation, NOTHING_HELD } from './held.ts';
+import { applyPatch, clone } from './json-patch.ts';
+import { isEmpty, type PlanOptions, plan } from './plan.ts';
+import { type RenderOptions, render, withoutRefused } from './render.ts';
+
+export interface ContextEnvironment {
+  readonly executor: Executor;
+  readonly plan: Omit<PlanOptions, 'mintKey'>;
+  readonly render: RenderOptions;
+  /** Posts to the consumer (R25). */
+  notify(eventUri: string, event: MediaEvent): void;
+  /** An association was started: from now on it has its time to connect. */
+  connecting(key: string): void;
+  /** The engine has nothing under this key any more. */
+  gone(key: string): void;
+}
+
+/** The context that an engine key belongs to: known before the engine first speaks of it. */
+export const contextIdOf = (key: string) => key.slice(0, key.lastIndexOf('#'));
+
+type Representation = MediaContext & { contextId: string };
+
+/** More waiting requests than this for one call means that somebody is wrong. */
+const MAX_WAITING = 16;
+
+/**
+ * One media context: what its consumer wrote, what the engine holds for it, and a mailbox in which requests and engine
+ * events take turns, so that no two plans for it ever run at the same time.
+ */
+export class Context {
+  readonly id: string;
+  /** Who last asked for something: its lease keeps the context. */
+  peer: string;
+  /** Its media worker is gone, and everything with it. */
+  lost = false;
+  readonly #env: ContextEnvironment;
+  readonly #plan: PlanOptions;
+  #document: Representation;
+  #requested = new Map<string, RequestedValues>();
+  #desired: Desired = { associations: new Map(), flows: new Map() };
+  #held: Held = NOTHING_HELD;
+  #serial = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  #ended = false;
+
+  constructor(id: string, peer: string, env: ContextEnvironment) {
+    this.id = id;
+    this.peer = peer;
+    this.#env = env;
+    this.#plan = { ...env.plan, mintKey: () => `${id}#${++this.#serial}` };
+    this.#document = { contextId: id, terminations: [] };
+  }
+
+  get held(): Held {
+    return this.#held;
+  }
+
+  get representation(): Representation {
+    return withoutRefused(this.#document, this.#held);
+  }
+
+  /** Rejects with MF_CONTEXT_INVALID and what the executor rejects with; then nothing is held. */
+  create(document: MediaContext): Promise<Representation> {
+    return this.#turn(async () => {
+      await this.#apply(document, (_, dcMedia) => requestedValues(dcMedia));
+      return this.representation;
+    });
+  }
+
+  /** All or nothing (R26: computed by the consumer, guarded by its `test` operations). */
+  patch(items: readonly PatchItem[]): Promise<Representation> {
+    return this.#turn(async () => {
+      const draft = clone(this.#document);
+      const former = new Map<DcMedia, { requested: RequestedValues; imsdc: object | undefined }>();
+      for (const { terminationId, medias } of draft.terminations) {
+        for (const { mediaId, dcMedia } of medias) {
+          const requested = this.#requested.get(entryId(terminationId, mediaId));
+          if (dcMedia && requested) former.set(dcMedia, { requested, imsdc: dcMedia.imsdc });
+        }
+      }
+      const written = new Map<object, Set<string>>();
+      const patched = applyPatch(draft, items, (parent, key) => {
+        written.set(parent, (written.get(parent) ?? new Set()).add(key));
+      });
+      requireValid<MediaContext>(MediaContext, patched);
+      // Our response wrote our own values over the peer's in some members: unless the patch wrote there again, what
+      // the consumer asked for last still counts.
+      await this.#apply(patched, (_, dcMedia) => {
+        const now = requestedValues(dcMedia);
+        const before = former.get(dcMedia);
+        if (!before) return now;
+        const wrote = (object: object | undefined, key: string) => object && written.get(object)?.has(key);
+        const sameImsdc = before.imsdc === dcMedia.imsdc && !wrote(dcMedia.imsdc, 'maxMessageSizeBytes');
+        return {
+          securitySetup: (wrote(dcMedia, 'securitySetup') ? now : before.requested).securitySetup,
+          maxMessageSize: (wrote(dcMedia, 'maxMessageSize') ? now : before.requested).maxMessageSize,
+          maxMessageSizeBytes: (sameImsdc ? before.requested : now).maxMessageSizeBytes,
+        };
+      });
+      return this.representation;
+    });
+  }
+
+  /** A patch of `test` operations only: asks whether the context is as the consumer believes. */
+  test(items: readonly PatchItem[]): void {
+    if (this.lost) throw new ImsdcError('MF_CONTEXT_NOT_FOUND', { contextId: this.id });
+    applyPatch(this.#document, items);
+  }
+
+  /** Releases everything. Resolves when the engine has. */
+  end(): Promise<void> {
+    return this.#turn(async () => {
+      this.#ended = true;
+      await this.#execute({ associations: new Map(), flows: new Map() });
+    }, true);
+  }
+
+  /** What the engine says of one of our associations. */
+  stateChanged(key: string, state: AssociationStateName, reason?: string): Promise<void> {
+    return this.#turn(async () => {
+      const association = this.#find(key);
+      if (!association || this.#ended || association.state === state) return;
+      if (association.key !== key) {
+        // The predecessor ended by itself; its successor is on its way.
+        if (state === 'failed' || state === 'closed') this.#replace({ ...association, predecessor: undefined }, [key]);
+        return;
+      }
+      this.#replace({ ...association, state });
+      if (state === 'failed' || state === 'closed') await this.#env.executor.release(this.#held, key).then(this.#keep);
+      if (state === 'connected' || state === 'failed' || state === 'closed') {
+        this.#notify(association, state, reason);
+        // Relays towards it change: to the successor, or to nowhere.
+        await this.#execute(this.#desired);
+      }
+    }, true);
+  }
+
+  /** The engine lost these keys without our doing. */
+  keysLost(keys: ReadonlySet<string>, reason: string): Promise<void> {
+    return this.#turn(async () => {
+      this.#keep(this.#env.executor.forget(this.#held, keys));
+      for (const association of this.#held.associations.values()) {
+        if (!keys.has(association.key)) continue;
+        this.#replace({ ...association, state: 'failed', predecessor: undefined });
+        this.#notify(association, 'failed', reason);
+      }
+      for (const flow of this.#held.flows.values()) {
+        if (!keys.has(flow.key)) continue;
+        for (const { entries, eventUri } of [flow.a, flow.b]) {
+          for (const entry of entries) this.#post(eventUri, entry, 'failed', reason);
+        }
+      }
+    }, true);
+  }
+
+  /** The state of one key; undefined when it is not ours any more. */
+  stateOf(key: string): AssociationStateName | undefined {
+    const association = this.#find(key);
+    return association?.key === key ? association.state : undefined;
+  }
+
+  #find(key: string): HeldAssociation | undefined {
+    for (const association of this.#held.associations.values()) {
+      if (association.key === key || association.predecessor?.key === key) return association;
+    }
+    return undefined;
+  }
+
+  async #apply(document: MediaContext, requested: (entry: string, dcMedia: DcMedia) => RequestedValues): Promise<void> {
+    const asked = new Map<string, RequestedValues>();
+    const owners = new Map<string, string>();
+    for (const { entries, id } of this.#held.associations.values()) for (const entry of entries) owners.set(entry, id);
+    const desired = readDesired(document, {
+      associationOf: (entry) => owners.get(entry),
+      requested: (entry, dcMedia) => {
+        const values = requested(entry, dcMedia);
+        asked.set(entry, values);
+        return values;
+      },
+    });
+    await this.#execute(desired);
+    this.#desired = withoutWishes(desired);
+    this.#requested = asked;
+    this.#document = render(this.id, document, this.#held, this.#env.render);
+  }
+
+  async #execute(desired: Desired): Promise<void> {
+    const next = plan(this.#held, desired, this.#plan);
+    if (isEmpty(next)) {
+      this.#held = { ...this.#held, associations: next.associations, flows: next.flows };
+      return;
+    }
+    this.#keep(await this.#env.executor.execute(this.id, this.#held, next));
+    for (const { key } of next.start) this.#env.connecting(key);
+  }
+
+  readonly #keep = (held: Held): void => {
+    for (const key of this.#held.locals.keys()) if (!held.locals.has(key)) this.#env.gone(key);
+    this.#held = held;
+  };
+
+  #replace(association: HeldAssociation, forget: readonly string[] = []): void {
+    const associations = new Map(this.#held.associations).set(association.id, association);
+    this.#held = { ...this.#held, associations };
+    if (forget.length > 0) this.#keep(this.#env.executor.forget(this.#held, new Set(forget)));
+  }
+
+  #notify(association: HeldAssociation, state: MediaEvent['state'], reason?: string): void {
+    for (const entry of association.entries) this.#post(association.eventUri, entry, state, reason);
+  }
+
+  #post(eventUri: string | undefined, entry: string, state: MediaEvent['state'], reason?: string): void {
+    if (eventUri === undefined) return;
+    const slash = entry.indexOf('/');
+    const [terminationId, mediaId] = [entry.slice(0, slash), entry.slice(slash + 1)];
+    const event = { contextId: this.id, terminationId, mediaId, state };
+    this.#env.notify(eventUri, reason === undefined ? event : { ...event, reason });
+  }
+
+  /** `own`: the MF's own business, never refused. */
+  #turn<T>(task: () => Promise<T>, own = false): Promise<T> {
+    if (!own) {
+      if (this.#ended) throw new ImsdcError('MF_CONTEXT_NOT_FOUND', { contextId: this.id });
+      if (this.#waiting >= MAX_WAITING) {
+        throw new ImsdcError('MF_CONTEXT_BUSY', { contextId: this.id, waiting: this.#waiting });
+      }
+    }
+    this.#waiting++;
+    const run = this.#tail.then(() => {
+      if (!own && (this.#ended || this.lost)) throw new ImsdcError('MF_CONTEXT_NOT_FOUND', { contextId: this.id });
+      return task();
+    });
+    this.#tail = run.catch(() => undefined).finally(() => this.#waiting--);
+    return run;
+  }
+}
+
+/** A wish for a tls-id is fulfilled once; planned again, it would ask for yet another association. */
+function withoutWishes({ associations, flows }: Desired): Desired {
+  const plain = new Map<string, DesiredAssociation>();
+  for (const [id, association] of associations) plain.set(id, { ...association, tlsId: undefined });
+  return { associations: plain, flows };
+}

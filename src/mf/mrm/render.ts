@@ -1,0 +1,114 @@
+import { formatFingerprint } from '../../dtls/fingerprint.ts';
+import type { DtlsRole } from '../../dtls/role.ts';
+import type { Endpoint, SecuritySetup } from '../../services/common-data.ts';
+import type { DcMedia, MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
+import type { LocalEndpoint } from '../engine/types.ts';
+import { entryId } from './desired.ts';
+import type { Held, HeldAssociation } from './held.ts';
+
+export interface RenderOptions {
+  /** What UEs are told; differs from the bound address behind 1:1 NAT. */
+  readonly publicAddress: string;
+  /** Our client address on MDC1 (R27). */
+  readonly mdc1Address: string;
+}
+
+/** What the consumer wrote, in its order, and what the MF adds: the document that patches apply to. */
+export function render(
+  contextId: string,
+  document: MediaContext,
+  held: Held,
+  options: RenderOptions,
+): MediaContext & { contextId: string } {
+  const associations = new Map<string, HeldAssociation>();
+  for (const association of held.associations.values()) {
+    for (const entry of association.entries) associations.set(entry, association);
+  }
+  const terminations = document.terminations.map((termination) => ({
+    ...termination,
+    medias: termination.medias.map((media) => {
+      const id = entryId(termination.terminationId, media.mediaId);
+      const association = associations.get(id);
+      if (association) return renderAssociation(media, association, held.locals.get(association.key), options);
+      return renderFlow(media, id, held, options);
+    }),
+  }));
+  return { ...document, contextId, terminations };
+}
+
+/** The response: without the streams that cannot be opened (R13: the AS leaves them out of its answer). */
+export function withoutRefused<T extends MediaContext>(document: T, held: Held): T {
+  const refusing = [...held.associations.values()].filter(({ refused }) => refused.size > 0);
+  if (refusing.length === 0) return document;
+  const terminations = document.terminations.map((termination) => ({
+    ...termination,
+    medias: termination.medias.map((media) => {
+      const id = entryId(termination.terminationId, media.mediaId);
+      const refused = refusing.find(({ entries }) => entries.includes(id))?.refused;
+      if (!refused || !media.dcMedia) return media;
+      const open = Object.entries(media.dcMedia.streams).filter(([key]) => !refused.has(Number(key)));
+      return { ...media, dcMedia: { ...media.dcMedia, streams: Object.fromEntries(open) } };
+    }),
+  }));
+  return { ...document, terminations };
+}
+
+function renderAssociation(
+  media: MediaInfo,
+  association: HeldAssociation,
+  local: LocalEndpoint | undefined,
+  options: RenderOptions,
+): MediaInfo {
+  // Nothing is left of a failed one; its last values stay as they were told.
+  if (!local || !media.dcMedia) return media;
+  const { maxMessageSizeBytes, role, tlsId } = association;
+  const securitySetup = setupOf(role, association.localSetup);
+  const fingerprint = upperCaseHash(local.fingerprint);
+  const dcMedia: DcMedia = {
+    ...media.dcMedia,
+    localDcEndpoint: { sctpPort: local.sctpPort, fingerprint, fingerprints: [fingerprint], tlsId, securitySetup },
+    maxMessageSize: Math.max(1, Math.min(64, Math.ceil(maxMessageSizeBytes / 1_024))),
+    securitySetup,
+  };
+  if (media.dcMedia.replaceHttpUrl) dcMedia.localMdc1Endpoint = mdc1Endpoint(options.mdc1Address);
+  // R4: only a peer that speaks the extension gets it.
+  if (media.dcMedia.imsdc) {
+    const { iceUfrag, icePwd } = local;
+    dcMedia.imsdc = { ...media.dcMedia.imsdc, maxMessageSizeBytes, ...(iceUfrag ? { iceUfrag, icePwd } : {}) };
+  }
+  return { ...media, localMbEndpoint: endpoint(options.publicAddress, local.port, 'UDP'), dcMedia };
+}
+
+/** R3: for e2e datagrams the MF tells its address and nothing else. */
+function renderFlow(media: MediaInfo, id: string, held: Held, options: RenderOptions): MediaInfo {
+  for (const flow of held.flows.values()) {
+    const side = flow.a.entries.includes(id) ? 'a' : flow.b.entries.includes(id) ? 'b' : undefined;
+    const local = side && held.flowLocals.get(flow.key)?.[side];
+    if (!local) continue;
+    const rendered = { ...media, localMbEndpoint: endpoint(options.publicAddress, local.port, 'UDP') };
+    if (media.dcMedia?.imsdc && local.iceUfrag) {
+      const { iceUfrag, icePwd } = local;
+      rendered.dcMedia = { ...media.dcMedia, imsdc: { ...media.dcMedia.imsdc, iceUfrag, icePwd } };
+    }
+    return rendered;
+  }
+  return media;
+}
+
+function setupOf(role: DtlsRole | undefined, localSetup: SecuritySetup | undefined): SecuritySetup {
+  if (role) return role === 'active' ? 'ACTIVE' : 'PASSIVE';
+  return localSetup ?? 'ACTPASS';
+}
+
+/** TS 29.571 Fingerprint: the hash in upper case. */
+function upperCaseHash(fingerprint: string): string {
+  const [algorithm = '', value = ''] = fingerprint.split(' ');
+  return formatFingerprint({ algorithm: algorithm.toUpperCase(), value: value.toUpperCase() });
+}
+
+function endpoint(address: string, portNumber: number, transport: string): Endpoint {
+  return { ip: address.includes(':') ? { ipv6Addr: address } : { ipv4Addr: address }, transport, portNumber };
+}
+
+/** R27: a client has no fixed port; 9 is what SDP writes where a port means nothing (RFC 3264 5.1). */
+const mdc1Endpoint = (address: string) => endpoint(address, 9, 'TCP');

@@ -1,0 +1,182 @@
+import { TypedEmitter } from '../../src/base/emitter.ts';
+import { ImsdcError } from '../../src/errors.ts';
+import type {
+  Counters,
+  EngineCapabilities,
+  EngineEvents,
+  EngineStats,
+  FlowEndpoints,
+  FlowOptions,
+  LocalEndpoint,
+  MediaEngine,
+  PayloadPort,
+  RemoteEndpoint,
+  ReserveOptions,
+  RouteSink,
+  StreamOutcome,
+  StreamRef,
+  StreamSpec,
+} from '../../src/mf/engine/types.ts';
+
+export interface FakeAssociation {
+  readonly group: string;
+  readonly options: ReserveOptions;
+  started?: RemoteEndpoint;
+  streams: readonly StreamSpec[];
+  readonly routes: Map<number, string>;
+}
+
+const FINGERPRINT = `sha-256 ${Array.from({ length: 32 }, () => 'C3').join(':')}`;
+const NO_COUNTERS: Counters = { bytesReceived: 0, bytesSent: 0, messagesReceived: 0, messagesSent: 0, dropped: 0 };
+
+/** The engine as plain maps: what is held can be looked at, and any operation can be made to fail. */
+export class FakeEngine extends TypedEmitter<EngineEvents> implements MediaEngine {
+  capabilities: EngineCapabilities = {
+    engine: 'native',
+    maxStreamId: 65_534,
+    maxMessageSizeBytes: 262_144,
+    ice: true,
+    receiveBackPressure: true,
+    datagramPaths: ['user'],
+    forking: true,
+  };
+  readonly associations = new Map<string, FakeAssociation>();
+  readonly flows = new Map<string, { group: string; options: FlowOptions }>();
+  readonly log: string[] = [];
+  readonly ports = new Map<string, FakePort>();
+  /** Called before each operation; what it throws is the operation's failure. */
+  fail: (operation: string, key: string) => void = () => undefined;
+  /** When set, operations wait for it. */
+  gate: Promise<void> | undefined;
+
+  async #enter(operation: string, key: string): Promise<void> {
+    this.log.push(`${operation} ${key}`);
+    await this.gate;
+    this.fail(operation, key);
+  }
+
+  #get(key: string): FakeAssociation {
+    const association = this.associations.get(key);
+    if (!association) throw new ImsdcError('WORKER_REFUSED', { operation: '?', reason: 'UNKNOWN_HANDLE', detail: key });
+    return association;
+  }
+
+  async reserve(key: string, group: string, options: ReserveOptions): Promise<LocalEndpoint> {
+    await this.#enter('reserve', key);
+    const users = [...this.associations].filter(([, other]) => other.options.port === options.port);
+    if (users.some(([other]) => other !== options.sharesPortOf)) refuse('PORT_UNAVAILABLE');
+    this.associations.set(key, { group, options, streams: [], routes: new Map() });
+    const ice = options.ice ? { iceUfrag: 'ufrag', icePwd: 'password-of-ice-22-chars' } : {};
+    return { address: options.bindAddress, port: options.port, sctpPort: 5000, fingerprint: FINGERPRINT, ...ice };
+  }
+
+  async start(key: string, remote: RemoteEndpoint): Promise<void> {
+    await this.#enter('start', key);
+    const association = this.#get(key);
+    if (association.started) refuse('WRONG_STATE');
+    association.started = remote;
+  }
+
+  async update(key: string, change: Partial<RemoteEndpoint>): Promise<void> {
+    await this.#enter('update', key);
+    const association = this.#get(key);
+    association.started = { ...association.started!, ...change };
+  }
+
+  async setStreams(key: string, streams: readonly StreamSpec[]): Promise<readonly StreamOutcome[]> {
+    await this.#enter('setStreams', key);
+    const limit = this.capabilities.maxStreamId;
+    this.#get(key).streams = streams.filter(({ streamId }) => streamId <= limit);
+    return streams.map(({ streamId }) => ({ streamId, result: streamId <= limit ? 'ok' : 'STREAM_ID_TOO_HIGH' }));
+  }
+
+  async route({ key, streamId }: StreamRef, to: RouteSink): Promise<void> {
+    await this.#enter('route', key);
+    const { group, routes } = this.#get(key);
+    if (to.kind === 'stream') {
+      if (this.#get(to.to.key).group !== group) refuse('UNKNOWN_HANDLE');
+      routes.set(streamId, `${to.to.key} ${to.to.streamId}`);
+    } else if (to.kind === 'discard') routes.delete(streamId);
+    else routes.set(streamId, 'payload');
+  }
+
+  async flow(key: string, group: string, options: FlowOptions): Promise<FlowEndpoints> {
+    await this.#enter('flow', key);
+    this.flows.set(key, { group, options });
+    const side = ({ bindAddress, port }: FlowOptions['a']) => ({ address: bindAddress, port });
+    return { a: side(options.a), b: side(options.b) };
+  }
+
+  async updateFlow(key: string, change: Partial<FlowOptions>): Promise<void> {
+    await this.#enter('updateFlow', key);
+    const flow = this.flows.get(key)!;
+    flow.options = { ...flow.options, ...change };
+  }
+
+  payload(ref: StreamRef, creditBytes: number): PayloadPort {
+    const port = new FakePort(creditBytes);
+    this.ports.set(`${ref.key} ${ref.streamId}`, port);
+    return port;
+  }
+
+  async resetStream(ref: StreamRef): Promise<void> {
+    await this.#enter('resetStream', ref.key);
+  }
+
+  async release(key: string): Promise<Counters> {
+    await this.#enter('release', key);
+    this.associations.delete(key);
+    this.flows.delete(key);
+    return NO_COUNTERS;
+  }
+
+  async stats(): Promise<EngineStats> {
+    return { workers: [], associations: [] };
+  }
+
+  async close(): Promise<void> {
+    await this.#enter('close', '');
+  }
+
+  /** As if the worker of these keys had ended. */
+  lose(keys: readonly string[], reason: EngineEvents['lost']['reason'] = 'workerExit'): void {
+    for (const key of keys) {
+      this.associations.delete(key);
+      this.flows.delete(key);
+    }
+    this.emit('lost', { keys, reason });
+  }
+}
+
+export function refuse(reason: string): never {
+  throw new ImsdcError('WORKER_REFUSED', { operation: 'test', reason, detail: '' });
+}
+
+/** A payload port whose window the test opens and closes. */
+export class FakePort implements PayloadPort {
+  credit: number;
+  writable = true;
+  closed = false;
+  readonly sent: Uint8Array[] = [];
+  onMessage: PayloadPort['onMessage'] = () => undefined;
+  onWritable: PayloadPort['onWritable'] = () => undefined;
+  onClosed: PayloadPort['onClosed'] = () => undefined;
+
+  constructor(credit: number) {
+    this.credit = credit;
+  }
+
+  send(message: Uint8Array): boolean {
+    if (!this.writable || this.closed) return false;
+    this.sent.push(message);
+    return true;
+  }
+
+  grant(bytes: number): void {
+    this.credit += bytes;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
