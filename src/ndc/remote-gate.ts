@@ -60,6 +60,7 @@ export class RemoteGate implements Leg {
   moveTo(remote: TransportAddress): void {
     this.remote = remote;
     this.#nominated = false;
+    this.#port.replay(this);
   }
 
   heardLately(): boolean {
