@@ -14,10 +14,10 @@
 namespace imsdc {
 
 /** The media worker: answers the engine's frames and owns everything that a handle stands for. */
-class Worker final : public AssociationHost {
+class Worker : public AssociationHost {
  public:
   Worker(Loop& loop, UniqueFd control, UniqueFd payload);
-  ~Worker();
+  virtual ~Worker();
 
   [[nodiscard]] int exitCode() const { return exitCode_; }
 
@@ -40,13 +40,18 @@ class Worker final : public AssociationHost {
   [[nodiscard]] std::uint32_t heartbeatMs() const override { return heartbeatMs_; }
   std::size_t& halfOpen() override { return halfOpen_; }
 
- private:
+ protected:
+  virtual std::uint64_t turnStart(std::uint64_t nowMs);
+  virtual void turnEnd();
   struct Entry {
     std::uint32_t generation = 0;
     std::unique_ptr<Association> association;  // one of the two
     std::unique_ptr<Flow> flow;
     bool awake = false;
   };
+  std::unordered_map<std::uint32_t, Entry> entries_;
+
+ private:
   using Header = protocol::FrameHeader;
   using Body = std::span<const std::uint8_t>;
 
@@ -77,8 +82,6 @@ class Worker final : public AssociationHost {
   Entry* live(const Header& header);
   Association* association(const Header& header);
   bool mayTakeMore(const Header& header);
-  std::uint64_t turnStart(std::uint64_t nowMs);
-  void turnEnd();
   void checkBudget();
   void end(int code, const char* reason);
 
@@ -91,7 +94,6 @@ class Worker final : public AssociationHost {
   std::uint32_t heartbeatMs_ = 25'000;
   std::uint32_t maxAssociations_ = 0;
   MemoryBudget budget_;
-  std::unordered_map<std::uint32_t, Entry> entries_;
   std::deque<HandleId> awake_;
   std::size_t halfOpen_ = 0;
   std::uint64_t lateFrames_ = 0;

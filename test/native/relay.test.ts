@@ -45,7 +45,10 @@ test('a relay carries text and binary of every size, hash-equal and in order', {
   await done;
   assert.equal(received.digest('hex'), sent.digest('hex'));
   const { associations } = await mf.stats();
-  assert.deepEqual(associations.map((one) => one.dropped), [0, 0]);
+  assert.deepEqual(
+    associations.map((one) => one.dropped),
+    [0, 0],
+  );
   assert.equal((await mf.release('served')).messagesReceived, sizes.length * 20);
 });
 
@@ -55,7 +58,10 @@ test('ids up to 65534 pass through a relay to another id', { skip: workerMissing
   const remote = { streams: 65_535 };
   await connect(ue, 'a', mf, 'served', { group: 'call', streams, remote });
   await connect(ue, 'b', mf, 'remote', { group: 'call', streams, remote });
-  for (const [from, to] of [[1000, 65_534], [38_754, 1024]] as const) {
+  for (const [from, to] of [
+    [1000, 65_534],
+    [38_754, 1024],
+  ] as const) {
     await mf.route({ key: 'served', streamId: from }, { kind: 'stream', to: { key: 'remote', streamId: to } });
     await ue.route({ key: 'b', streamId: to }, { kind: 'payload' });
     const port = ue.payload({ key: 'b', streamId: to }, 1 << 16);
