@@ -17,9 +17,12 @@ Works on the repository directly, also while it is being served.
   --json             one JSON line per application
 `;
 
+type Write = (text: string) => void;
+
 interface Options {
   readonly json: boolean;
   readonly all: boolean;
+  readonly write: Write;
 }
 
 type Action = (repository: Repository, words: readonly string[], options: Options) => Promise<void>;
@@ -27,7 +30,10 @@ type Action = (repository: Repository, words: readonly string[], options: Option
 const ACTIONS: Readonly<Record<string, Action>> = { add, list, show, remove };
 
 /** `imsdc app`. Throws USAGE, and the coded errors of the repository (DCAR_*). */
-export async function appCommand(argv: string[]): Promise<number> {
+export async function appCommand(
+  argv: string[],
+  write: Write = (text) => void process.stdout.write(text),
+): Promise<number> {
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,
@@ -41,14 +47,14 @@ export async function appCommand(argv: string[]): Promise<number> {
   });
   const [verb, ...words] = positionals;
   if (values.help || verb === undefined) {
-    process.stdout.write(HELP);
+    write(HELP);
     return values.help ? 0 : 64;
   }
   const action = Object.hasOwn(ACTIONS, verb) ? ACTIONS[verb] : undefined;
   if (!action) throw new ImsdcError('USAGE', { problem: `there is no "imsdc app ${verb}"` });
   const repository = await opened(values.repository, values.config);
   try {
-    await action(repository, words, values);
+    await action(repository, words, { ...values, write });
   } finally {
     repository.close();
   }
@@ -88,7 +94,7 @@ async function show(repository: Repository, [appId, ...more]: readonly string[],
     versions: versions.map(({ version }) => version),
   };
   const rows = Object.entries(facts).map(([key, value]) => [key, value === null ? '-' : String(value)]);
-  process.stdout.write(table(rows));
+  options.write(table(rows));
 }
 
 async function remove(repository: Repository, words: readonly string[], options: Options): Promise<void> {
@@ -98,9 +104,9 @@ async function remove(repository: Repository, words: readonly string[], options:
   print(await repository.remove(appId, version), options);
 }
 
-function print(applications: readonly PublishedApplication[], { json }: Options): void {
+function print(applications: readonly PublishedApplication[], { json, write }: Options): void {
   if (json) {
-    for (const application of applications) process.stdout.write(`${JSON.stringify(application)}\n`);
+    for (const application of applications) write(`${JSON.stringify(application)}\n`);
     return;
   }
   const rows = applications.map(({ applicationId, version, name, role, phase, sizeBytes, sha256 }) => [
@@ -111,7 +117,7 @@ function print(applications: readonly PublishedApplication[], { json }: Options)
     `${sizeBytes} bytes`,
     sha256.slice(0, 12),
   ]);
-  process.stdout.write(table(rows));
+  write(table(rows));
 }
 
 function table(rows: readonly (readonly string[])[]): string {

@@ -80,7 +80,7 @@ function httpServer(config: DcarConfig['mdc1'], handler: RequestListener): Serve
 
 async function serve(
   request: FastifyRequest,
-  { repository, grants }: ContentDependencies,
+  { repository, grants, log }: ContentDependencies,
   unknown: Counter,
 ): Promise<ContentReply> {
   const target = /^\/bdc\/v1\/([A-Za-z0-9._~-]{22,128})\/([^?#]*)(?:\?([^#]*))?$/.exec(request.originalUrl);
@@ -94,10 +94,18 @@ async function serve(
   }
   const view = Object.hasOwn(VIEWS, target[2]!) ? VIEWS[target[2]!] : undefined;
   if (!view) return NOTHING_HERE;
-  return view({
+  const query = new URLSearchParams(target[3] ?? '');
+  const reply = await view({
     grant,
     repository,
-    query: new URLSearchParams(target[3] ?? ''),
+    query,
     header: (name) => request.headers[name] as string | undefined,
   });
+  // Who fetched what, for operators; the token and the people stay out of the log.
+  const { sessionId, streamId } = grant;
+  log.info(
+    { sessionId, streamId, view: target[2], appid: query.get('appid')?.slice(0, 64), status: reply.status },
+    'served',
+  );
+  return reply;
 }
