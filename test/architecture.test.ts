@@ -17,7 +17,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   'channel-http': { pure: true, may: [] },
   stun: { pure: true, may: [] },
   sbi: { may: [] },
-  services: { may: ['sbi'] },
+  services: { may: ['sbi', 'dtls'] },
   'ims-as': { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'services', 'sbi'] },
   'ims-as/call': { pure: true, may: ['sip', 'sdp', 'dtls', 'services', 'ims-as/b2bua', 'ims-as/media'] },
   'ims-as/b2bua': { pure: true, may: ['sip', 'sdp', 'services', 'ims-as/call'] },
