@@ -74,16 +74,22 @@ export async function startImsdc(options: { mf: boolean }): Promise<OurServers> 
   };
 }
 
+/** Media ports rest 30 s before re-use (R6): at hundreds of calls a second that takes most of the range. */
 function benchConfig(folder: string, port: number, mrmPort: number): object {
   return {
     instance: 'bench',
     log: { level: 'warn' },
     imsAs: {
       listeners: [{ transport: 'udp', address: '127.0.0.1', port }],
-      mf: [`http://127.0.0.1:${mrmPort}`],
+      mf: { urls: [`http://127.0.0.1:${mrmPort}`] },
     },
-    dcar: { directory: join(folder, 'dcar') },
-    mf: { listen: { address: '127.0.0.1', port: mrmPort }, workers: 1 },
+    dcar: { repository: { directory: join(folder, 'dcar') }, mdc1: { port: 0 }, internal: { port: 0 } },
+    mf: {
+      listen: { address: '127.0.0.1', port: mrmPort },
+      media: { bindAddress: '127.0.0.2', firstPort: 1024, lastPort: 65_535 },
+      workers: 1,
+      maxContexts: 100_000,
+    },
     admin: { dcsfPort: 0, dcarPort: 0, mfPort: 0 },
   };
 }

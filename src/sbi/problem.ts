@@ -1,6 +1,6 @@
 import type { ErrorObject } from 'ajv';
 import { ERRORS, type ErrorCode, ImsdcError } from '../errors.ts';
-import type { ProblemDetails } from '../services/common-data.ts';
+import type { ProblemDetails } from './problem-details.ts';
 
 export const PROBLEM_JSON = 'application/problem+json';
 

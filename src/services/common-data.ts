@@ -76,13 +76,4 @@ export const ReplaceHttpUrl = Type.Object({
 export type ReplaceHttpUrl = Static<typeof ReplaceHttpUrl>;
 export const ReplaceHttpUrls = Type.Record(Type.String({ pattern: '^[0-9]{1,5}$' }), ReplaceHttpUrl);
 
-/** RFC 9457 as TS 29.571 ProblemDetails. */
-export interface ProblemDetails {
-  type?: string;
-  title?: string;
-  status: number;
-  detail?: string;
-  instance?: string;
-  cause?: string;
-  invalidParams?: { param: string; reason: string }[];
-}
+export type { ProblemDetails } from '../sbi/problem-details.ts';
