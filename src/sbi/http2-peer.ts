@@ -1,4 +1,9 @@
-import http2, { type ClientHttp2Session, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
+import http2, {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import type { Logger } from '../base/log.ts';
 import { ImsdcError } from '../errors.ts';
 import { clientTlsOptions, requireOrigin, type SbiTls } from './tls.ts';
@@ -20,6 +25,14 @@ export interface RawResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+}
+
+const { NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
+type FailureCode = 'SBI_INTERRUPTED' | 'SBI_MALFORMED' | 'SBI_TIMEOUT' | 'SBI_UNAVAILABLE';
+
+/** RFC 9113 8.7: never left us, or the peer says that it has not looked at it. */
+function wasRefused(stream: ClientHttp2Stream): boolean {
+  return stream.pending || stream.rstCode === NGHTTP2_REFUSED_STREAM;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -62,8 +75,9 @@ export class Http2Peer {
   }
 
   /**
-   * Sends one request and collects its answer. `timeoutMs` bounds everything. Rejects with SBI_CONGESTED,
-   * SBI_UNAVAILABLE, SBI_TIMEOUT or SBI_MALFORMED; an HTTP error status is an answer, not a rejection.
+   * Sends one request and collects its answer. `timeoutMs` bounds everything. Rejects with SBI_CONGESTED or
+   * SBI_UNAVAILABLE (not executed), SBI_INTERRUPTED, SBI_TIMEOUT or SBI_MALFORMED (perhaps executed); an HTTP error
+   * status is an answer, not a rejection.
    */
   exchange(headers: OutgoingHttpHeaders, body: Buffer | undefined, timeoutMs: number): Promise<RawResponse> {
     return new Promise((resolve, reject) => {
@@ -75,10 +89,13 @@ export class Http2Peer {
       let response: IncomingHttpHeaders | undefined;
       let text = '';
       let failure: ImsdcError | undefined;
-      const fail = (code: 'SBI_TIMEOUT' | 'SBI_UNAVAILABLE' | 'SBI_MALFORMED', problem: string) => {
+      const failed = (code: FailureCode, problem: string, cause?: Error) => {
         const request = `${headers[':method']} ${headers[':path']}`;
-        failure ??= new ImsdcError(code, { peer: this.origin, request, problem });
-        stream.close(http2.constants.NGHTTP2_CANCEL);
+        failure ??= new ImsdcError(code, { peer: this.origin, request, problem }, { cause });
+      };
+      const fail = (code: FailureCode, problem: string) => {
+        failed(code, problem);
+        stream.close(NGHTTP2_CANCEL);
       };
       const timer = setTimeout(() => fail('SBI_TIMEOUT', 'too late'), timeoutMs);
       stream.setEncoding('utf8');
@@ -90,20 +107,18 @@ export class Http2Peer {
         if (text.length > this.#options.maxResponseBytes) fail('SBI_MALFORMED', 'too long');
       });
       stream.on('error', (error) => {
-        failure ??= new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem: error.message }, { cause: error });
+        failed(wasRefused(stream) ? 'SBI_UNAVAILABLE' : 'SBI_INTERRUPTED', error.message, error);
       });
       // 'close' comes exactly once and last, whatever happened before it.
       stream.on('close', () => {
         clearTimeout(timer);
         this.#inFlight--;
-        if (failure) reject(failure);
-        else if (response && stream.readableEnded) {
+        if (response && stream.readableEnded && !failure) {
           resolve({ status: Number(response[':status']), headers: response, body: text });
-        } else {
-          reject(
-            new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem: 'the stream ended without an answer' }),
-          );
+          return;
         }
+        failed(wasRefused(stream) ? 'SBI_UNAVAILABLE' : 'SBI_INTERRUPTED', 'the stream ended without an answer');
+        reject(failure);
       });
       if (body !== undefined) stream.end(body);
     });

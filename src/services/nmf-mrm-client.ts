@@ -1,3 +1,4 @@
+import type { Logger } from '../base/log.ts';
 import { ImsdcError } from '../errors.ts';
 import { SbiClient, type SbiClientOptions, type SbiResponse } from '../sbi/client.ts';
 import { readProblem, SbiProblem } from '../sbi/problem.ts';
@@ -15,14 +16,18 @@ export interface NmfMrmClientOptions extends SbiClientOptions {
 
 const CONTEXTS = `${NMF_MRM_PATH}/contexts`;
 const ANNOUNCE_TIMEOUT_MS = 2_000;
+/** Nobody waits for it. */
+const LATE_DELETE_MS = 10_000;
 
 /** Nmf_MRM over HTTP/2 (TS 29.176 5.2). One instance per MF. */
 export class NmfMrmClient implements NmfMrm {
   readonly #sbi: SbiClient;
   readonly #alpha: boolean;
+  readonly #log: Logger;
 
   constructor(options: NmfMrmClientOptions) {
     this.#alpha = options.generation === 'alpha';
+    this.#log = options.log;
     this.#sbi = new SbiClient({
       ...options,
       // Says who is at the other end of this session: a PING has no headers, and leases hang on PINGs (R25).
@@ -42,7 +47,10 @@ export class NmfMrmClient implements NmfMrm {
 
   async createContext(context: MediaContext, options: MrmRequestOptions) {
     const body = this.#alpha ? alphaContext(context) : context;
-    const response = await this.#request('POST', CONTEXTS, options, '', body);
+    const response = await this.#request('POST', CONTEXTS, options, '', body).catch((error: unknown) => {
+      if (error instanceof ImsdcError && error.code === 'MRM_TIMEOUT') this.#deleteLate(body, options);
+      throw error;
+    });
     const created = this.#readContext(response);
     const contextId = created?.contextId ?? idFromLocation(response.headers.location);
     if (!created || !contextId) throw this.#malformed('201 without a context and its id');
@@ -66,6 +74,21 @@ export class NmfMrmClient implements NmfMrm {
 
   close(): Promise<void> {
     return this.#sbi.close();
+  }
+
+  /**
+   * R17: a late 201 gets a DELETE. The answer that we no longer waited for is asked for once more with the same
+   * idempotency key, which creates nothing twice; without a key, asking would.
+   */
+  #deleteLate(context: MediaContext, { idempotencyKey }: MrmRequestOptions): void {
+    if (idempotencyKey === undefined) return;
+    const deadlineMs = Date.now() + LATE_DELETE_MS;
+    this.#request('POST', CONTEXTS, { idempotencyKey, deadlineMs }, '', context)
+      .then(async (response) => {
+        const contextId = this.#readContext(response)?.contextId ?? idFromLocation(response.headers.location);
+        if (contextId) await this.deleteContext(contextId, { deadlineMs });
+      })
+      .catch((error: Error) => this.#log.warn({ reason: error.message }, 'a context may be left at the MF'));
   }
 
   async #request(
@@ -102,7 +125,8 @@ export class NmfMrmClient implements NmfMrm {
   #unanswered(error: unknown): ImsdcError {
     if (!(error instanceof ImsdcError)) throw error;
     const details = { peer: this.peer, detail: error.message };
-    if (error.code === 'SBI_TIMEOUT') return new ImsdcError('MRM_TIMEOUT', details, { cause: error });
+    if (error.code === 'SBI_TIMEOUT' || error.code === 'SBI_INTERRUPTED')
+      return new ImsdcError('MRM_TIMEOUT', details, { cause: error });
     if (error.code === 'SBI_MALFORMED') return new ImsdcError('MRM_MALFORMED', details, { cause: error });
     return new ImsdcError('MRM_UNAVAILABLE', details, { cause: error });
   }

@@ -107,8 +107,14 @@ test('an alpha MF gets old proxy names, hexadecimal tls-ids and no vendor member
 describe('Nmf_MRM over HTTP/2', () => {
   const calls: unknown[] = [];
   const server = new SbiServer({ host: '127.0.0.1', port: 0, log });
+  let onDelete: () => void = () => undefined;
+  let answerLate: () => void = () => undefined;
+  const isLate = new Promise<void>((resolve) => {
+    answerLate = resolve;
+  });
   const service: MrmService = {
     create: async (context, info) => {
+      if (context.terminations[0]!.terminationId === 'late') await isLate;
       calls.push(['create', info.idempotencyKey, info.peer]);
       return { ...context, contextId: 'ctx/1' };
     },
@@ -123,6 +129,7 @@ describe('Nmf_MRM over HTTP/2', () => {
     delete: async (contextId) => {
       if (contextId === 'none') throw problem(404, 'CONTEXT_NOT_FOUND', 'none');
       calls.push(['delete', contextId]);
+      onDelete();
     },
   };
   const events: MediaEvent[] = [];
@@ -171,6 +178,22 @@ describe('Nmf_MRM over HTTP/2', () => {
     const nobody = new NmfMrmClient({ apiRoot: 'http://127.0.0.1:9', userAgent: 'IMS_AS-1', log });
     await assert.rejects(nobody.deleteContext('x', { deadlineMs: soon() }), { code: 'MRM_UNAVAILABLE' });
     await nobody.close();
+  });
+
+  // conformance: R17 — a 201 that comes too late gets a DELETE
+  test('deletes what a create that timed out has made after all', async () => {
+    calls.length = 0;
+    const late = bootstrapContext();
+    late.terminations[0]!.terminationId = 'late';
+    const deleted = new Promise<void>((resolve) => {
+      onDelete = resolve;
+    });
+    await assert.rejects(client.createContext(late, { deadlineMs: Date.now() + 30, idempotencyKey: 'k2' }), {
+      code: 'MRM_TIMEOUT',
+    });
+    answerLate();
+    await deleted;
+    assert.deepEqual(calls.at(-1), ['delete', 'ctx/1']);
   });
 
   // conformance: R25 — media events to the consumer

@@ -41,6 +41,7 @@ export class Contexts implements MrmService {
   readonly #offs: (() => void)[];
   readonly #counters: Record<'created' | 'patched' | 'deleted' | 'expired' | 'failed', Counter>;
   #draining = false;
+  #drained: () => void = () => undefined;
 
   constructor(options: ContextsOptions) {
     this.#options = options;
@@ -141,9 +142,14 @@ export class Contexts implements MrmService {
     this.#changed.forgetOld();
   }
 
-  /** No new contexts; the ones there stay. */
-  drain(): void {
+  /** No new contexts; resolves when those there are gone. */
+  async drain(): Promise<void> {
     this.#draining = true;
+    if (this.#contexts.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+    }
   }
 
   async close(): Promise<void> {
@@ -187,6 +193,7 @@ export class Contexts implements MrmService {
     this.#contexts.delete(context.id);
     this.#leases.remove(context.peer, context);
     await context.end();
+    if (this.#draining && this.#contexts.size === 0) this.#drained();
   }
 
   #onState({ key, state, reason }: EngineEvents['state']): void {

@@ -192,9 +192,9 @@ class Run {
         return;
       }
       case 'route': {
-        await this.#route(step.key, step.streamId, step.sink, step.peerMaxMessageSizeBytes);
-        const { key, streamId, before, peerMaxMessageSizeBytes } = step;
-        this.#undoIfHeld(key, () => this.#route(key, streamId, before, peerMaxMessageSizeBytes));
+        const { key, streamId, sink, before } = step;
+        await this.#route(key, streamId, sink);
+        this.#undoIfHeld(key, () => this.#route(key, streamId, before));
         return;
       }
       case 'update':
@@ -242,11 +242,11 @@ class Run {
     return { associations, flows: this.#plan.flows, locals: this.#locals, flowLocals: this.#flowLocals };
   }
 
-  async #route(key: string, streamId: number, sink: HeldSink, peerMaxMessageSizeBytes: number): Promise<void> {
+  async #route(key: string, streamId: number, sink: HeldSink): Promise<void> {
     const { engine, bootstrap } = this.#options;
     const from = { key, streamId };
     if (sink.kind === 'http') {
-      bootstrap.serve(from, { ...sink, peerMaxMessageSizeBytes });
+      bootstrap.serve(from, sink);
       await engine.route(from, { kind: 'payload' });
       return;
     }
@@ -272,7 +272,7 @@ class Run {
     await engine.release(key);
     await engine.reserve(key, this.#group, { bindAddress, port, ice });
     await engine.setStreams(key, streams as StreamSpec[]);
-    for (const [streamId, sink] of routes) await this.#route(key, streamId, sink, 0);
+    for (const [streamId, sink] of routes) await this.#route(key, streamId, sink);
   }
 
   /** What this plan reserved is released as a whole, not restored bit by bit. */

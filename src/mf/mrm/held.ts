@@ -57,7 +57,13 @@ export interface Started {
 
 /** A route as the engine has it: stream routes name engine keys. */
 export type HeldSink =
-  | { readonly kind: 'http'; readonly replaceHttpUrl: string; readonly address: string; readonly port: number }
+  | {
+      readonly kind: 'http';
+      readonly replaceHttpUrl: string;
+      readonly address: string;
+      readonly port: number;
+      readonly peerMaxMessageSizeBytes: number;
+    }
   | { readonly kind: 'stream'; readonly key: string }
   | { readonly kind: 'discard' };
 

@@ -42,7 +42,6 @@ export type ShapeStep =
       readonly streamId: number;
       readonly sink: HeldSink;
       readonly before: HeldSink;
-      readonly peerMaxMessageSizeBytes: number;
     }
   | {
       readonly do: 'update';
@@ -222,18 +221,15 @@ class Planner {
     const routes = new Map<number, HeldSink>();
     for (const { streamId, sink } of wanted.streams) {
       if (association.refused.has(streamId)) continue;
-      const to = resolveSink(sink, next);
+      const to = resolveSink(sink, wanted.peerMaxMessageSizeBytes, next);
       const before = association.routes.get(streamId) ?? DISCARD;
       routes.set(streamId, to);
       if (deepEqual(to, before)) continue;
-      const { key } = association;
-      const { peerMaxMessageSizeBytes } = wanted;
-      this.shape.push({ do: 'route', key, streamId, sink: to, before, peerMaxMessageSizeBytes });
+      this.shape.push({ do: 'route', key: association.key, streamId, sink: to, before });
     }
     for (const [streamId, before] of association.routes) {
       if (routes.has(streamId) || before.kind === 'discard') continue;
-      const { key } = association;
-      this.shape.push({ do: 'route', key, streamId, sink: DISCARD, before, peerMaxMessageSizeBytes: 0 });
+      this.shape.push({ do: 'route', key: association.key, streamId, sink: DISCARD, before });
     }
     return { ...association, routes };
   }
@@ -254,8 +250,13 @@ class Planner {
 }
 
 /** Towards an association whose successor is not up yet, the old one is where its peer listens. */
-function resolveSink(sink: Sink, next: ReadonlyMap<string, HeldAssociation>): HeldSink {
-  if (sink.kind !== 'relay') return sink;
+function resolveSink(
+  sink: Sink,
+  peerMaxMessageSizeBytes: number,
+  next: ReadonlyMap<string, HeldAssociation>,
+): HeldSink {
+  if (sink.kind === 'http') return { ...sink, peerMaxMessageSizeBytes };
+  if (sink.kind === 'discard') return sink;
   const far = next.get(sink.association);
   const working = far?.predecessor && far.state !== 'connected' ? far.predecessor : far;
   return working && !isBroken(working) ? { kind: 'stream', key: working.key } : DISCARD;

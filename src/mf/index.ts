@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { formatRouteToken, IdMint, type RouteToken } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { createCertificate } from '../dtls/certificate.ts';
+import { mintTlsId } from '../dtls/tls-id.ts';
+import { ImsdcError } from '../errors.ts';
+import { SbiServer } from '../sbi/server.ts';
+import { nmfMrmRoutes } from '../services/nmf-mrm-server.ts';
+import { Mdc1Client } from './bootstrap/mdc1-client.ts';
+import { BootstrapProxy } from './bootstrap/proxy.ts';
+import type { MfConfig } from './config.ts';
+import { EngineClient } from './engine/client.ts';
+import { embeddedCommand, type WorkerCommand } from './engine/options.ts';
+import type { MediaEngine } from './engine/types.ts';
+import { Contexts } from './mrm/contexts.ts';
+import { EventPoster } from './mrm/event-poster.ts';
+import { Executor } from './mrm/execute.ts';
+import { PortPool } from './ports.ts';
+
+export interface MfDependencies {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly token: RouteToken;
+  /** Instead of worker processes, for tests. */
+  readonly engine?: MediaEngine;
+}
+
+export interface MfStatus {
+  readonly engine: 'embedded' | 'native';
+  readonly contexts: number;
+  readonly associations: number;
+  readonly flows: number;
+  /** Contexts whose media worker is gone and whose owner has not deleted them yet. */
+  readonly lostContexts: number;
+  readonly owners: number;
+  readonly ports: { readonly taken: number; readonly resting: number; readonly total: number };
+  readonly bootstrapStreams: number;
+  readonly mdc1Sockets: number;
+  readonly mediaEventsPending: number;
+  readonly draining: boolean;
+}
+
+export interface Mf {
+  /** apiRoot of Nmf_MRM: `http://127.0.0.1:8092`. */
+  readonly address: string;
+  status(): MfStatus;
+  /** No new contexts from now on; resolves when the last one is gone. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const TICK_MS = 1_000;
+
+/**
+ * Starts the media function: media workers, Nmf_MRM (TS 29.176), bootstrap proxy. What an application's channel needs
+ * towards its DC AS (MDC2) will live beside ./bootstrap, as ./application.
+ */
+export async function startMf(config: MfConfig, dependencies: MfDependencies): Promise<Mf> {
+  const { metrics, token } = dependencies;
+  const log = dependencies.log.child({ room: 'mf' });
+  const engine = dependencies.engine ?? (await startEngine(config, log, metrics));
+  const nowMs = () => Math.floor(performance.now());
+  const { bindAddress, publicAddress = bindAddress, firstPort: first, lastPort: last } = config.media;
+  if (first > last)
+    throw new ImsdcError('USAGE', { problem: `mf.media: firstPort ${first} is above lastPort ${last}` });
+  const ports = new PortPool({ first, last, nowMs });
+  const mdc1 = new Mdc1Client(config.mdc1);
+  const bootstrap = new BootstrapProxy({ engine, mdc1, limits: config.mdc1, log, metrics });
+  const userAgent = `MF-${formatRouteToken(token)}`;
+  const events = new EventPoster({ userAgent, tls: config.tls, log, metrics });
+  const ids = new IdMint(token);
+  const contexts = new Contexts({
+    engine,
+    context: {
+      executor: new Executor({ engine, ports, bindAddress, bootstrap, log }),
+      plan: {
+        mintTlsId: () => mintTlsId({ random }),
+        streamHeadroom: config.streamHeadroom,
+        maxStreamId: engine.capabilities.maxStreamId,
+        maxMessageSizeBytes: Math.min(config.maxMessageSizeBytes, engine.capabilities.maxMessageSizeBytes),
+      },
+      render: { publicAddress, mdc1Address: config.mdc1.localAddress ?? bindAddress },
+    },
+    notify: (eventUri, event) => events.post(eventUri, event),
+    mintContextId: () => ids.next(),
+    maxContexts: config.maxContexts,
+    leaseMs: config.leaseMs,
+    nowMs,
+    log,
+    metrics,
+  });
+  metrics.gauge('imsdc_mf_ports_taken', 'UDP ports in use', () => ports.taken);
+  metrics.gauge('imsdc_mf_ports_resting', 'UDP ports that rest (R6)', () => ports.resting);
+  const server = new SbiServer({
+    host: config.listen.address,
+    port: config.listen.port,
+    tls: config.tls,
+    log,
+    metrics,
+  });
+  server.on('alive', ({ peer }) => contexts.alive(peer));
+  for (const route of nmfMrmRoutes(contexts)) server.route(route);
+  await server.listen().catch(async (error: unknown) => {
+    await engine.close();
+    throw error;
+  });
+  const tick = setInterval(() => contexts.tick(), TICK_MS);
+  let draining = false;
+  const address = server.origin;
+  log.info({ address, engine: engine.capabilities.engine, ports: ports.size }, 'MF serves Nmf_MRM');
+  return {
+    address,
+    status: () => {
+      const { associations, flows, lost } = contexts.count();
+      return {
+        engine: engine.capabilities.engine,
+        contexts: contexts.size,
+        associations,
+        flows,
+        lostContexts: lost,
+        owners: contexts.owners,
+        ports: { taken: ports.taken, resting: ports.resting, total: ports.size },
+        bootstrapStreams: bootstrap.size,
+        mdc1Sockets: mdc1.sockets,
+        mediaEventsPending: events.pending,
+        draining,
+      };
+    },
+    drain: () => {
+      draining = true;
+      return contexts.drain();
+    },
+    close: async () => {
+      clearInterval(tick);
+      await server.close();
+      await contexts.close();
+      await events.close();
+      mdc1.close();
+      await engine.close();
+    },
+  };
+}
+
+const random = (bytes: number) => randomBytes(bytes).toString('hex');
+
+async function startEngine(config: MfConfig, log: Logger, metrics: Metrics): Promise<MediaEngine> {
+  const certificate = await createCertificate({ nowMs: Date.now(), random });
+  const { slowReaderLimitMs, maxMessageSizeBytes } = config;
+  return EngineClient.start({
+    command: workerCommand(config.engine, log),
+    // One is left to the MF itself; an embedded worker is busy with its own few threads.
+    workers: config.workers || Math.max(1, availableParallelism() - 1),
+    certificatePem: certificate.certificatePem,
+    keyPem: certificate.privateKeyPem,
+    log,
+    metrics,
+    limits: { slowReaderLimitMs, maxMessageSizeBytes, heartbeatIntervalMs: config.heartbeatMs },
+  });
+}
+
+/** Where set-up builds the native worker. */
+const NATIVE_WORKER = fileURLToPath(new URL('../../native/build/imsdc-media-worker', import.meta.url));
+
+function workerCommand(engine: MfConfig['engine'], log: Logger): WorkerCommand {
+  const file = process.env.IMSDC_NATIVE_WORKER ?? NATIVE_WORKER;
+  const built = existsSync(file);
+  if (engine === 'native' && !built) {
+    throw new ImsdcError('USAGE', { problem: `mf.engine is native, but ${file} is not built (npm run setup)` });
+  }
+  if (engine !== 'embedded' && built) return { file, args: [] };
+  if (engine === 'auto')
+    log.warn('the native media worker is not built: using the embedded one, which is for first tries');
+  return embeddedCommand();
+}
