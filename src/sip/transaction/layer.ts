@@ -203,7 +203,7 @@ export class Transactions implements TransactionLayer {
     const client = this.#clients.get(key);
     if (client === undefined || client.machine.kind !== 'invite' || client.cancelSent) return;
     if (client.machine.state.state === 'proceeding') this.#sendCancel(client, extraHeaders, nowMs);
-    else if (client.machine.state.state === 'calling') client.cancelWaits = extraHeaders;
+    else if (client.machine.state.state === 'calling') client.cancelWaits ??= extraHeaders;
   }
 
   #sendCancel(client: Client, extraHeaders: string, nowMs: number): void {
