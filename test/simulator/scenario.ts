@@ -1,0 +1,83 @@
+import type { DcsfBehaviour } from './dcsf-model.ts';
+import type { MfBehaviour } from './mf-model.ts';
+import type { NetworkBehaviour } from './network.ts';
+import type { Random } from './random.ts';
+import type { Change, UeBehaviour } from './ue.ts';
+import type { MediaBehaviour } from './ue-media.ts';
+
+/** Everything that a seed decides before the call begins. */
+export interface Scenario {
+  readonly network: NetworkBehaviour;
+  /** One AS, or the originating and the terminating one. */
+  readonly networks: 1 | 2;
+  readonly bootstrap: boolean;
+  readonly application: boolean;
+  readonly offerInInvite: boolean;
+  readonly cancelAfterMs: number | undefined;
+  readonly caller: UeBehaviour & { readonly media: MediaBehaviour };
+  readonly callee: UeBehaviour & { readonly media: MediaBehaviour };
+  readonly dcsf: readonly [DcsfBehaviour, DcsfBehaviour];
+  readonly mf: readonly [MfBehaviour, MfBehaviour];
+  readonly restore: number;
+}
+
+const CHANGES: readonly Change[] = ['hold', 'resume', 'addBootstrap', 'addApplication', 'addApplication', 'removeApplication', 'renew', 'refresh', 'update', 'info', 'noSdp'];
+
+export function drawScenario(random: Random): Scenario {
+  const rough = random.chance(0.5);
+  const byeAfterMs = random.between(1, 40) * 500;
+  const callerHangsUp = random.chance(0.5);
+  const dataChannels = random.chance(0.75);
+  return {
+    network: {
+      loss: rough ? random.pick([0.01, 0.03, 0.08]) : 0,
+      duplication: rough ? random.pick([0, 0.05]) : 0,
+      minDelayMs: 1,
+      maxDelayMs: rough ? random.pick([5, 40, 150]) : 5,
+    },
+    networks: random.chance(0.4) ? 2 : 1,
+    bootstrap: dataChannels,
+    application: dataChannels && random.chance(0.15),
+    offerInInvite: !random.chance(0.1),
+    cancelAfterMs: random.chance(0.2) ? random.between(0, 4000) : undefined,
+    caller: ue(random, callerHangsUp ? byeAfterMs : undefined, dataChannels),
+    callee: ue(random, callerHangsUp && !random.chance(0.1) ? undefined : byeAfterMs, dataChannels),
+    dcsf: [dcsf(random), dcsf(random)],
+    mf: [mf(random), mf(random)],
+    restore: random.chance(0.2) ? 0.3 : 0,
+  };
+}
+
+function ue(random: Random, byeAfterMs: number | undefined, dataChannels: boolean): UeBehaviour & { media: MediaBehaviour } {
+  const changes = random.chance(0.6) ? random.between(1, 3) : 0;
+  const kinds = dataChannels ? CHANGES : (['hold', 'resume', 'refresh', 'update', 'info', 'noSdp', 'addBootstrap'] as const);
+  return {
+    answer: random.pick([200, 200, 200, 200, 200, 200, 200, 486, 488, 'never'] as const),
+    ringMs: random.pick([0, 5, 100, 1000, 3000]),
+    provisional: random.pick(['none', '180', '183', 'reliable183'] as const),
+    forks: random.pick([1, 1, 1, 2, 3]),
+    byeAfterMs,
+    changes: Array.from({ length: changes }, () => ({ afterMs: random.pick([50, 100, 500, 1000, 1010, 3000]), what: random.pick(kinds) })),
+    media: {
+      dataChannels: random.pick(['accept', 'accept', 'accept', 'accept', 'port0', 'fewer'] as const),
+      setup: random.pick(['passive', 'active'] as const),
+      tlsId: !random.chance(0.15),
+    },
+  };
+}
+
+function dcsf(random: Random): DcsfBehaviour {
+  return {
+    mode: random.pick(['works', 'works', 'works', 'works', 'works', 'works', 'rejects', 'throws', 'slow', 'never', 'silent'] as const),
+    delayMs: random.pick([2, 20, 400]),
+    applications: random.pick(['pass', 'relay', 'flow', 'terminate'] as const),
+    transit: random.pick(['anchor', 'anchor', 'pass'] as const),
+  };
+}
+
+function mf(random: Random): MfBehaviour {
+  return {
+    mode: random.pick(['works', 'works', 'works', 'works', 'works', 'works', 'works', 'down', 'slow', 'late', 'deaf', 'failsPatch', 'forgets'] as const),
+    delayMs: random.pick([2, 20, 300]),
+  };
+}

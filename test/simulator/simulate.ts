@@ -1,0 +1,153 @@
+import { VirtualTimers } from '../../src/base/timers.ts';
+import { AsNode, type Sabotage } from './as-node.ts';
+import { MfModel } from './mf-model.ts';
+import { Network, SipNode } from './network.ts';
+import { Random } from './random.ts';
+import { drawScenario, type Scenario } from './scenario.ts';
+import { Trace } from './trace.ts';
+import { Ue } from './ue.ts';
+import { UeMedia } from './ue-media.ts';
+import { Violation } from './violation.ts';
+
+export interface Result {
+  readonly seed: number;
+  readonly scenario: Scenario;
+  readonly trace: Trace;
+  readonly violation: Violation | undefined;
+  readonly outcome: string;
+  readonly messages: number;
+}
+
+const ALICE = '10.0.0.1';
+const BOB = '10.0.0.2';
+const AS_HOSTS = ['10.0.0.11', '10.0.0.12'] as const;
+/** Virtual time after which a call that is not over is stuck. */
+const LIMIT_MS = 300_000;
+/** Events of one seed: more is a storm. */
+const MAX_STEPS = 20_000;
+
+/** Runs one call from its seed to its end. Promises of the models are let settle between events. */
+export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?: Scenario): Promise<Result> {
+  const random = new Random(seed);
+  const drawn = scenario ?? drawScenario(random);
+  const timers = new VirtualTimers();
+  const startMs = timers.nowMs();
+  const trace = new Trace(startMs);
+  const run = new Run(drawn, random, timers, trace, sabotage);
+  let violation: Violation | undefined;
+  try {
+    run.start();
+    await run.finish();
+    run.check();
+  } catch (error) {
+    violation = error instanceof Violation ? error : new Violation('no exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  return { seed, scenario: drawn, trace, violation, outcome: run.outcome(), messages: trace.lines.length };
+}
+
+class Run {
+  readonly #scenario: Scenario;
+  readonly #random: Random;
+  readonly #timers: VirtualTimers;
+  readonly alice: Ue;
+  readonly bob: Ue;
+  readonly ases: AsNode[] = [];
+  readonly mfs: MfModel[] = [];
+  readonly #startMs: number;
+
+  constructor(scenario: Scenario, random: Random, timers: VirtualTimers, trace: Trace, sabotage: Sabotage) {
+    this.#scenario = scenario;
+    this.#random = random;
+    this.#timers = timers;
+    this.#startMs = timers.nowMs();
+    const network = new Network(timers, random, scenario.network, trace);
+    const aliceMedia = new UeMedia('alice', random, { ...scenario.caller.media, dataChannels: 'accept' });
+    const bobMedia = new UeMedia('bob', random, scenario.callee.media);
+    aliceMedia.peer = bobMedia;
+    bobMedia.peer = aliceMedia;
+    this.alice = new Ue(new SipNode(network, 'alice', ALICE), aliceMedia, scenario.caller, random);
+    this.bob = new Ue(new SipNode(network, 'bob', BOB), bobMedia, scenario.callee, random);
+    for (let i = 0; i < scenario.networks; i++) {
+      const mf = new MfModel(scenario.mf[i]!, random);
+      this.mfs.push(mf);
+      this.ases.push(
+        new AsNode({
+          node: new SipNode(network, `as${i + 1}`, AS_HOSTS[i]!),
+          dcsf: scenario.dcsf[i]!,
+          mf,
+          random,
+          sessionCase: i === 0 ? 'originating' : 'terminating',
+          restore: scenario.restore,
+          sabotage,
+        }),
+      );
+    }
+  }
+
+  start(): void {
+    const { bootstrap, application, offerInInvite, cancelAfterMs, networks } = this.#scenario;
+    if (bootstrap) this.alice.media.addBootstrap();
+    if (application) this.alice.media.addApplication();
+    const routes = networks === 1 ? [`<sip:${AS_HOSTS[0]};lr;orig>`] : [`<sip:${AS_HOSTS[0]};lr;orig>`, `<sip:${AS_HOSTS[1]};lr;term>`];
+    this.alice.invite(`sip:bob@${BOB}`, routes, offerInInvite, '');
+    if (cancelAfterMs !== undefined) this.#timers.after(cancelAfterMs + 1, () => this.alice.cancel());
+    // A UE gives up in the end, whatever happens; a call that is up by then is meant to be ended.
+    this.#timers.after(60_000, () => {
+      this.alice.cancel();
+      this.alice.bye();
+      this.bob.bye();
+    });
+  }
+
+  async finish(): Promise<void> {
+    for (let steps = 0; !this.#isOver(); steps++) {
+      if (steps > MAX_STEPS) throw new Violation('ends', 'too many events');
+      if (this.#timers.nowMs() - this.#startMs > LIMIT_MS) throw new Violation('ends', this.#whatIsLeft());
+      this.#timers.step();
+      await Promise.resolve();
+      await Promise.resolve();
+    }
+  }
+
+  #isOver(): boolean {
+    if (this.alice.state !== 'ended' || (this.bob.state !== 'ended' && this.bob.state !== 'idle')) return false;
+    return this.#nodes().every(({ clients, servers }) => clients + servers === 0) && this.ases.every((as) => as.dispatcher.size === 0);
+  }
+
+  #nodes(): { clients: number; servers: number }[] {
+    return [this.alice.node, this.bob.node].map((node) => node.layer.size);
+  }
+
+  #whatIsLeft(): string {
+    const calls = this.ases.flatMap((as) => [...as.dispatcher.calls()].map(({ call }) => `${call.id} ${call.state}/${call.negotiation.step} exchanges ${call.exchanges.map((e) => `${e.method}:${e.from}:${e.answered}`).join(',')} pending ${call.media?.context.pending?.method}`));
+    return `alice ${this.alice.state}, bob ${this.bob.state}, calls [${calls.join('; ')}]`;
+  }
+
+  check(): void {
+    for (const [i, mf] of this.mfs.entries()) {
+      if (mf.contexts.size > 0) throw new Violation('no context outlives its call', `${mf.contexts.size} at mf${i + 1}`);
+    }
+    for (const as of this.ases) {
+      if (as.dispatcher.size > 0) throw new Violation('ends', 'a call is left');
+      for (const call of as.ended) {
+        if (call.record.heldMs > 6000) throw new Violation('barrier within budget', `held for ${call.record.heldMs} ms`);
+      }
+    }
+    this.#checkVoice();
+  }
+
+  /** Rule 1: nothing but a UE ends or refuses a call. */
+  #checkVoice(): void {
+    const { callee, cancelAfterMs } = this.#scenario;
+    const willing = callee.answer === 200 || callee.answer === 488;
+    const cancelled = this.alice.cause === 'cancel' || cancelAfterMs !== undefined;
+    if (willing && !cancelled && !this.alice.established) throw new Violation('voice', `not established: ${this.alice.cause}`);
+    if (willing && !cancelled && this.alice.established && !this.alice.media.audioLive) throw new Violation('voice', 'the audio line is dead');
+    if (!willing && this.alice.established) throw new Violation('voice', `established although bob answers ${callee.answer}`);
+    if (callee.answer === 486 && !cancelled && this.alice.cause !== '486') throw new Violation('voice', `486 became ${this.alice.cause}`);
+  }
+
+  outcome(): string {
+    return `${this.alice.established ? 'established' : 'not established'}, alice: ${this.alice.cause}, bob: ${this.bob.cause}`;
+  }
+}
