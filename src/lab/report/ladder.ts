@@ -1,61 +1,75 @@
 import type { TraceArrow, TraceEvent, TraceNote } from './trace.ts';
 
-const LANE_WIDTH = 30;
+const LEAST_LANE_WIDTH = 22;
+const MOST_LANE_WIDTH = 40;
 const TIME_WIDTH = 9;
 
-/** The call as text: one column per party, one row per message. */
-export function renderLadder(lanes: readonly string[], events: readonly TraceEvent[]): string {
-  const rows = [' '.repeat(TIME_WIDTH) + lanes.map((lane) => centre(lane, LANE_WIDTH)).join('')];
-  for (const event of events) {
+/** The call as text: one column per party, one row per message. `columns` is the width of the terminal. */
+export function renderLadder(lanes: readonly string[], events: readonly TraceEvent[], columns: number): string {
+  const ladder = new Ladder(lanes, Math.floor((columns - TIME_WIDTH) / lanes.length));
+  return events
+    .flatMap((event) => ladder.rows(event))
+    .reduce((text, row) => `${text}\n${row.trimEnd()}`, ladder.head());
+}
+
+class Ladder {
+  readonly #lanes: readonly string[];
+  readonly #width: number;
+
+  constructor(lanes: readonly string[], width: number) {
+    this.#lanes = lanes;
+    this.#width = Math.min(MOST_LANE_WIDTH, Math.max(LEAST_LANE_WIDTH, width));
+  }
+
+  head(): string {
+    return ' '.repeat(TIME_WIDTH) + this.#lanes.map((lane) => centre(lane, this.#width)).join('');
+  }
+
+  rows(event: TraceEvent): string[] {
     const time = `${(event.atMs / 1000).toFixed(3)} `.padStart(TIME_WIDTH);
     switch (event.kind) {
       case 'step':
-        rows.push(`${' '.repeat(TIME_WIDTH)}${poles(lanes.length)}`);
-        rows.push(`${time}── ${event.text} `.padEnd(TIME_WIDTH + lanes.length * LANE_WIDTH, '─'));
-        break;
+        return [
+          `${' '.repeat(TIME_WIDTH)}${this.#poles()}`,
+          `${time}── ${event.text} `.padEnd(TIME_WIDTH + this.#lanes.length * this.#width, '─'),
+        ];
       case 'arrow':
-        if (!event.minor) rows.push(time + arrowRow(lanes, event));
-        break;
+        return event.minor ? [] : [time + this.#arrow(event)];
       case 'note':
-        rows.push(time + noteRow(lanes, event));
-        break;
+        return [time + this.#note(event)];
       default:
-        event satisfies never;
+        return event satisfies never;
     }
   }
-  return rows.map((row) => row.trimEnd()).join('\n');
-}
 
-const pole = (lane: number): number => lane * LANE_WIDTH + LANE_WIDTH / 2;
-
-function poles(count: number): string {
-  const row = Array<string>(count * LANE_WIDTH).fill(' ');
-  for (let lane = 0; lane < count; lane++) row[pole(lane)] = '│';
-  return row.join('');
-}
-
-function arrowRow(lanes: readonly string[], arrow: TraceArrow): string {
-  const from = pole(lanes.indexOf(arrow.from));
-  const to = pole(lanes.indexOf(arrow.to));
-  const left = Math.min(from, to) + 1;
-  const width = Math.abs(to - from) - 1;
-  if (width < 4) return poles(lanes.length);
-  const label = clip(arrow.summary ? `${arrow.label} · ${arrow.summary}` : arrow.label, width - 4);
-  const line = centre(` ${label} `, width - 1, '─');
-  return splice(poles(lanes.length), left, to > from ? `${line}>` : `<${line}`);
-}
-
-function noteRow(lanes: readonly string[], note: TraceNote): string {
-  const columns = note.lanes.map((lane) => pole(lanes.indexOf(lane)));
-  const left = Math.min(...columns);
-  const right = Math.max(...columns);
-  if (left === right) {
-    const text = ` ${note.text} `;
-    // A note beside the last lane goes to its left, all others to the right.
-    const last = left === pole(lanes.length - 1);
-    return splice(poles(lanes.length), last ? Math.max(0, left - text.length) : left + 1, text);
+  #pole(lane: string): number {
+    return this.#lanes.indexOf(lane) * this.#width + (this.#width >> 1);
   }
-  return splice(poles(lanes.length), left + 1, centre(` ${clip(note.text, right - left - 5)} `, right - left - 1, '═'));
+
+  #poles(): string {
+    const row = Array<string>(this.#lanes.length * this.#width).fill(' ');
+    for (const lane of this.#lanes) row[this.#pole(lane)] = '│';
+    return row.join('');
+  }
+
+  #arrow(arrow: TraceArrow): string {
+    const from = this.#pole(arrow.from);
+    const to = this.#pole(arrow.to);
+    const left = Math.min(from, to) + 1;
+    const width = Math.abs(to - from) - 1;
+    const label = clip(arrow.summary ? `${arrow.label} · ${arrow.summary}` : arrow.label, width - 4);
+    const line = centre(` ${label} `, width - 1, '─');
+    return splice(this.#poles(), left, to > from ? `${line}>` : `<${line}`);
+  }
+
+  #note(note: TraceNote): string {
+    const columns = note.lanes.map((lane) => this.#pole(lane));
+    const left = Math.min(...columns);
+    const right = Math.max(...columns);
+    const text =
+      left === right ? ` ${note.text} ` : centre(` ${clip(note.text, right - left - 5)} `, right - left - 1, '═');
+    return splice(this.#poles(), left + 1, text);
+  }
 }
 
 function splice(row: string, at: number, text: string): string {

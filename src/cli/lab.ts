@@ -1,0 +1,161 @@
+import { parseArgs } from 'node:util';
+import { createLogger } from '../base/log.ts';
+import { ImsdcError } from '../errors.ts';
+import { HOME_DOMAIN } from '../lab/config-file.ts';
+import { runLab } from '../lab/lab.ts';
+import type { StepReport } from '../lab/scenario/step.ts';
+import { startScscf } from '../lab/scscf/index.ts';
+import type { World } from '../lab/world.ts';
+
+const HELP = `imsdc lab [--once] [--json]
+
+Starts imsdc dcsf and imsdc mf, a small S-CSCF and two UEs on loopback, makes a real call over them and shows it as it
+happens. Then everything stays up for your own calls, until Ctrl-C.
+
+  --once            end after the call; exit status 0 when every step was right
+  --json            one JSON line with the results on standard output, nothing else there
+  --directory DIR   configuration, logs, repository and the ladder diagram (.imsdc/lab)
+  --engine NAME     media worker: auto, embedded or native
+  --port N          of the S-CSCF (any free port)
+  --ladder          print the whole ladder diagram in the terminal
+  --scscf-only      only the S-CSCF, in front of an AS that runs already:
+      --application-server URI    where every INVITE passes twice; without it, no AS
+`;
+
+const OPTIONS = {
+  once: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  ladder: { type: 'boolean', default: false },
+  directory: { type: 'string', default: '.imsdc/lab' },
+  engine: { type: 'string', default: 'auto' },
+  port: { type: 'string' },
+  'scscf-only': { type: 'boolean', default: false },
+  'application-server': { type: 'string', default: '' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+type Values = ReturnType<typeof readOptions>['values'];
+
+function readOptions(argv: string[]) {
+  return parseArgs({ args: argv, options: OPTIONS });
+}
+
+/** `imsdc lab`. Throws USAGE, LAB_PROCESS. */
+export async function labCommand(argv: string[]): Promise<number> {
+  const { values } = parsed(argv);
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const stopped = untilSignal();
+  if (values['scscf-only']) return scscfOnly(values, stopped);
+  return wholeLab(values, stopped);
+}
+
+async function wholeLab(values: Values, stopped: Promise<void>): Promise<number> {
+  const say = values.json ? () => undefined : (text: string) => process.stdout.write(`${text}\n`);
+  const { engine } = values;
+  if (engine !== 'auto' && engine !== 'embedded' && engine !== 'native')
+    throw usage('--engine is auto, embedded or native');
+  say('imsdc lab: one real IMS data channel call, on loopback\n');
+  const running = runLab({
+    directory: values.directory,
+    engine,
+    scscfPort: portOf(values.port, 0),
+    onStep: (step) => say(stepLine(step)),
+  });
+  const lab = await Promise.race([running, stopped]);
+  // A signal came while the lab was starting: it is ended as soon as it can be.
+  if (!lab) {
+    await (await running).world.close();
+    return 130;
+  }
+  const { world, report } = lab;
+  try {
+    if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    if (values.ladder) say(`\n${lab.ladderText(process.stdout.columns ?? 160)}`);
+    say(`\nLadder diagram, every SIP message clickable: ${report.ladder}`);
+    if (!report.ok) {
+      process.stderr.write(`imsdc lab: step '${report.failed}' failed: ${report.problem}\n`);
+      say(`Logs: ${world.files.directory}/*.log`);
+      return 1;
+    }
+    say(
+      `All ${report.steps.length} steps right, ${report.sipMessages} SIP messages, ${(report.totalMs / 1000).toFixed(1)} s.`,
+    );
+    if (values.once) return 0;
+    say(invitation(world));
+    await Promise.race([stopped, world.failure]);
+    return 0;
+  } finally {
+    await world.close();
+  }
+}
+
+async function scscfOnly(values: Values, stopped: Promise<void>): Promise<number> {
+  const scscf = await startScscf(
+    {
+      address: '127.0.0.1',
+      port: portOf(values.port, 5060),
+      homeDomain: HOME_DOMAIN,
+      applicationServer: values['application-server'],
+      subscriptions: [],
+      minExpiresS: 1,
+      defaultExpiresS: 3600,
+      maxExpiresS: 7200,
+      timerCMs: 200_000,
+      applicationServerTimeoutMs: 5000,
+    },
+    { log: createLogger({ name: 'scscf' }) },
+  );
+  const where = { scscf: `sip:${scscf.address}:${scscf.port}`, domain: HOME_DOMAIN };
+  process.stdout.write(
+    values.json ? `${JSON.stringify(where)}\n` : `S-CSCF of ${HOME_DOMAIN} on ${where.scscf}; Ctrl-C ends it\n`,
+  );
+  await stopped;
+  await scscf.close();
+  return 0;
+}
+
+function stepLine({ ok, atMs, ms, title, note }: StepReport): string {
+  const time = `${(atMs / 1000).toFixed(3)} s`.padStart(10);
+  return `${time}  ${ok ? '✓' : '✗'} ${title}\n${' '.repeat(14)}${note} (${ms} ms)`;
+}
+
+/** How to call the lab that stays up. */
+function invitation(world: World): string {
+  const proxy = world.proxyUri;
+  return `
+The lab is up: S-CSCF ${proxy} (UDP and TCP, domain ${HOME_DOMAIN}), IMS AS ${world.applicationServer}
+
+  a UE that answers:   npx imsdc ue --identity sip:carol@${HOME_DOMAIN} --proxy ${proxy} -c register -c 'answer --timeout 0' -c 'echo 1000' -c 'wait ended --timeout 0'
+  a UE that calls it:  npx imsdc ue --identity sip:dave@${HOME_DOMAIN} --proxy ${proxy} -c register -c 'call sip:carol@${HOME_DOMAIN}' -c list -c 'open 10000001' -c 'send 1000 hello' -c 'receive 1000' -c hangup
+  SIPp:                sipp ${proxy.slice('sip:'.length)} -sf sipp/scenarios/bootstrap-invite.uac.xml -m 1 (sipp/README.md)
+  what they hold:      curl ${world.admin.dcsf}/status ; curl ${world.admin.mf}/status
+
+Ctrl-C ends it.`;
+}
+
+function parsed(argv: string[]): ReturnType<typeof readOptions> {
+  try {
+    return readOptions(argv);
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message.split('\n', 1)[0]! : String(error));
+  }
+}
+
+function portOf(text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback;
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw usage(`--port ${text} is not a port`);
+  return Number(text);
+}
+
+function usage(problem: string): ImsdcError {
+  return new ImsdcError('USAGE', { problem });
+}
+
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+}
