@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { SupervisedProcess } from '../base/supervisor.ts';
 import { type Dcsf, startDcsf } from '../dcsf/index.ts';
+import { ImsdcError } from '../errors.ts';
 import { startImsAs } from '../ims-as/index.ts';
 import { GrantClient } from '../services/ndcar-client.ts';
 import type { MediaControl } from '../services/nimsas.ts';
@@ -29,7 +30,9 @@ async function start(context: ProcessContext): Promise<Running> {
     log: log.child({ room: 'grants' }),
     metrics,
   });
-  const mdc1 = dcar ? { ...config.dcsf.mdc1, baseUrl: dcar.address } : config.dcsf.mdc1;
+  const baseUrl = config.dcsf.mdc1.baseUrl ?? dcar?.address;
+  if (baseUrl === undefined) throw missing(context, 'dcsf.mdc1.baseUrl', 'is needed without the role dcar');
+  const mdc1 = { ...config.dcsf.mdc1, baseUrl };
   // The AS needs the DCSF to exist and the DCSF needs the AS: instructions cannot come before the first notification.
   let mediaControl: MediaControl | undefined;
   const dcsf: Dcsf = startDcsf(
@@ -62,6 +65,10 @@ async function start(context: ProcessContext): Promise<Running> {
       await dcar?.process.stop();
     },
   };
+}
+
+function missing({ configFile }: ProcessContext, key: string, problem: string): ImsdcError {
+  return new ImsdcError('CONFIG_INVALID', { file: configFile ?? '(defaults)', line: 0, key, problem });
 }
 
 interface RepositoryProcess {

@@ -37,11 +37,13 @@ export const SubscriberOverride = Type.Object({
 export const DcsfConfig = Type.Object({
   mdc1: Type.Object(
     {
-      baseUrl: Type.String({
-        default: 'http://127.0.0.1:8090/bdc/v1/',
-        pattern: '^https?://[^?#]+/$',
-        description: 'where the repository serves content; ends in /, no query (R27)',
-      }),
+      baseUrl: Type.Optional(
+        Type.String({
+          pattern: '^https?://[^?#]+/$',
+          description:
+            'where MFs fetch content, if not where our own repository listens: host name for TLS, other host; ends in /, no query (R27)',
+        }),
+      ),
       address: Type.Optional(
         Type.String({ maxLength: 45, description: 'IP address the MF connects to; default: the host of baseUrl' }),
       ),
@@ -146,3 +148,5 @@ export const DcsfConfig = Type.Object({
   ),
 });
 export type DcsfConfig = Static<typeof DcsfConfig>;
+/** As the room needs it: whoever starts it knows where the repository listens. */
+export type PlacedDcsfConfig = DcsfConfig & { readonly mdc1: { readonly baseUrl: string } };

@@ -6,7 +6,7 @@ import type { Counter, Metrics } from '../base/metrics.ts';
 import { ImsdcError } from '../errors.ts';
 import type { GrantPort } from '../services/ndcar.ts';
 import type { MediaControl, SessionEventControl, SessionEventNotification } from '../services/nimsas.ts';
-import type { DcsfConfig } from './config.ts';
+import type { PlacedDcsfConfig } from './config.ts';
 import { decide, have } from './decide/decide.ts';
 import type { DcOnePeer, Decision, Have, Need, Policy, Question, Session } from './decide/types.ts';
 import { undone } from './decide/undo.ts';
@@ -35,7 +35,7 @@ export interface Dcsf {
 const SWEEP_INTERVAL_MS = 60_000;
 
 /** The DCSF: takes session events, decides, instructs the IMS AS inside the pending notification (2.0). */
-export function startDcsf(config: DcsfConfig, dependencies: DcsfDependencies): Dcsf {
+export function startDcsf(config: PlacedDcsfConfig, dependencies: DcsfDependencies): Dcsf {
   const room = new Room(config, dependencies);
   const sweep = setInterval(() => room.sweep(), SWEEP_INTERVAL_MS).unref();
   return {
@@ -68,7 +68,7 @@ class Room {
   readonly #failures: Counter;
   #closed = false;
 
-  constructor(config: DcsfConfig, dependencies: DcsfDependencies) {
+  constructor(config: PlacedDcsfConfig, dependencies: DcsfDependencies) {
     const { metrics } = dependencies;
     this.#dependencies = dependencies;
     this.#policy = policyOf(config, dependencies.token);

@@ -2,11 +2,11 @@ import { isIP } from 'node:net';
 import { formatRouteToken, type RouteToken } from '../base/ids.ts';
 import { ImsdcError } from '../errors.ts';
 import type { Endpoint } from '../services/common-data.ts';
-import type { DcsfConfig } from './config.ts';
+import type { PlacedDcsfConfig } from './config.ts';
 import type { Policy } from './decide/types.ts';
 
 /** The configuration as the decision reads it. Throws DCSF_MDC1_ADDRESS when the MF could not be told where to go. */
-export function policyOf(config: DcsfConfig, token?: RouteToken): Policy {
+export function policyOf(config: PlacedDcsfConfig, token?: RouteToken): Policy {
   const { unauthorised, bootstrap, applications, networks, maxMediaPerSession } = config.policy;
   return {
     unauthorised,
@@ -21,7 +21,7 @@ export function policyOf(config: DcsfConfig, token?: RouteToken): Policy {
 }
 
 /** DC1 carries addresses, not names (TS 29.571 Endpoint): a host name in the URL needs an address beside it. */
-function mdc1Endpoint({ baseUrl, address, port }: DcsfConfig['mdc1']): Endpoint {
+function mdc1Endpoint({ baseUrl, address, port }: PlacedDcsfConfig['mdc1']): Endpoint {
   const url = new URL(baseUrl);
   const host = address ?? url.hostname.replace(/^\[(.*)\]$/, '$1');
   const version = isIP(host);
