@@ -176,8 +176,11 @@ export class ParsedMessage implements SipMessage {
   }
 }
 
+/** RFC 3261 7.3.1: a fold and the white space around it mean one space. */
 function unfold(value: string): string {
-  return value.includes('\n') ? value.replace(/[ \t]*\r\n[ \t]+/g, ' ') : value;
+  if (!value.includes('\n')) return value;
+  const lines = value.split('\r\n').map((line) => line.trim());
+  return lines.join(' ').trim();
 }
 
 function topLevelComma(line: string): number {

@@ -1,4 +1,5 @@
-import { MessageWriter, parseMessage } from '../message/index.ts';
+import { own } from '../../base/owned.ts';
+import { bareHost, MessageWriter, parseMessage } from '../message/index.ts';
 import type { Destination, Flow, SipMessage } from '../types.ts';
 
 /** The CANCEL of a sent INVITE (RFC 3261 9.1): same Request-URI, top Via, Route, From, To, Call-ID and CSeq number. */
@@ -51,7 +52,10 @@ export function responseDestination(request: SipMessage, flow: Flow): Destinatio
     return { transport, address: flow.remoteAddress, port, connection: flow.connection, localAddress, localPort };
   }
   const maddr = via.params.get('maddr');
-  if (maddr !== undefined) return { transport, address: maddr, port, localAddress, localPort };
+  // An address only: a response is never worth a DNS query.
+  if (maddr !== undefined && /^[\d.]+$|^\[?[\da-f:.]+\]?$/i.test(maddr)) {
+    return { transport, address: own(bareHost(maddr)), port, localAddress, localPort };
+  }
   const symmetric = via.params.has('rport');
   return { transport, address: flow.remoteAddress, port: symmetric ? flow.remotePort : port, localAddress, localPort };
 }

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  checkRequest,
+  findSdp,
+  parseAddress,
+  parseMessage,
+  parseUri,
+  splitList,
+  splitMultipart,
+} from '../../../src/sip/message/index.ts';
+import { request } from '../support.ts';
+
+/** Characters that the string methods used by the scanners have looked at while `run` ran. */
+function countWork(run: () => void): number {
+  let work = 0;
+  const prototype = String.prototype as unknown as Record<string, (...args: never[]) => unknown>;
+  const patched: [string, (...args: never[]) => unknown][] = [];
+  const patch = (name: string, cost: (text: string, args: never[], result: unknown) => number): void => {
+    const original = prototype[name]!;
+    patched.push([name, original]);
+    prototype[name] = function (this: string, ...args: never[]): unknown {
+      const result = original.apply(this, args);
+      work += cost(this, args, result);
+      return result;
+    };
+  };
+  const scanned = (text: string, args: never[], result: unknown): number => {
+    const from = Number(args[1] ?? 0);
+    return (result as number) < 0 ? text.length - from : (result as number) - from + 1;
+  };
+  patch('charCodeAt', () => 1);
+  patch('indexOf', scanned);
+  patch('includes', (text) => text.length);
+  patch('startsWith', () => 1);
+  for (const name of ['replace', 'split', 'trim', 'toLowerCase', 'toUpperCase', 'search'])
+    patch(name, (text) => text.length);
+  const regexp = RegExp.prototype as unknown as Record<string, (text: string) => unknown>;
+  const { test: originalTest } = regexp;
+  regexp.test = function (this: RegExp, text: string): unknown {
+    work += text.length;
+    return originalTest!.call(this, text);
+  };
+  try {
+    run();
+  } finally {
+    for (const [name, original] of patched) prototype[name] = original;
+    regexp.test = originalTest!;
+  }
+  return work;
+}
+
+const SIZE = 15_000;
+const LARGE = 60_000;
+const POLICY = { schemes: new Set(['sip']), supported: new Set<string>(), forwards: true };
+
+const flood = (line: string, bytes: number): string => line.repeat(Math.floor(bytes / line.length));
+/** Each case grows with `bytes`. */
+const CASES: Readonly<Record<string, (bytes: number) => string>> = {
+  'an unclosed quote in From': (bytes) => request({ from: `"${'a'.repeat(bytes)} <sip:a@h>;tag=1` }),
+  'quotes and escapes in From': (bytes) => request({ from: `"${'\\"'.repeat(bytes / 2)}" <sip:a@h>;tag=1` }),
+  'an unclosed quote in a parameter': (bytes) => request({ from: `<sip:a@h>;x="${'a'.repeat(bytes)}` }),
+  'many From parameters': (bytes) => request({ from: `<sip:a@h>${flood(';a', bytes)}` }),
+  'many words in a display name': (bytes) => request({ from: `${flood('a ', bytes)}<sip:a@h>;tag=1` }),
+  'a long method': (bytes) => request({ method: 'M'.repeat(bytes) }),
+  'a long Call-ID': (bytes) => request({ callId: 'c'.repeat(bytes) }),
+  'many Contact values': (bytes) => request({ headers: `Contact: ${flood('<sip:a@h>,', bytes)}<sip:a@h>\r\n` }),
+  'many Record-Route values': (bytes) =>
+    request({ headers: `Record-Route: ${flood('<sip:a@h;lr>,', bytes)}<sip:a@h>\r\n` }),
+  'many Via values': (bytes) => request({ via: `SIP/2.0/UDP h;branch=z9hG4bK1${flood(',SIP/2.0/UDP h', bytes)}` }),
+  'many commas in an unknown header': (bytes) => request({ headers: `X: ${','.repeat(bytes)}\r\n` }),
+  'many header lines': (bytes) => request({ headers: flood('X: y\r\n', bytes) }),
+  'many Via lines': (bytes) => request({ headers: flood('Via: SIP/2.0/UDP h\r\n', bytes) }),
+  'many folds': (bytes) => request({ headers: `X: a${flood('\r\n ', bytes)}b\r\n` }),
+  'many bare CRs': (bytes) => request({ headers: flood('X: \r y\r\n', bytes) }),
+  'one line of CRs': (bytes) => request({ headers: `X: ${'\r'.repeat(bytes)}\r\n` }),
+  'a line of colons': (bytes) => request({ headers: `${':'.repeat(bytes)}\r\n` }),
+  'a large body': (bytes) => request({ body: '\r\n'.repeat(bytes / 2) }),
+  'a body of delimiters': (bytes) =>
+    request({ body: flood('--b\r\n', bytes), contentType: 'multipart/mixed;boundary=b' }),
+  'a body of near delimiters': (bytes) =>
+    request({ body: flood('\r\n--bx', bytes), contentType: 'multipart/mixed;boundary=b' }),
+  'nothing but CRLF': (bytes) => '\r\n'.repeat(bytes / 2),
+  'no line end at all': (bytes) => 'a'.repeat(bytes),
+};
+
+/** Everything that is read from a message before anybody has decided that it is worth the trouble. */
+function readAll(wire: string): void {
+  const result = parseMessage(wire);
+  const message = 'error' in result ? result.error.replyable : result.message;
+  if (message === undefined) return;
+  checkRequest(message, POLICY);
+  for (const name of ['via', 'contact', 'record-route', 'route', 'x']) message.list(name);
+  message.first('from');
+  findSdp(message);
+}
+
+for (const [what, build] of Object.entries(CASES)) {
+  for (const bytes of [SIZE, LARGE]) {
+    test(`linear work: ${what}, ${bytes} bytes`, () => {
+      const wire = build(bytes);
+      const work = countWork(() => readAll(wire));
+      assert.ok(work < 25 * wire.length + 20_000, `${work} characters looked at for ${wire.length} bytes`);
+    });
+  }
+}
+
+test('linear work: values on their own', () => {
+  for (const build of [
+    (n: number): unknown => parseUri(`sip:${'a'.repeat(n)}@h${flood(';a1', n)}`),
+    (n: number): unknown => parseUri(`tel:${'1-'.repeat(n / 2)}x`),
+    (n: number): unknown => parseUri(`tel:${'-'.repeat(n)}`),
+    (n: number): unknown => parseAddress(`${'<'.repeat(n)}`),
+    (n: number): unknown => splitList(`"${'\\'.repeat(n)}`),
+    (n: number): unknown => splitMultipart('--b'.repeat(n / 3), 'b'),
+  ]) {
+    const work = countWork(() => build(LARGE));
+    assert.ok(work < 25 * LARGE, `${work}: ${build}`);
+  }
+});
+
+// Backtracking inside a regular expression cannot be counted; quadratic work on these takes 100 ms and more, linear work under 2.
+test('no regular expression backtracks far', () => {
+  const spaces = ' '.repeat(16_000);
+  for (const run of [
+    (): unknown => parseUri(`tel:+${'1-'.repeat(LARGE / 2)}x`),
+    (): unknown => parseUri(`sip:h?${'a=b%20'.repeat(LARGE / 6)}`),
+    (): void =>
+      readAll(
+        request({ headers: `Route: ${spaces}a\r\n b${spaces}c\r\nX: ${spaces}a\r\n ${spaces}`.slice(0, 60_000) }),
+      ),
+    (): void =>
+      readAll(
+        request({
+          headers: `Content-Encoding: ${spaces};\r\nContact: "${spaces}\r\n ${spaces.slice(200)}" <sip:a@h>\r\n`,
+        }),
+      ),
+    (): void => {
+      const result = parseMessage(request({ via: `SIP/2.0/UDP h${`;${' '.repeat(100)}a`.repeat(150)};rport` }));
+      assert.ok('message' in result);
+      result.message.stampReceived('192.0.2.1', 5060);
+    },
+  ]) {
+    const { user, system } = process.cpuUsage();
+    run();
+    const spent = process.cpuUsage({ user, system });
+    assert.ok(spent.user + spent.system < 50_000, `${spent.user + spent.system} us: ${run}`);
+  }
+});
+
+test('the counter counts', () => {
+  assert.ok(countWork(() => 'abc'.indexOf('c')) === 3);
+  assert.ok(countWork(() => splitList('a,'.repeat(100))) >= 200);
+});
