@@ -4,7 +4,7 @@ import { ImsdcError } from '../errors.ts';
 import { HOME_DOMAIN } from '../lab/config-file.ts';
 import { runLab } from '../lab/lab.ts';
 import type { StepReport } from '../lab/scenario/step.ts';
-import { startScscf } from '../lab/scscf/index.ts';
+import { SCSCF_DEFAULTS, startScscf } from '../lab/scscf/index.ts';
 import type { World } from '../lab/world.ts';
 
 const HELP = `imsdc lab [--once] [--json]
@@ -95,16 +95,9 @@ async function wholeLab(values: Values, stopped: Promise<void>): Promise<number>
 async function scscfOnly(values: Values, stopped: Promise<void>): Promise<number> {
   const scscf = await startScscf(
     {
-      address: '127.0.0.1',
-      port: portOf(values.port, 5060),
-      homeDomain: HOME_DOMAIN,
+      ...SCSCF_DEFAULTS,
+      port: portOf(values.port, SCSCF_DEFAULTS.port),
       applicationServer: values['application-server'],
-      subscriptions: [],
-      minExpiresS: 1,
-      defaultExpiresS: 3600,
-      maxExpiresS: 7200,
-      timerCMs: 200_000,
-      applicationServerTimeoutMs: 5000,
     },
     { log: createLogger({ name: 'scscf' }) },
   );

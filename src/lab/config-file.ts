@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 
+export const LOOPBACK = '127.0.0.1';
 export const HOME_DOMAIN = 'ims.lab';
 export const ALICE = { identity: 'sip:alice@ims.lab', tel: 'tel:+4930100001' } as const;
 export const BOB = { identity: 'sip:bob@ims.lab', tel: 'tel:+4930100002' } as const;
@@ -20,13 +21,20 @@ export interface LabFiles {
   readonly repository: string;
 }
 
+/** Ports that two processes must know before either can bind them. */
+export interface LabPorts {
+  readonly applicationServer: number;
+  readonly scscf: number;
+  readonly mrm: number;
+}
+
 export interface LabConfigOptions {
   /** Where configuration, repository, logs and reports go. */
   readonly directory: string;
   /** The folder with the sample mini-apps. */
   readonly apps: string;
   readonly engine: 'auto' | 'embedded' | 'native';
-  readonly mfUrl?: string;
+  readonly ports: LabPorts;
   /** Replaces parts of the configuration, for tests of bad cases: merged deeply. */
   readonly overrides?: ConfigObject;
 }
@@ -38,7 +46,7 @@ export interface ConfigObject {
 /** UDP ports for one lab: several labs (and tests) on one machine seldom meet, and the MF tries the next port if so. */
 const MEDIA_PORTS = 2000;
 
-/** Writes the lab's `imsdc.yaml`: free ports everywhere, sample applications seeded, one anchoring rule for each. */
+/** Writes the lab's `imsdc.yaml`: free ports, sample applications seeded, one anchoring rule for each. */
 export function writeLabConfig(options: LabConfigOptions): LabFiles {
   const directory = resolve(options.directory);
   const repository = join(directory, 'repository');
@@ -48,8 +56,11 @@ export function writeLabConfig(options: LabConfigOptions): LabFiles {
     log: { level: 'info' },
     admin: { dcsfPort: 0, dcarPort: 0, mfPort: 0 },
     imsAs: {
-      listeners: [{ transport: 'udp', address: '127.0.0.1', port: 0 }],
-      ...(options.mfUrl === undefined ? {} : { mf: { urls: [options.mfUrl] } }),
+      listeners: [
+        { transport: 'udp', address: LOOPBACK, port: options.ports.applicationServer },
+        { transport: 'tcp', address: LOOPBACK, port: options.ports.applicationServer },
+      ],
+      mf: { urls: [`http://${LOOPBACK}:${options.ports.mrm}`] },
     },
     dcsf: {
       policy: {
@@ -67,7 +78,7 @@ export function writeLabConfig(options: LabConfigOptions): LabFiles {
       },
     },
     mf: {
-      listen: { port: 0 },
+      listen: { port: options.ports.mrm },
       engine: options.engine,
       workers: 1,
       media: { firstPort, lastPort: firstPort + MEDIA_PORTS - 1 },

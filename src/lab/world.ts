@@ -1,12 +1,13 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createLogger, type Logger } from '../base/log.ts';
+import { createLogger } from '../base/log.ts';
 import { ImsdcError } from '../errors.ts';
-import { ALICE, BOB, type ConfigObject, HOME_DOMAIN, type LabFiles, writeLabConfig } from './config-file.ts';
+import { ALICE, BOB, type ConfigObject, type LabFiles, LOOPBACK, writeLabConfig } from './config-file.ts';
+import { freePort } from './ports.ts';
 import { LabChild } from './process/child.ts';
 import { UeProcess } from './process/ue-process.ts';
 import { TraceRecorder } from './report/trace.ts';
-import { type RunningScscf, startScscf } from './scscf/index.ts';
+import { type RunningScscf, SCSCF_DEFAULTS, startScscf } from './scscf/index.ts';
 import { observedTransports, type SipObservation, summarise } from './sip-trace.ts';
 
 export const LANES = ['Alice', 'S-CSCF', 'IMS AS', 'MF', 'Bob'] as const;
@@ -49,7 +50,7 @@ export interface World {
 /** What was started so far, to be ended in reverse order. */
 type Closer = () => Promise<void>;
 
-/** Starts everything, each as soon as what it needs is ready. Ends what it started when one of them cannot start. */
+/** Starts everything at once and waits until all of it is ready. Ends what it started when one of them cannot start. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   const closers: Closer[] = [];
   const closeAll = async () => {
@@ -65,31 +66,26 @@ export async function startWorld(options: WorldOptions): Promise<World> {
 
 async function start(options: WorldOptions, closers: Closer[], close: Closer): Promise<World> {
   const directory = resolve(options.directory ?? '.imsdc/lab');
-  const settings = {
-    directory,
-    apps: options.apps ?? resolve(import.meta.dirname, '../../apps'),
-    engine: options.engine ?? 'auto',
-    ...(options.overrides ? { overrides: options.overrides } : {}),
-  };
   mkdirSync(directory, { recursive: true });
   // A former lab's packages would hide that seeding works.
   rmSync(join(directory, 'repository'), { recursive: true, force: true });
-  const draft = writeLabConfig(settings);
-  const child = (name: string): LabChild => {
-    const started = new LabChild({ name, args: [name, '--config', draft.config], directory, speaks: 'ipc' });
-    closers.push(() => started.stop());
-    return started;
-  };
-  const mf = child('mf');
-  const mfReady = await mf.ready();
-  // The DCSF is told where the MF listens: the same file, now complete.
-  const files = writeLabConfig({ ...settings, mfUrl: urlOf(mfReady.mrm) });
-  const dcsf = child('dcsf');
-  const dcsfReady = await dcsf.ready();
-  const applicationServer = sipUriOf(dcsfReady.sip);
+  const [applicationServerPort, scscfPort, mrm] = await Promise.all([
+    freePort(LOOPBACK),
+    options.scscfPort || freePort(LOOPBACK),
+    freePort(LOOPBACK),
+  ]);
+  const files = writeLabConfig({
+    directory,
+    apps: options.apps ?? resolve(import.meta.dirname, '../../apps'),
+    engine: options.engine ?? 'auto',
+    ports: { applicationServer: applicationServerPort, scscf: scscfPort, mrm },
+    ...(options.overrides ? { overrides: options.overrides } : {}),
+  });
+  const applicationServer = `sip:${LOOPBACK}:${applicationServerPort}`;
+  const proxyUri = `sip:${LOOPBACK}:${scscfPort}`;
 
   const trace = new TraceRecorder(options.startedMs);
-  const parties = new Map<string, string>([[applicationServer.slice('sip:'.length), 'IMS AS']]);
+  const parties = new Map<string, string>([[`${LOOPBACK}:${applicationServerPort}`, 'IMS AS']]);
   const messages: (SipObservation & { party: string })[] = [];
   const observe = (observation: SipObservation) => {
     const party = parties.get(observation.peer) ?? observation.peer;
@@ -98,40 +94,48 @@ async function start(options: WorldOptions, closers: Closer[], close: Closer): P
   };
   const scscf = await startScscf(
     {
-      address: '127.0.0.1',
-      port: options.scscfPort ?? 0,
-      homeDomain: HOME_DOMAIN,
+      ...SCSCF_DEFAULTS,
+      port: scscfPort,
       applicationServer,
       subscriptions: [
         [ALICE.identity, ALICE.tel],
         [BOB.identity, BOB.tel],
       ],
-      minExpiresS: 1,
-      defaultExpiresS: 3600,
-      maxExpiresS: 7200,
-      timerCMs: 200_000,
-      applicationServerTimeoutMs: options.applicationServerTimeoutMs ?? 5000,
+      ...(options.applicationServerTimeoutMs ? { applicationServerTimeoutMs: options.applicationServerTimeoutMs } : {}),
     },
-    { log: scscfLog(directory), transports: observedTransports(observe) },
+    {
+      log: createLogger({ name: 'scscf', level: process.env.IMSDC_LOG ?? 'error' }),
+      transports: observedTransports(observe),
+    },
   );
   closers.push(() => scscf.close());
-  const proxyUri = `sip:${scscf.address}:${scscf.port}`;
 
-  const ue = async (name: 'alice' | 'bob', identity: string): Promise<UeProcess> => {
+  const networkFunction = (name: 'mf' | 'dcsf'): LabChild => {
+    const child = new LabChild({ name, args: [name, '--config', files.config], directory, speaks: 'ipc' });
+    closers.push(() => child.stop());
+    return child;
+  };
+  const ue = (name: 'alice' | 'bob', identity: string): UeProcess => {
     const args = ['--identity', identity, '--proxy', proxyUri, ...(options.ueArgs?.[name] ?? [])];
     const started = new UeProcess({ name, directory, args });
     closers.push(() => started.child.stop());
-    const died = new Promise<never>((_, reject) => started.child.on('died', reject));
-    const ready = await Promise.race([started.event('ready'), died]);
-    parties.set(String(ready.contact).split('@')[1]!, name === 'alice' ? 'Alice' : 'Bob');
     return started;
   };
-  const [alice, bob] = await Promise.all([ue('alice', ALICE.identity), ue('bob', BOB.identity)]);
+  const mf = networkFunction('mf');
+  const dcsf = networkFunction('dcsf');
+  const alice = ue('alice', ALICE.identity);
+  const bob = ue('bob', BOB.identity);
   const failure = new Promise<never>((_, reject) => {
     for (const one of [mf, dcsf, alice.child, bob.child]) one.on('died', reject);
   });
   // Whoever races against it sees the rejection; without a race it must not end the process.
   failure.catch(() => undefined);
+  const [mfReady, dcsfReady, aliceReady, bobReady] = await Promise.race([
+    Promise.all([mf.ready(), dcsf.ready(), alice.event('ready'), bob.event('ready')]),
+    failure,
+  ]);
+  parties.set(String(aliceReady.contact).split('@')[1]!, 'Alice');
+  parties.set(String(bobReady.contact).split('@')[1]!, 'Bob');
   return {
     files,
     mf,
@@ -163,22 +167,6 @@ function record(trace: TraceRecorder, { direction, wire, atMs }: SipObservation,
     minor,
     ...(summary === undefined ? {} : { summary }),
   });
-}
-
-function scscfLog(_directory: string): Logger {
-  return createLogger({ name: 'scscf', level: process.env.IMSDC_LOG ?? 'error' });
-}
-
-function urlOf(address: unknown): string {
-  if (typeof address !== 'string')
-    throw new ImsdcError('LAB_CHECK', { what: 'mf', problem: 'did not say where it listens' });
-  return address.startsWith('http') ? address : `http://${address}`;
-}
-
-function sipUriOf(addresses: unknown): string {
-  const [first] = Array.isArray(addresses) ? (addresses as { host: string; port: number }[]) : [];
-  if (!first) throw new ImsdcError('LAB_CHECK', { what: 'dcsf', problem: 'did not say where its SIP is' });
-  return `sip:${first.host}:${first.port}`;
 }
 
 function adminUrl(ready: Readonly<Record<string, unknown>>): string {

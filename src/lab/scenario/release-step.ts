@@ -14,7 +14,9 @@ const LEFT_OVERS: readonly {
 }[] = [
   { name: 'MF contexts', process: 'mf', path: ['contexts'] },
   { name: 'MF associations', process: 'mf', path: ['associations'] },
-  { name: 'MF sockets', process: 'mf', path: ['sockets'] },
+  { name: 'MF flows', process: 'mf', path: ['flows'] },
+  { name: 'MF media sockets', process: 'mf', path: ['ports', 'taken'] },
+  { name: 'MF bootstrap streams', process: 'mf', path: ['bootstrapStreams'] },
   { name: 'AS calls', process: 'dcsf', path: ['imsAs', 'calls'] },
   { name: 'AS contexts', process: 'dcsf', path: ['imsAs', 'contexts'] },
   { name: 'DCSF sessions', process: 'dcsf', path: ['dcsf', 'sessions'] },

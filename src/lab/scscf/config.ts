@@ -31,3 +31,17 @@ export const ScscfConfig = Type.Object(
   { description: 'The lab S-CSCF' },
 );
 export type ScscfConfig = Static<typeof ScscfConfig>;
+
+/** The schema's defaults, for those who start it from a program. */
+export const SCSCF_DEFAULTS: ScscfConfig = {
+  address: '127.0.0.1',
+  port: 5060,
+  homeDomain: 'ims.lab',
+  applicationServer: '',
+  subscriptions: [],
+  minExpiresS: 1,
+  defaultExpiresS: 3600,
+  maxExpiresS: 7200,
+  timerCMs: 200_000,
+  applicationServerTimeoutMs: 5000,
+};

@@ -8,7 +8,7 @@ import { freePort } from '../ports.ts';
 import type { ScscfConfig } from './config.ts';
 import { Scscf } from './scscf.ts';
 
-export { ScscfConfig } from './config.ts';
+export { SCSCF_DEFAULTS, ScscfConfig } from './config.ts';
 
 export interface RunningScscf {
   readonly address: string;
