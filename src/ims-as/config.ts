@@ -47,7 +47,12 @@ export const ImsAsConfig = Type.Object({
         maximum: 262_144,
         description: 'a=max-message-size of lines that end at our MF (R11)',
       }),
-      bootstrapBandwidthKbps: Type.Integer({ default: 500, minimum: 1, maximum: 1_000_000, description: 'b=AS of bootstrap lines that we add' }),
+      bootstrapBandwidthKbps: Type.Integer({
+        default: 500,
+        minimum: 1,
+        maximum: 1_000_000,
+        description: 'b=AS of bootstrap lines that we add',
+      }),
       acceptSha1: Type.Boolean({ default: false, description: 'accept SHA-1 fingerprints; for labs (ue-side 4.2)' }),
     },
     nested,

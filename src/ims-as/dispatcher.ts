@@ -1,16 +1,29 @@
 import type { Timer, Timers } from '../base/timers.ts';
+import type { ProblemDetails } from '../services/common-data.ts';
+import type { MediaInstructionData, SessionEventNotification } from '../services/nimsas.ts';
 import { checkRequest, parseAddress } from '../sip/message/index.ts';
 import { buildResponse } from '../sip/message/writer.ts';
 import type { ServerKey, SipMessage, TransactionUserEvent } from '../sip/types.ts';
-import type { ProblemDetails } from '../services/common-data.ts';
-import type { MediaInstructionData, SessionEventNotification } from '../services/nimsas.ts';
 import { Capabilities } from './b2bua/capability.ts';
 import { ownResponse } from './b2bua/compose.ts';
 import { callOfBranch, readTag } from './b2bua/identity.ts';
 import { iscContext } from './b2bua/session-case.ts';
 import { completeTurn, handleCallEvent } from './call/call.ts';
 import { createCall, startCall } from './call/invite.ts';
-import type { Call, CallConfig, CallEffect, CallEnvironment, CallEvent, DeadlineName, InstructionResult, LocalAddress, MrmOperation, MrmReply, Outcome, SessionCase } from './call/types.ts';
+import type {
+  Call,
+  CallConfig,
+  CallEffect,
+  CallEnvironment,
+  CallEvent,
+  DeadlineName,
+  InstructionResult,
+  LocalAddress,
+  MrmOperation,
+  MrmReply,
+  Outcome,
+  SessionCase,
+} from './call/types.ts';
 
 /** SIP as the dispatcher needs it: over sockets, or in virtual time. It must not call back before it returns. */
 export interface SipPort {
@@ -162,7 +175,10 @@ export class Dispatcher {
 
   #outOfDialog(key: ServerKey, message: SipMessage): void {
     const forwards = message.method === 'INVITE';
-    const refusal = checkRequest(message, forwards ? { schemes: SCHEMES, forwards } : { schemes: SCHEMES, forwards, supported: NONE });
+    const refusal = checkRequest(
+      message,
+      forwards ? { schemes: SCHEMES, forwards } : { schemes: SCHEMES, forwards, supported: NONE },
+    );
     if (refusal !== undefined) return this.#answer(key, message, refusal.status, refusal.headers, refusal.reason);
     switch (message.method) {
       case 'INVITE':
@@ -170,7 +186,12 @@ export class Dispatcher {
       case 'REGISTER':
         return this.#register(key, message);
       case 'OPTIONS':
-        return this.#answer(key, message, 200, `Allow: ${METHODS}\r\nAccept: application/sdp\r\nSupported: 100rel, timer, replaces\r\n`);
+        return this.#answer(
+          key,
+          message,
+          200,
+          `Allow: ${METHODS}\r\nAccept: application/sdp\r\nSupported: 100rel, timer, replaces\r\n`,
+        );
       default:
         return this.#answer(key, message, 405, `Allow: ${METHODS}\r\n`);
     }
@@ -219,7 +240,11 @@ export class Dispatcher {
 
   #answer(key: ServerKey, message: SipMessage, status: number, headers = '', reason?: string): void {
     const toTag = this.#options.mintId();
-    this.#options.sip.respond(key, status, buildResponse(message, status, { toTag, headers, ...(reason === undefined ? {} : { reason }) }));
+    this.#options.sip.respond(
+      key,
+      status,
+      buildResponse(message, status, { toTag, headers, ...(reason === undefined ? {} : { reason }) }),
+    );
   }
 
   // DC1, DC2, timers
@@ -238,7 +263,8 @@ export class Dispatcher {
 
   contextLost(contextId: string, reason: string): void {
     for (const entry of [...this.#entries.values()]) {
-      if (entry.call.media?.context.contextId === contextId) this.#run(entry, { from: 'mf', kind: 'lost', contextId, reason });
+      if (entry.call.media?.context.contextId === contextId)
+        this.#run(entry, { from: 'mf', kind: 'lost', contextId, reason });
     }
   }
 
@@ -361,7 +387,8 @@ export class Dispatcher {
     for (const entry of [...this.#entries.values()]) {
       for (const name in entry.call.deadlines) {
         const deadline = name as DeadlineName;
-        if (entry.call.deadlines[deadline]! <= soon && !entry.timers.has(deadline)) this.#arm(entry, deadline, entry.call.deadlines[deadline]!);
+        if (entry.call.deadlines[deadline]! <= soon && !entry.timers.has(deadline))
+          this.#arm(entry, deadline, entry.call.deadlines[deadline]!);
       }
     }
     if (!this.#closed) this.#sweep = this.#options.timers.after(SWEEP_MS, () => this.#lookForDeadlines());
@@ -377,18 +404,28 @@ export class Dispatcher {
   }
 
   /** R21: both of our dialogs of one call, by Call-ID and tags. */
-  #counterpart(callId: string, toTag: string, fromTag: string): { callId: string; toTag: string; fromTag: string } | undefined {
+  #counterpart(
+    callId: string,
+    toTag: string,
+    fromTag: string,
+  ): { callId: string; toTag: string; fromTag: string } | undefined {
     const owner = readTag(toTag) ?? readTag(fromTag);
     const call = owner === undefined ? undefined : this.#entries.get(owner.callId)?.call;
     if (call === undefined || owner === undefined || call.legs[owner.leg].callId !== callId) return undefined;
     const ours = readTag(toTag) === undefined ? fromTag : toTag;
     const theirs = ours === toTag ? fromTag : toTag;
-    const fork = call.forks.find(({ dialogs }) => dialogs[owner.leg].localTag === ours && dialogs[owner.leg].remoteTag === theirs);
+    const fork = call.forks.find(
+      ({ dialogs }) => dialogs[owner.leg].localTag === ours && dialogs[owner.leg].remoteTag === theirs,
+    );
     const far = owner.leg === 'served' ? 'remote' : 'served';
     if (fork === undefined) return undefined;
     const { localTag, remoteTag } = fork.dialogs[far];
     // Seen from the far peer, what was ours is now its own, and the other way round.
-    return { callId: call.legs[far].callId, toTag: ours === toTag ? remoteTag : localTag, fromTag: ours === toTag ? localTag : remoteTag };
+    return {
+      callId: call.legs[far].callId,
+      toTag: ours === toTag ? remoteTag : localTag,
+      fromTag: ours === toTag ? localTag : remoteTag,
+    };
   }
 }
 

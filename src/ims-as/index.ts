@@ -50,7 +50,10 @@ export interface ImsAsStatus {
 const MEDIA_EVENT_PATH = '/imsdc-media-events/v1/events';
 
 /** Starts the IMS AS: SIP on ISC, DC1 towards `sessionEvents`, DC2 towards the configured MFs. */
-export async function startImsAs(config: ImsAsConfig, { sessionEvents, log, metrics, token }: ImsAsDependencies): Promise<ImsAs> {
+export async function startImsAs(
+  config: ImsAsConfig,
+  { sessionEvents, log, metrics, token }: ImsAsDependencies,
+): Promise<ImsAs> {
   const timers = new RealTimers((error) => log.error({ err: error }, 'timer failed'));
   const ids = new IdMint(token);
   const endpoint = new SipEndpoint({
@@ -182,7 +185,8 @@ async function listenForMediaEvents(config: ImsAsConfig, log: Logger, take: (eve
 /** R25: a context that is lost is repaired by the call; one association that fails is the UE's affair, and logged. */
 function mediaEvent(dispatcher: Dispatcher, log: Logger, event: MediaEvent): void {
   if (event.state === 'failed') log.info({ ...event }, 'association failed');
-  if (event.reason === 'workerExit' || event.reason === 'workerHung') dispatcher.contextLost(event.contextId, `MF lost ${event.contextId}: ${event.reason}`);
+  if (event.reason === 'workerExit' || event.reason === 'workerHung')
+    dispatcher.contextLost(event.contextId, `MF lost ${event.contextId}: ${event.reason}`);
 }
 
 /** One line per call (design 6). */

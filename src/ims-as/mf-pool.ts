@@ -4,8 +4,8 @@ import type { Metrics } from '../base/metrics.ts';
 import type { Timers } from '../base/timers.ts';
 import { ImsdcError } from '../errors.ts';
 import { statusOf } from '../sbi/problem.ts';
-import { NmfMrmClient } from '../services/nmf-mrm-client.ts';
 import type { NmfMrm } from '../services/nmf-mrm.ts';
+import { NmfMrmClient } from '../services/nmf-mrm-client.ts';
 import type { MrmOperation, MrmReply, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
 
@@ -35,12 +35,18 @@ export class MfPool {
   readonly #orphans;
   #closed = false;
 
-  constructor(config: ImsAsConfig['mf'], options: { log: Logger; metrics: Metrics; timers: Timers; token: RouteToken }) {
+  constructor(
+    config: ImsAsConfig['mf'],
+    options: { log: Logger; metrics: Metrics; timers: Timers; token: RouteToken },
+  ) {
     const { log, metrics, token } = options;
     this.#timers = options.timers;
     this.#restMs = config.retryAfterMs;
     this.#log = log;
-    this.#orphans = metrics.counter('imsdc_ims_as_orphaned_contexts_total', 'MF contexts that could not be deleted; their lease ends them');
+    this.#orphans = metrics.counter(
+      'imsdc_ims_as_orphaned_contexts_total',
+      'MF contexts that could not be deleted; their lease ends them',
+    );
     this.#mfs = config.urls.map((apiRoot) => ({
       name: apiRoot,
       client: new NmfMrmClient({
@@ -83,7 +89,11 @@ export class MfPool {
     const { context, idempotencyKey } = operation;
     for (const tried = new Set<Mf>(); ; ) {
       const mf = this.#choose(tried);
-      if (mf === undefined) throw new ImsdcError('MRM_UNAVAILABLE', { peer: this.#mfs.map((one) => one.name).join(', '), detail: 'no MF is left to ask' });
+      if (mf === undefined)
+        throw new ImsdcError('MRM_UNAVAILABLE', {
+          peer: this.#mfs.map((one) => one.name).join(', '),
+          detail: 'no MF is left to ask',
+        });
       tried.add(mf);
       mf.contexts++;
       try {
@@ -103,21 +113,25 @@ export class MfPool {
     const left = this.#mfs.filter((mf) => !tried.has(mf));
     const rested = left.filter((mf) => mf.restUntilMs <= nowMs);
     // With all of them resting, the one that rests longest may be back.
-    return (rested.length > 0 ? rested : left.toSorted((a, b) => a.restUntilMs - b.restUntilMs).slice(0, 1)).reduce<Mf | undefined>(
-      (best, mf) => (best === undefined || mf.contexts < best.contexts ? mf : best),
-      undefined,
-    );
+    return (rested.length > 0 ? rested : left.toSorted((a, b) => a.restUntilMs - b.restUntilMs).slice(0, 1)).reduce<
+      Mf | undefined
+    >((best, mf) => (best === undefined || mf.contexts < best.contexts ? mf : best), undefined);
   }
 
   async #delete(mf: Mf, contextId: string, deadlineMs: number): Promise<void> {
     mf.contexts = Math.max(0, mf.contexts - 1);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await mf.client.deleteContext(contextId, { deadlineMs: Math.max(deadlineMs, this.#timers.nowMs() + DELETE_DEADLINE_MS) });
+        return await mf.client.deleteContext(contextId, {
+          deadlineMs: Math.max(deadlineMs, this.#timers.nowMs() + DELETE_DEADLINE_MS),
+        });
       } catch (error) {
         if (attempt === DELETE_ATTEMPTS || this.#closed) {
           this.#orphans.value++;
-          this.#log.warn({ contextId, mf: mf.name, reason: (error as Error).message }, 'MF context not deleted; its lease ends it');
+          this.#log.warn(
+            { contextId, mf: mf.name, reason: (error as Error).message },
+            'MF context not deleted; its lease ends it',
+          );
           return;
         }
         await new Promise<void>((resolve) => this.#timers.after(DELETE_PAUSE_MS, resolve));

@@ -40,7 +40,10 @@ export class EndpointPort implements SipPort {
     const parsed = parseUri(uri);
     if (parsed?.kind !== 'sip') return false;
     const host = parsed.host.toLowerCase();
-    return this.#ours.has(parsed.port === 0 ? host : `${host}:${parsed.port}`) || (parsed.port === 0 && this.#ours.has(`${host}:5060`));
+    return (
+      this.#ours.has(parsed.port === 0 ? host : `${host}:${parsed.port}`) ||
+      (parsed.port === 0 && this.#ours.has(`${host}:5060`))
+    );
   }
 
   local(nextHop: string): LocalAddress {
@@ -58,7 +61,10 @@ export class EndpointPort implements SipPort {
       return;
     }
     this.#endpoint.resolve(nextHop).then(
-      ([to]) => (to === undefined ? this.#unroutable(nextHop, 'nothing found', clientKey(branch, method)) : this.#endpoint.request({ wire, method, branch, to })),
+      ([to]) =>
+        to === undefined
+          ? this.#unroutable(nextHop, 'nothing found', clientKey(branch, method))
+          : this.#endpoint.request({ wire, method, branch, to }),
       (error: Error) => this.#unroutable(nextHop, error.message, clientKey(branch, method)),
     );
   }
@@ -87,7 +93,12 @@ export class EndpointPort implements SipPort {
     const uri = parseUri(nextHop);
     const literal = uri?.kind === 'sip' ? bareHost(uri.host) : '';
     const named = uri?.kind === 'sip' ? uri.params.get('transport')?.toLowerCase() : undefined;
-    const transport: Transport = uri?.scheme === 'sips' ? 'tls' : named === 'tcp' || named === 'tls' || named === 'ws' || named === 'wss' ? named : 'udp';
+    const transport: Transport =
+      uri?.scheme === 'sips'
+        ? 'tls'
+        : named === 'tcp' || named === 'tls' || named === 'ws' || named === 'wss'
+          ? named
+          : 'udp';
     const plain = uri?.kind === 'sip' && isIP(literal) !== 0 && !uri.params.has('maddr');
     const destination: Destination | undefined = plain
       ? { transport, address: literal, port: uri.port || (transport === 'tls' ? 5061 : 5060) }

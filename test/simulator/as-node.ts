@@ -1,5 +1,5 @@
-import { Dispatcher, type ServicePorts, type SipPort } from '../../src/ims-as/dispatcher.ts';
 import type { Call, CallConfig, MrmOperation, MrmReply, Outcome, SessionCase } from '../../src/ims-as/call/types.ts';
+import { Dispatcher, type ServicePorts, type SipPort } from '../../src/ims-as/dispatcher.ts';
 import type { SessionEventNotification } from '../../src/services/nimsas.ts';
 import { parseUri } from '../../src/sip/message/index.ts';
 import { clientKey } from '../../src/sip/transaction/index.ts';
@@ -80,6 +80,11 @@ export class AsNode {
     };
   }
 
+  get transactions(): number {
+    const { clients, servers } = this.#options.node.layer.size;
+    return clients + servers;
+  }
+
   #sip(): SipPort {
     const { node } = this.#options;
     const hostOf = (uri: string): string => {
@@ -89,12 +94,15 @@ export class AsNode {
     return {
       respond: (key, status, wire) => {
         const before = this.#finals.get(key);
-        if (before !== undefined && before !== status) throw new Violation('one final response', `${node.name} answered ${before}, then ${status}`);
+        if (before !== undefined && before !== status)
+          throw new Violation('one final response', `${node.name} answered ${before}, then ${status}`);
         if (status >= 200) this.#finals.set(key, status);
         node.call(() => node.layer.respond(key, status, wire, node.nowMs));
       },
       request: ({ wire, method, branch, nextHop }) => {
-        node.call(() => node.layer.request({ wire, method, branch, to: node.destination(hostOf(nextHop)) }, node.nowMs));
+        node.call(() =>
+          node.layer.request({ wire, method, branch, to: node.destination(hostOf(nextHop)) }, node.nowMs),
+        );
       },
       transmit: (wire, nextHop) => node.network.send(node, hostOf(nextHop), wire),
       cancel: (branch, headers) => node.call(() => node.layer.cancel(clientKey(branch, 'INVITE'), node.nowMs, headers)),
@@ -113,12 +121,19 @@ export class AsNode {
   #notify(call: string, id: string, notification: SessionEventNotification, deadlineMs: number): void {
     const { node, dcsf, random } = this.#options;
     const { timers, trace } = node.network;
-    trace.event(node.nowMs, node.name, 'dcsf', `${notification.notificationEvent.eventType} ${Object.keys(notification.mediaInfoList ?? {}).join(' ')}`);
+    trace.event(
+      node.nowMs,
+      node.name,
+      'dcsf',
+      `${notification.notificationEvent.eventType} ${Object.keys(notification.mediaInfoList ?? {}).join(' ')}`,
+    );
     const done = (outcome: Outcome): void => {
       trace.event(node.nowMs, 'dcsf', node.name, outcome.ok ? `204 ${id}` : `${outcome.status} ${id}`);
       this.dispatcher.notified(call, id, outcome);
     };
-    const late = timers.after(Math.max(1, deadlineMs - node.nowMs + 1), () => done({ ok: false, status: 504, detail: 'too late' }));
+    const late = timers.after(Math.max(1, deadlineMs - node.nowMs + 1), () =>
+      done({ ok: false, status: 504, detail: 'too late' }),
+    );
     const answer = (outcome: Outcome): void => {
       late.cancel();
       done(outcome);
@@ -130,11 +145,23 @@ export class AsNode {
       const request = notification.notificationEvent.eventType.endsWith('_REQUEST');
       const data = request && dcsf.mode !== 'silent' ? instructionsFor(dcsf, notification, random) : undefined;
       if (data === undefined) return answer({ ok: true, value: undefined });
-      trace.event(node.nowMs, 'dcsf', node.name, `instruct ${Object.values(data.mediaInstructionSet).map((i) => `${i.mediaId}:${i.mediaInstruction ?? 'pass'}`).join(' ')}`);
+      trace.event(
+        node.nowMs,
+        'dcsf',
+        node.name,
+        `instruct ${Object.values(data.mediaInstructionSet)
+          .map((i) => `${i.mediaId}:${i.mediaInstruction ?? 'pass'}`)
+          .join(' ')}`,
+      );
       let key = random.hex(4);
       if (random.chance(0.1)) key = 'again';
       void this.dispatcher.instruct(data, key).then((result) => {
-        trace.event(node.nowMs, node.name, 'dcsf', result.ok ? 'instruction 200' : `instruction ${result.problem.status} ${result.problem.detail}`);
+        trace.event(
+          node.nowMs,
+          node.name,
+          'dcsf',
+          result.ok ? 'instruction 200' : `instruction ${result.problem.status} ${result.problem.detail}`,
+        );
         timers.after(random.between(1, 20), () => answer({ ok: true, value: undefined }));
       });
     });
@@ -143,17 +170,24 @@ export class AsNode {
   #mrm(call: string, id: string, operation: MrmOperation, deadlineMs: number): void {
     const { node, mf } = this.#options;
     const { timers, trace } = node.network;
-    trace.event(node.nowMs, node.name, 'mf', `${operation.method} ${id} ${operation.method === 'POST' ? operation.context.terminations.map((t) => `${t.terminationId}{${t.medias.map((m) => m.mediaId)}}`).join(' ') : operation.contextId}`);
+    trace.event(
+      node.nowMs,
+      node.name,
+      'mf',
+      `${operation.method} ${id} ${operation.method === 'POST' ? operation.context.terminations.map((t) => `${t.terminationId}{${t.medias.map((m) => m.mediaId)}}`).join(' ') : operation.contextId}`,
+    );
     const delay = mf.delay(operation);
     const reply = (outcome: Outcome<MrmReply>): void => {
       trace.event(node.nowMs, 'mf', node.name, outcome.ok ? `2xx ${id}` : `${outcome.status} ${id} ${outcome.detail}`);
       const taken = this.dispatcher.mrmReplied(call, id, outcome);
       this.#storeAndRestore();
       const orphan = outcome.ok ? outcome.value.context?.contextId : undefined;
-      if (!taken && operation.method === 'POST' && orphan !== undefined) mf.run({ method: 'DELETE', mf: 'mf', contextId: orphan });
+      if (!taken && operation.method === 'POST' && orphan !== undefined)
+        mf.run({ method: 'DELETE', mf: 'mf', contextId: orphan });
     };
     const untilMs = Math.max(1, deadlineMs - node.nowMs);
-    if (delay === undefined || delay > untilMs) timers.after(untilMs, () => reply({ ok: false, status: 504, detail: 'no answer in time' }));
+    if (delay === undefined || delay > untilMs)
+      timers.after(untilMs, () => reply({ ok: false, status: 504, detail: 'no answer in time' }));
     if (delay !== undefined) {
       timers.after(delay, () => {
         const outcome = mf.run(operation);

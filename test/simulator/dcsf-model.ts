@@ -1,4 +1,9 @@
-import type { MediaInstruction, MediaInstructionData, NotifiedMedia, SessionEventNotification } from '../../src/services/nimsas.ts';
+import type {
+  MediaInstruction,
+  MediaInstructionData,
+  NotifiedMedia,
+  SessionEventNotification,
+} from '../../src/services/nimsas.ts';
 import type { Random } from './random.ts';
 
 export interface DcsfBehaviour {
@@ -10,7 +15,11 @@ export interface DcsfBehaviour {
 }
 
 /** What the DCSF of one network decides, as agreed in rules.md R1; enough of it to drive the AS. */
-export function instructionsFor(behaviour: DcsfBehaviour, notification: SessionEventNotification, random: Random): MediaInstructionData | undefined {
+export function instructionsFor(
+  behaviour: DcsfBehaviour,
+  notification: SessionEventNotification,
+  random: Random,
+): MediaInstructionData | undefined {
   const set: Record<string, MediaInstruction> = {};
   const originating = notification.sessionInfo?.sessionCase === 'ORIGINATING_IMS_SESSION';
   let bootstrap = false;
@@ -23,20 +32,32 @@ export function instructionsFor(behaviour: DcsfBehaviour, notification: SessionE
       if (instruction !== undefined) set[mediaId] = instruction;
     } else set[mediaId] = applicationLine(behaviour, mediaId, media);
   }
-  if (behaviour.mode !== 'rejects' && bootstrap && notification.notificationEvent.eventType === 'SESSION_ESTABLISHMENT_REQUEST') {
+  if (
+    behaviour.mode !== 'rejects' &&
+    bootstrap &&
+    notification.notificationEvent.eventType === 'SESSION_ESTABLISHMENT_REQUEST'
+  ) {
     const id = `d-${random.hex(8)}`;
     const streamId = originating ? 100 : 0;
     set[id] = {
       mediaId: id,
       mediaResourceType: 'DC',
       mediaInstruction: 'ORIGINATE_MEDIA',
-      dcMediaSpecification: http(streamId, { [streamId]: { streamId, subprotocol: 'http' } }, originating ? 'remote' : 'served'),
+      dcMediaSpecification: http(
+        streamId,
+        { [streamId]: { streamId, subprotocol: 'http' } },
+        originating ? 'remote' : 'served',
+      ),
     };
   }
   return Object.keys(set).length === 0 ? undefined : { sessionId: notification.sessionId, mediaInstructionSet: set };
 }
 
-function http(streamId: number, streams: Record<string, { streamId: number; subprotocol?: string }>, towards?: 'served' | 'remote'): NonNullable<MediaInstruction['dcMediaSpecification']> {
+function http(
+  streamId: number,
+  streams: Record<string, { streamId: number; subprotocol?: string }>,
+  towards?: 'served' | 'remote',
+): NonNullable<MediaInstruction['dcMediaSpecification']> {
   return {
     mediaProxyConfig: 'HTTP_PROXY',
     replaceHttpUrls: { [streamId]: { streamId, replaceHttpUrl: 'http://127.0.0.1:9/' } },
@@ -46,7 +67,12 @@ function http(streamId: number, streams: Record<string, { streamId: number; subp
   };
 }
 
-function bootstrapLine(behaviour: DcsfBehaviour, mediaId: string, media: NotifiedMedia, originating: boolean): MediaInstruction | undefined {
+function bootstrapLine(
+  behaviour: DcsfBehaviour,
+  mediaId: string,
+  media: NotifiedMedia,
+  originating: boolean,
+): MediaInstruction | undefined {
   const streams = media.dcMediaSpecification?.streams ?? {};
   const line = { mediaId, mediaResourceType: 'DC' };
   if (behaviour.mode === 'rejects') return { ...line, mediaInstruction: 'REJECT_MEDIA' };
@@ -54,9 +80,18 @@ function bootstrapLine(behaviour: DcsfBehaviour, mediaId: string, media: Notifie
   const ends = '0' in streams || (!originating && sender);
   const kept = '0' in streams ? 0 : 100;
   if (!(kept in streams)) return { ...line, mediaInstruction: 'REJECT_MEDIA' };
-  if (ends) return { ...line, mediaInstruction: 'TERMINATE_MEDIA', dcMediaSpecification: http(kept, { [kept]: streams[kept]! }) };
+  if (ends)
+    return {
+      ...line,
+      mediaInstruction: 'TERMINATE_MEDIA',
+      dcMediaSpecification: http(kept, { [kept]: streams[kept]! }),
+    };
   if (behaviour.transit === 'pass') return line;
-  return { ...line, mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA', dcMediaSpecification: { mediaProxyConfig: 'DC_APPLICATION_PROXY', streams: { [kept]: streams[kept]! } } };
+  return {
+    ...line,
+    mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA',
+    dcMediaSpecification: { mediaProxyConfig: 'DC_APPLICATION_PROXY', streams: { [kept]: streams[kept]! } },
+  };
 }
 
 function applicationLine(behaviour: DcsfBehaviour, mediaId: string, media: NotifiedMedia): MediaInstruction {
@@ -67,9 +102,17 @@ function applicationLine(behaviour: DcsfBehaviour, mediaId: string, media: Notif
     case 'pass':
       return line;
     case 'relay':
-      return { ...line, mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA', dcMediaSpecification: { mediaProxyConfig: 'DC_APPLICATION_PROXY', streams } };
+      return {
+        ...line,
+        mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA',
+        dcMediaSpecification: { mediaProxyConfig: 'DC_APPLICATION_PROXY', streams },
+      };
     case 'flow':
-      return { ...line, mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA', dcMediaSpecification: { mediaProxyConfig: 'UDP_PROXY', streams } };
+      return {
+        ...line,
+        mediaInstruction: 'TERMINATE_AND_ORIGINATE_MEDIA',
+        dcMediaSpecification: { mediaProxyConfig: 'UDP_PROXY', streams },
+      };
     case 'terminate':
       return {
         ...line,

@@ -1,5 +1,5 @@
-import type { MediaContext, MediaInfo, PatchItem } from '../../src/services/nmf-mrm.ts';
 import type { MrmOperation, MrmReply, Outcome } from '../../src/ims-as/call/types.ts';
+import type { MediaContext, MediaInfo, PatchItem } from '../../src/services/nmf-mrm.ts';
 import type { Random } from './random.ts';
 import { Violation } from './violation.ts';
 
@@ -40,7 +40,8 @@ export class MfModel {
     const known = this.#seen.get(operation.idempotencyKey);
     if (known !== undefined) return known;
     if (mode === 'down') return { ok: false, status: 503, detail: 'the MF is down' };
-    const outcome = operation.method === 'POST' ? this.#create(operation.context) : this.#patch(operation.contextId, operation.patch);
+    const outcome =
+      operation.method === 'POST' ? this.#create(operation.context) : this.#patch(operation.contextId, operation.patch);
     this.#seen.set(operation.idempotencyKey, outcome);
     return outcome;
   }
@@ -65,7 +66,8 @@ export class MfModel {
     const next = structuredClone(held);
     for (const item of patch) applyItem(next, item);
     for (const termination of next.terminations) for (const media of termination.medias) this.#fill(next, media);
-    if (next.terminations.some((termination) => termination.medias.length === 0)) throw new Violation('mf', 'a termination without media');
+    if (next.terminations.some((termination) => termination.medias.length === 0))
+      throw new Violation('mf', 'a termination without media');
     this.contexts.set(contextId, next);
     return { ok: true, value: { mf: 'mf', context: { ...structuredClone(next), contextId } } };
   }
@@ -76,7 +78,8 @@ export class MfModel {
     const flow = dcMedia?.mediaProxyConfig === 'UDP_PROXY';
     const far = dcMedia?.remoteDcEndpoint?.tlsId;
     const before = (media as { farTlsId?: string }).farTlsId;
-    if (media.localMbEndpoint === undefined) media.localMbEndpoint = { ip: { ipv4Addr: '10.9.0.1' }, transport: 'UDP', portNumber: this.#port++ };
+    if (media.localMbEndpoint === undefined)
+      media.localMbEndpoint = { ip: { ipv4Addr: '10.9.0.1' }, transport: 'UDP', portNumber: this.#port++ };
     (media as { farTlsId?: string }).farTlsId = far ?? before;
     if (flow || dcMedia === undefined) return;
     const renewed = before !== undefined && far !== undefined && before !== far;
@@ -107,7 +110,11 @@ function applyItem(context: MediaContext, item: PatchItem): void {
   }
   const object = parent as Record<string, unknown>;
   if (item.op === 'test') {
-    if (JSON.stringify(object[last]) !== JSON.stringify(item.value)) throw new Violation('patch', `test failed: ${item.path} is ${JSON.stringify(object[last])}, not ${JSON.stringify(item.value)}`);
+    if (JSON.stringify(object[last]) !== JSON.stringify(item.value))
+      throw new Violation(
+        'patch',
+        `test failed: ${item.path} is ${JSON.stringify(object[last])}, not ${JSON.stringify(item.value)}`,
+      );
   } else if (item.op === 'remove' || item.op === 'replace') {
     if (!(last in object)) throw new Violation('patch', `${item.op} of a missing ${item.path}`);
     if (item.op === 'remove') delete object[last];

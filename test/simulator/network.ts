@@ -1,8 +1,7 @@
-import type { VirtualTimers } from '../../src/base/timers.ts';
-import { parseMessage, type ParsedMessage } from '../../src/sip/message/index.ts';
+import type { Timer, VirtualTimers } from '../../src/base/timers.ts';
+import { type ParsedMessage, parseMessage } from '../../src/sip/message/index.ts';
 import { Transactions } from '../../src/sip/transaction/index.ts';
 import type { Destination, Flow, TransactionUserEvent } from '../../src/sip/types.ts';
-import type { Timer } from '../../src/base/timers.ts';
 import type { Random } from './random.ts';
 import type { Trace } from './trace.ts';
 
@@ -84,7 +83,8 @@ export class SipNode {
       return run();
     } finally {
       this.#busy--;
-      if (this.#busy === 0) for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) this.onEvent(event);
+      if (this.#busy === 0)
+        for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) this.onEvent(event);
     }
   }
 
@@ -93,7 +93,13 @@ export class SipNode {
     if ('error' in parsed) throw new Error(`${this.name} got a malformed message: ${parsed.error.reason}\n${wire}`);
     const { message } = parsed;
     if (message.isRequest) message.stampReceived(from.host, 5060);
-    const flow: Flow = { transport: 'udp', remoteAddress: from.host, remotePort: 5060, localAddress: this.host, localPort: 5060 };
+    const flow: Flow = {
+      transport: 'udp',
+      remoteAddress: from.host,
+      remotePort: 5060,
+      localAddress: this.host,
+      localPort: 5060,
+    };
     this.call(() => this.layer.receive(message as ParsedMessage, flow, this.nowMs));
   }
 

@@ -17,7 +17,9 @@ const { values } = parseArgs({
 
 if (values.seed !== undefined) {
   const result = await simulate(Number(values.seed));
-  process.stdout.write(`${result.trace.ladder(values.bodies)}\n${JSON.stringify(result.scenario, null, 1)}\n${result.outcome}\n${result.violation?.message ?? 'all invariants hold'}\n`);
+  process.stdout.write(
+    `${result.trace.ladder(values.bodies)}\n${JSON.stringify(result.scenario)}\n${result.outcome}\n${result.violation?.message ?? 'all invariants hold'}\n`,
+  );
   process.exitCode = result.violation === undefined ? 0 : 1;
 } else {
   const from = Number(values.from);
@@ -36,8 +38,11 @@ if (values.seed !== undefined) {
       break;
     }
   }
-  for (const [kind, seeds] of broken) process.stdout.write(`${seeds.length} x ${kind} (seeds ${seeds.slice(0, 8).join(' ')})\n`);
+  for (const [kind, seeds] of broken)
+    process.stdout.write(`${seeds.length} x ${kind} (seeds ${seeds.slice(0, 8).join(' ')})\n`);
   const seconds = (performance.now() - started) / 1000;
-  process.stdout.write(`${count} seeds, ${established} established, ${[...broken.values()].flat().length} broken, ${seconds.toFixed(1)} s\n`);
+  process.stdout.write(
+    `${count} seeds, ${established} established, ${[...broken.values()].flat().length} broken, ${seconds.toFixed(1)} s\n`,
+  );
   process.exitCode = broken.size === 0 ? 0 : 1;
 }

@@ -21,7 +21,19 @@ export interface Scenario {
   readonly restore: number;
 }
 
-const CHANGES: readonly Change[] = ['hold', 'resume', 'addBootstrap', 'addApplication', 'addApplication', 'removeApplication', 'renew', 'refresh', 'update', 'info', 'noSdp'];
+const CHANGES: readonly Change[] = [
+  'hold',
+  'resume',
+  'addBootstrap',
+  'addApplication',
+  'addApplication',
+  'removeApplication',
+  'renew',
+  'refresh',
+  'update',
+  'info',
+  'noSdp',
+];
 
 export function drawScenario(random: Random): Scenario {
   const rough = random.chance(0.5);
@@ -48,16 +60,25 @@ export function drawScenario(random: Random): Scenario {
   };
 }
 
-function ue(random: Random, byeAfterMs: number | undefined, dataChannels: boolean): UeBehaviour & { media: MediaBehaviour } {
+function ue(
+  random: Random,
+  byeAfterMs: number | undefined,
+  dataChannels: boolean,
+): UeBehaviour & { media: MediaBehaviour } {
   const changes = random.chance(0.6) ? random.between(1, 3) : 0;
-  const kinds = dataChannels ? CHANGES : (['hold', 'resume', 'refresh', 'update', 'info', 'noSdp', 'addBootstrap'] as const);
+  const kinds = dataChannels
+    ? CHANGES
+    : (['hold', 'resume', 'refresh', 'update', 'info', 'noSdp', 'addBootstrap'] as const);
   return {
     answer: random.pick([200, 200, 200, 200, 200, 200, 200, 486, 488, 'never'] as const),
     ringMs: random.pick([0, 5, 100, 1000, 3000]),
     provisional: random.pick(['none', '180', '183', 'reliable183'] as const),
     forks: random.pick([1, 1, 1, 2, 3]),
     byeAfterMs,
-    changes: Array.from({ length: changes }, () => ({ afterMs: random.pick([50, 100, 500, 1000, 1010, 3000]), what: random.pick(kinds) })),
+    changes: Array.from({ length: changes }, () => ({
+      afterMs: random.pick([50, 100, 500, 1000, 1010, 3000]),
+      what: random.pick(kinds),
+    })),
     media: {
       dataChannels: random.pick(['accept', 'accept', 'accept', 'accept', 'port0', 'fewer'] as const),
       setup: random.pick(['passive', 'active'] as const),
@@ -68,7 +89,19 @@ function ue(random: Random, byeAfterMs: number | undefined, dataChannels: boolea
 
 function dcsf(random: Random): DcsfBehaviour {
   return {
-    mode: random.pick(['works', 'works', 'works', 'works', 'works', 'works', 'rejects', 'throws', 'slow', 'never', 'silent'] as const),
+    mode: random.pick([
+      'works',
+      'works',
+      'works',
+      'works',
+      'works',
+      'works',
+      'rejects',
+      'throws',
+      'slow',
+      'never',
+      'silent',
+    ] as const),
     delayMs: random.pick([2, 20, 400]),
     applications: random.pick(['pass', 'relay', 'flow', 'terminate'] as const),
     transit: random.pick(['anchor', 'anchor', 'pass'] as const),
@@ -77,7 +110,21 @@ function dcsf(random: Random): DcsfBehaviour {
 
 function mf(random: Random): MfBehaviour {
   return {
-    mode: random.pick(['works', 'works', 'works', 'works', 'works', 'works', 'works', 'down', 'slow', 'late', 'deaf', 'failsPatch', 'forgets'] as const),
+    mode: random.pick([
+      'works',
+      'works',
+      'works',
+      'works',
+      'works',
+      'works',
+      'works',
+      'down',
+      'slow',
+      'late',
+      'deaf',
+      'failsPatch',
+      'forgets',
+    ] as const),
     delayMs: random.pick([2, 20, 300]),
   };
 }

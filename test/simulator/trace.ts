@@ -37,7 +37,10 @@ export class Trace {
 }
 
 function summary(wire: string): string {
-  const start = wire.slice(0, wire.indexOf('\r\n')).replace(/ SIP\/2\.0$/, '').replace(/^SIP\/2\.0 /, '');
+  const start = wire
+    .slice(0, wire.indexOf('\r\n'))
+    .replace(/ SIP\/2\.0$/, '')
+    .replace(/^SIP\/2\.0 /, '');
   const cseq = /\r\nCSeq: (.*)\r\n/i.exec(wire)?.[1] ?? '';
   const tag = /\r\nTo:.*;tag=(\S+)/i.exec(wire)?.[1];
   const media = [...wire.matchAll(/^m=(\S+) (\d+).*$/gm)].map((m) => `${m[1]}:${m[2]}`).join(' ');
@@ -45,5 +48,9 @@ function summary(wire: string): string {
 }
 
 function indent(text: string): string {
-  return text.trimEnd().split('\r\n').map((line) => `                              ${line}`).join('\n');
+  return text
+    .trimEnd()
+    .split('\r\n')
+    .map((line) => `                              ${line}`)
+    .join('\n');
 }

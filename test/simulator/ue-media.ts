@@ -45,15 +45,33 @@ export class UeMedia {
   }
 
   #audioSlot(direction: string): Slot {
-    const lines = [`m=audio ${this.#port++} RTP/AVP 104 101`, 'c=IN IP4 10.1.1.1', 'b=AS:41', `a=x-voice:${this.#name}-${this.#audio++}`, 'a=rtpmap:104 AMR-WB/16000', `a=${direction}`];
+    const lines = [
+      `m=audio ${this.#port++} RTP/AVP 104 101`,
+      'c=IN IP4 10.1.1.1',
+      'b=AS:41',
+      `a=x-voice:${this.#name}-${this.#audio++}`,
+      'a=rtpmap:104 AMR-WB/16000',
+      `a=${direction}`,
+    ];
     this.said.add(lines.join('\r\n'));
     return { kind: 'audio', live: true, lines };
   }
 
   #channel(ids: readonly number[], extra: readonly string[]): Slot {
     const tlsId = this.behaviour.tlsId ? [`a=tls-id:${this.#random.hex(10)}`] : [];
-    const dcmaps = ids.map((id) => (id < 1000 ? `a=dcmap:${id} subprotocol="http"` : `a=dcmap:${id} label="local_100_1_x${id}"`));
-    const lines = [`m=application ${this.#port++} UDP/DTLS/SCTP webrtc-datachannel`, 'c=IN IP4 10.1.1.2', 'a=sctp-port:5000', 'a=setup:actpass', FINGERPRINT, ...tlsId, ...dcmaps, ...extra];
+    const dcmaps = ids.map((id) =>
+      id < 1000 ? `a=dcmap:${id} subprotocol="http"` : `a=dcmap:${id} label="local_100_1_x${id}"`,
+    );
+    const lines = [
+      `m=application ${this.#port++} UDP/DTLS/SCTP webrtc-datachannel`,
+      'c=IN IP4 10.1.1.2',
+      'a=sctp-port:5000',
+      'a=setup:actpass',
+      FINGERPRINT,
+      ...tlsId,
+      ...dcmaps,
+      ...extra,
+    ];
     return { kind: `dc${ids[0]}`, live: true, lines };
   }
 
@@ -80,7 +98,9 @@ export class UeMedia {
 
   /** A new DTLS association on the first live channel (R12). */
   renew(): boolean {
-    const slot = this.slots.find((one) => one.live && one.kind.startsWith('dc') && one.lines.some((line) => line.startsWith('a=tls-id:')));
+    const slot = this.slots.find(
+      (one) => one.live && one.kind.startsWith('dc') && one.lines.some((line) => line.startsWith('a=tls-id:')),
+    );
     if (slot === undefined) return false;
     slot.lines = slot.lines.map((line) => (line.startsWith('a=tls-id:') ? `a=tls-id:${this.#random.hex(10)}` : line));
     return true;
@@ -107,7 +127,8 @@ export class UeMedia {
 
   /** Takes an offer and answers it; `late`: ours was the answer that came in an ACK. */
   answer(text: string): string {
-    if (this.openOffer === 'theirs') throw new Violation('one open offer', `${this.#name} got an offer while another of the peer is open`);
+    if (this.openOffer === 'theirs')
+      throw new Violation('one open offer', `${this.#name} got an offer while another of the peer is open`);
     const offer = this.#look(text, 'offer');
     this.openOffer = 'theirs';
     const proposed: Slot[] = this.snapshot();
@@ -119,7 +140,7 @@ export class UeMedia {
       }
       const slot = this.#answerChannel(section, known);
       proposed[at] = slot;
-      return slot.live ? slot.lines : [section.lines[0]!.replace(/ \d+ /, ' 0 ')];
+      return slot.lines;
     });
     const audioOnly = this.behaviour.dataChannels === 'fewer' ? sections.slice(0, 1) : sections;
     this.#proposed = proposed;
@@ -137,33 +158,61 @@ export class UeMedia {
   #answerChannel(section: MediaSection, known: Slot | undefined): Slot {
     const dcmaps = section.lines.filter((line) => line.startsWith('a=dcmap:'));
     const kind = `dc${Number.parseInt(dcmaps[0]?.slice(8) ?? '', 10)}`;
-    if (section.port === 0 || this.behaviour.dataChannels !== 'accept') return { kind, live: false, lines: [] };
-    const offered = section.lines.find((line) => line.startsWith('a=setup:'))?.slice(8).trim() ?? 'actpass';
+    if (section.port === 0 || this.behaviour.dataChannels !== 'accept')
+      return { kind, live: false, lines: [section.lines[0]!.replace(/ \d+ /, ' 0 ')] };
+    const offered =
+      section.lines
+        .find((line) => line.startsWith('a=setup:'))
+        ?.slice(8)
+        .trim() ?? 'actpass';
     const setup = offered === 'actpass' ? this.behaviour.setup : offered === 'active' ? 'passive' : 'active';
     const pass = section.lines.filter((line) => line.startsWith('a=3gpp-'));
     const tlsOffered = section.lines.some((line) => line.startsWith('a=tls-id:'));
     if (known?.live === true && known.kind === kind && known.lines.length > 0) {
-      return { kind, live: true, lines: known.lines.map((line) => (line.startsWith('a=setup:') ? `a=setup:${setup}` : line)) };
+      return {
+        kind,
+        live: true,
+        lines: known.lines.map((line) => (line.startsWith('a=setup:') ? `a=setup:${setup}` : line)),
+      };
     }
     const tlsId = tlsOffered ? [`a=tls-id:${this.#random.hex(10)}`] : [];
-    const lines = [`m=application ${this.#port++} UDP/DTLS/SCTP webrtc-datachannel`, 'c=IN IP4 10.1.1.2', 'a=sctp-port:5000', `a=setup:${setup}`, FINGERPRINT, ...tlsId, ...dcmaps, ...pass];
+    const lines = [
+      `m=application ${this.#port++} UDP/DTLS/SCTP webrtc-datachannel`,
+      'c=IN IP4 10.1.1.2',
+      'a=sctp-port:5000',
+      `a=setup:${setup}`,
+      FINGERPRINT,
+      ...tlsId,
+      ...dcmaps,
+      ...pass,
+    ];
     return { kind, live: true, lines };
   }
 
   takeAnswer(text: string, count: number): void {
     const answer = this.#look(text, 'answer');
-    if (answer.media.length !== count) throw new Violation('slots', `${this.#name} offered ${count} m-lines and got ${answer.media.length} back`);
+    if (answer.media.length !== count)
+      throw new Violation('slots', `${this.#name} offered ${count} m-lines and got ${answer.media.length} back`);
     for (const [at, section] of answer.media.entries()) {
       const slot = this.slots[at]!;
       const offered = slot.kind === 'audio' ? 'audio' : 'application';
-      if (section.media !== offered) throw new Violation('slots', `${this.#name}: slot ${at} is ${slot.kind} and was answered as ${section.media}`);
-      if (section.port === 0) slot.live = false;
-      else if (section.media === 'application') {
-        const ids = section.lines.filter((line) => line.startsWith('a=dcmap:')).map((line) => Number.parseInt(line.slice(8), 10));
-        const ours = slot.lines.filter((line) => line.startsWith('a=dcmap:')).map((line) => Number.parseInt(line.slice(8), 10));
-        if (ids.length === 0 || ids.some((id) => !ours.includes(id))) throw new Violation('slots', `${this.#name}: slot ${at} offered ${ours} and was answered ${ids}`);
+      if (section.media !== offered)
+        throw new Violation('slots', `${this.#name}: slot ${at} is ${slot.kind} and was answered as ${section.media}`);
+      if (section.port === 0) {
+        slot.live = false;
+        slot.lines = [slot.lines[0]!.replace(/ \d+ /, ' 0 ')];
+      } else if (section.media === 'application') {
+        const ids = section.lines
+          .filter((line) => line.startsWith('a=dcmap:'))
+          .map((line) => Number.parseInt(line.slice(8), 10));
+        const ours = slot.lines
+          .filter((line) => line.startsWith('a=dcmap:'))
+          .map((line) => Number.parseInt(line.slice(8), 10));
+        if (ids.length === 0 || ids.some((id) => !ours.includes(id)))
+          throw new Violation('slots', `${this.#name}: slot ${at} offered ${ours} and was answered ${ids}`);
         const setup = section.lines.find((line) => line.startsWith('a=setup:'))?.slice(8);
-        if (setup !== 'active' && setup !== 'passive') throw new Violation('setup', `${this.#name}: answered a=setup:${setup}`);
+        if (setup !== 'active' && setup !== 'passive')
+          throw new Violation('setup', `${this.#name}: answered a=setup:${setup}`);
       }
     }
     this.openOffer = 'none';
@@ -173,16 +222,25 @@ export class UeMedia {
   /** What holds for everything that reaches a handset. */
   #look(text: string, as: 'offer' | 'answer'): SessionDescription {
     const sdp = parseSessionDescription(text);
-    if (as === 'offer' && sdp.media.length < this.#seenSlots) throw new Violation('slots', `${this.#name}: ${sdp.media.length} m-lines after ${this.#seenSlots}`);
+    if (as === 'offer' && sdp.media.length < this.#seenSlots)
+      throw new Violation('slots', `${this.#name}: ${sdp.media.length} m-lines after ${this.#seenSlots}`);
     if (as === 'offer') {
       for (const [at, section] of sdp.media.entries()) {
         const known = this.slots[at];
         if (known === undefined || !known.live || section.port === 0) continue;
         const id = section.lines.find((line) => line.startsWith('a=dcmap:'));
-        const ids = section.lines.filter((line) => line.startsWith('a=dcmap:')).map((line) => `dc${Number.parseInt(line.slice(8), 10)}`);
+        const ids = section.lines
+          .filter((line) => line.startsWith('a=dcmap:'))
+          .map((line) => `dc${Number.parseInt(line.slice(8), 10)}`);
         const kinds = section.media === 'audio' ? ['audio'] : ids;
-        const ours = known.kind === 'audio' ? ['audio'] : known.lines.filter((line) => line.startsWith('a=dcmap:')).map((line) => `dc${Number.parseInt(line.slice(8), 10)}`);
-        if (!kinds.some((kind) => ours.includes(kind))) throw new Violation('slots', `${this.#name}: slot ${at} was ${known.kind} and became ${id ?? section.media}`);
+        const ours =
+          known.kind === 'audio'
+            ? ['audio']
+            : known.lines
+                .filter((line) => line.startsWith('a=dcmap:'))
+                .map((line) => `dc${Number.parseInt(line.slice(8), 10)}`);
+        if (!kinds.some((kind) => ours.includes(kind)))
+          throw new Violation('slots', `${this.#name}: slot ${at} was ${known.kind} and became ${id ?? section.media}`);
       }
     }
     this.#seenSlots = Math.max(this.#seenSlots, sdp.media.length);

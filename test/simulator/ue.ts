@@ -1,14 +1,24 @@
+import type { Timer } from '../../src/base/timers.ts';
 import { parseAddress, parseRSeq, parseUri } from '../../src/sip/message/index.ts';
 import { buildResponse } from '../../src/sip/message/writer.ts';
-import type { ServerKey, SipMessage, TransactionUserEvent } from '../../src/sip/types.ts';
 import { clientKey } from '../../src/sip/transaction/index.ts';
-import type { Timer } from '../../src/base/timers.ts';
+import type { ServerKey, SipMessage, TransactionUserEvent } from '../../src/sip/types.ts';
 import type { SipNode } from './network.ts';
 import type { Random } from './random.ts';
 import type { UeMedia } from './ue-media.ts';
 import { Violation } from './violation.ts';
 
-export type Change = 'hold' | 'resume' | 'addBootstrap' | 'addApplication' | 'removeApplication' | 'renew' | 'refresh' | 'update' | 'info' | 'noSdp';
+export type Change =
+  | 'hold'
+  | 'resume'
+  | 'addBootstrap'
+  | 'addApplication'
+  | 'removeApplication'
+  | 'renew'
+  | 'refresh'
+  | 'update'
+  | 'info'
+  | 'noSdp';
 
 export interface UeBehaviour {
   /** Callee: final answer; 488 only while data channel lines are offered. */
@@ -155,7 +165,8 @@ export class Ue {
   change(what: Change, attempts: number): void {
     if (this.state !== 'established' || attempts === 0) return;
     const again = (ms: number): void => void this.node.network.timers.after(ms, () => this.change(what, attempts - 1));
-    if (what === 'info') return void this.#request('INFO', 'Info-Package: x\r\n', 'hello', () => undefined, 'text/plain');
+    if (what === 'info')
+      return void this.#request('INFO', 'Info-Package: x\r\n', 'hello', () => undefined, 'text/plain');
     if (this.#openInvite || this.#twoHundred !== undefined || this.media.openOffer !== 'none') return again(500);
     const before = this.media.snapshot();
     if (what === 'addBootstrap') this.media.addBootstrap();
@@ -180,14 +191,22 @@ export class Ue {
     } else this.#sendInvite(what === 'noSdp' ? '' : this.media.offer(), '', finished);
   }
 
-  #request(method: string, headers: string, body: string, done: (response: SipMessage) => void, type = 'application/sdp'): string {
+  #request(
+    method: string,
+    headers: string,
+    body: string,
+    done: (response: SipMessage) => void,
+    type = 'application/sdp',
+  ): string {
     const dialog = this.dialog!;
     const branch = `z9hG4bK${this.node.name}${this.#serial++}`;
     const cseq = ++dialog.cseq;
     const wire = this.#write(method, cseq, branch, headers, body, type);
     this.#pending.set(branch, done);
     const host = this.#nextHost(dialog);
-    this.node.call(() => this.node.layer.request({ wire, method, branch, to: this.node.destination(host) }, this.node.nowMs));
+    this.node.call(() =>
+      this.node.layer.request({ wire, method, branch, to: this.node.destination(host) }, this.node.nowMs),
+    );
     return branch;
   }
 
@@ -234,10 +253,12 @@ export class Ue {
         const { status } = event.message;
         if (status >= 200) {
           const before = this.#finals.get(branch);
-          if (before !== undefined && before !== status) throw new Violation('one final response', `${this.node.name}: ${before}, then ${status}`);
+          if (before !== undefined && before !== status)
+            throw new Violation('one final response', `${this.node.name}: ${before}, then ${status}`);
           if (before !== undefined) {
             const ack = this.#acks.get(event.message.cseq);
-            if (event.message.method === 'INVITE' && ack !== undefined) this.node.network.send(this.node, this.#nextHost(this.dialog!), ack);
+            if (event.message.method === 'INVITE' && ack !== undefined)
+              this.node.network.send(this.node, this.#nextHost(this.dialog!), ack);
             return;
           }
           this.#finals.set(branch, status);
@@ -247,7 +268,8 @@ export class Ue {
       }
       case 'strayResponse': {
         const ack = this.#acks.get(event.message.cseq);
-        if (event.message.method === 'INVITE' && event.message.status < 300 && ack !== undefined) this.node.network.send(this.node, this.#nextHost(this.dialog!), ack);
+        if (event.message.method === 'INVITE' && event.message.status < 300 && ack !== undefined)
+          this.node.network.send(this.node, this.#nextHost(this.dialog!), ack);
         return;
       }
       case 'clientFailed':
@@ -264,7 +286,8 @@ export class Ue {
         if (this.#twoHundred?.cseq === event.message.cseq && this.#twoHundred.tag === event.message.toTag) {
           this.#twoHundred.timer.cancel();
           this.#twoHundred = undefined;
-          if (this.media.openOffer === 'ours' && event.message.body !== '') this.media.takeAnswer(event.message.body, this.media.slots.length);
+          if (this.media.openOffer === 'ours' && event.message.body !== '')
+            this.media.takeAnswer(event.message.body, this.media.slots.length);
         }
         return;
       case 'serverFailed':
@@ -279,7 +302,8 @@ export class Ue {
       if (this.cause !== 'cancel') throw new Violation('voice', `${this.node.name}: the INVITE timed out`);
       this.#end('cancel');
     }
-    if (this.state === 'established' && method !== 'INFO') throw new Violation('voice', `${this.node.name}: ${method} timed out`);
+    if (this.state === 'established' && method !== 'INFO')
+      throw new Violation('voice', `${this.node.name}: ${method} timed out`);
   }
 
   #incoming: SipMessage | undefined;
@@ -303,7 +327,14 @@ export class Ue {
     }
   }
 
-  #respond(key: ServerKey, message: SipMessage, status: number, body = '', headers = '', tag = this.dialog?.localTag ?? 'x'): string {
+  #respond(
+    key: ServerKey,
+    message: SipMessage,
+    status: number,
+    body = '',
+    headers = '',
+    tag = this.dialog?.localTag ?? 'x',
+  ): string {
     const contact = status > 100 && status < 300 ? this.#contact() : '';
     const wire = buildResponse(message, status, {
       toTag: tag,
@@ -342,7 +373,15 @@ export class Ue {
     if (early || behaviour.provisional === '180') {
       for (const tag of tags) {
         const reliable = behaviour.provisional === 'reliable183' && offered && tags.length === 1;
-        const send = (): void => void this.#respond(key, message, early ? 183 : 180, early ? answer : '', reliable ? `Require: 100rel\r\nRSeq: ${7 + tags.indexOf(tag)}\r\n` : '', tag);
+        const send = (): void =>
+          void this.#respond(
+            key,
+            message,
+            early ? 183 : 180,
+            early ? answer : '',
+            reliable ? `Require: 100rel\r\nRSeq: ${7 + tags.indexOf(tag)}\r\n` : '',
+            tag,
+          );
         send();
         if (reliable) this.#repeat(send, 500);
       }
@@ -375,7 +414,8 @@ export class Ue {
     const tag = this.dialog!.localTag;
     const repeat = (ms: number): void => {
       const timer = this.node.network.timers.after(ms, () => {
-        if (this.node.nowMs >= giveUp) throw new Violation('voice', `${this.node.name}: its 2xx was never acknowledged`);
+        if (this.node.nowMs >= giveUp)
+          throw new Violation('voice', `${this.node.name}: its 2xx was never acknowledged`);
         this.node.call(() => this.node.layer.respond(key, 200, wire, this.node.nowMs));
         repeat(Math.min(ms * 2, 4000));
       });
@@ -387,7 +427,8 @@ export class Ue {
   #offered(key: ServerKey, message: SipMessage): void {
     if (this.state !== 'established') return void this.#respond(key, message, 481);
     if (this.#openInvite || this.media.openOffer === 'ours') return void this.#respond(key, message, 491);
-    if (this.#twoHundred !== undefined || this.media.openOffer === 'theirs') return void this.#respond(key, message, 500, '', 'Retry-After: 1\r\n');
+    if (this.#twoHundred !== undefined || this.media.openOffer === 'theirs')
+      return void this.#respond(key, message, 500, '', 'Retry-After: 1\r\n');
     if (message.body === '') {
       this.#send2xx(key, message, this.media.offer());
       return;

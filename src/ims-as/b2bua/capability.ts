@@ -1,5 +1,11 @@
 import { own } from '../../base/owned.ts';
-import { type BodyPart, parseContentType, parseDeltaSeconds, parseMessage, splitMultipart } from '../../sip/message/index.ts';
+import {
+  type BodyPart,
+  parseContentType,
+  parseDeltaSeconds,
+  parseMessage,
+  splitMultipart,
+} from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { contactParams, supportsDataChannel } from './party.ts';
 

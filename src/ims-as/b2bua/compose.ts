@@ -1,6 +1,6 @@
-import type { SipMessage } from '../../sip/types.ts';
 import { own } from '../../base/owned.ts';
 import { parseMaxForwards, parseRAck, reasonPhrase } from '../../sip/message/index.ts';
+import type { SipMessage } from '../../sip/types.ts';
 import type { Call, CallEnvironment, Dialog, Exchange, Leg, LegName } from '../call/types.ts';
 import { DIALOG_HEADERS, translateDialogHeaders } from './translate.ts';
 
@@ -33,7 +33,10 @@ const LEG_RESPONSE_HEADERS: ReadonlySet<string> = new Set([
 const REDIRECT_HEADERS: ReadonlySet<string> = new Set([...LEG_RESPONSE_HEADERS].filter((name) => name !== 'contact'));
 
 /** The two header sets without the names that the configuration strips. Computed once. */
-const stripped = new WeakMap<ReadonlySet<string>, { request: ReadonlySet<string>; response: ReadonlySet<string>; redirect: ReadonlySet<string> }>();
+const stripped = new WeakMap<
+  ReadonlySet<string>,
+  { request: ReadonlySet<string>; response: ReadonlySet<string>; redirect: ReadonlySet<string> }
+>();
 
 function headerSets(strip: ReadonlySet<string>) {
   let sets = stripped.get(strip);
@@ -93,7 +96,9 @@ export function onwardRequest(call: Call, message: SipMessage, options: OnwardOp
 /** RSeq values pass unchanged, one reliable 1xx for one; the CSeq in RAck is the other leg's (RFC 3262 7.2). */
 function rackLine(message: SipMessage, cseq: number | undefined): string {
   const rack = parseRAck(message.first('rack') ?? '');
-  return rack === undefined || cseq === undefined ? message.span('rack') : `RAck: ${rack.rseq} ${cseq} ${rack.method}\r\n`;
+  return rack === undefined || cseq === undefined
+    ? message.span('rack')
+    : `RAck: ${rack.rseq} ${cseq} ${rack.method}\r\n`;
 }
 
 /** A received response as the other leg shall see it. */

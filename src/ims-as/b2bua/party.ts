@@ -1,6 +1,6 @@
-import type { SipMessage } from '../../sip/types.ts';
 import { own } from '../../base/owned.ts';
 import { parseAddress, parseUri } from '../../sip/message/index.ts';
+import type { SipMessage } from '../../sip/types.ts';
 
 /** A From or To value without its tag: what the requests of a whole leg share. */
 export function withoutTag(value: string): string {

@@ -1,5 +1,5 @@
-import type { SipMessage } from '../../sip/types.ts';
 import { parseAddress, parseUri, parseValue } from '../../sip/message/index.ts';
+import type { SipMessage } from '../../sip/types.ts';
 import type { SessionCase } from '../call/types.ts';
 import { assertedIdentity } from './party.ts';
 

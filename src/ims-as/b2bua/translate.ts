@@ -1,5 +1,5 @@
-import type { SipMessage } from '../../sip/types.ts';
 import { formatUri, parseAddress, parseReplaces, parseUri } from '../../sip/message/index.ts';
+import type { SipMessage } from '../../sip/types.ts';
 import type { CallEnvironment } from '../call/types.ts';
 
 /**

@@ -5,13 +5,13 @@ import { replaceSdp, type SdpSpan } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { contactLine, ownResponse } from '../b2bua/compose.ts';
 import { settle, startAssociations, takeAnswer } from '../media/answer.ts';
-import { mentionsDataChannel, renderAnswer, renderOffer, stamp } from '../media/render.ts';
 import { takeOffer } from '../media/offer.ts';
+import { asAnswer, mentionsDataChannel, renderAnswer, renderOffer, stamp } from '../media/render.ts';
 import { forkSdp, newMediaState } from '../media/state.ts';
+import { respond2xx } from './acknowledge.ts';
 import { reconcile } from './mrm.ts';
 import { readSdp } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
-import { respond2xx } from './acknowledge.ts';
 import { note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
@@ -40,7 +40,8 @@ export function answerArrived(turn: Turn, offerer: LegName, fork: number, body: 
   if (sent.state !== 'offerSent' || received.state !== 'offerReceived') return body;
   const answered = readSdp(turn, text);
   if (answered === undefined) return body;
-  for (const problem of takeAnswer(media, far, fork, parseSessionDescription(sent.offer), answered, env.config)) note(turn, problem);
+  for (const problem of takeAnswer(media, far, fork, parseSessionDescription(sent.offer), answered, env.config))
+    note(turn, problem);
   sdp[far].offerAnswer = answerReceived(sent, text);
   const reply = renderAnswer(media, offerer, fork, parseSessionDescription(received.offer), answered, env.config);
   const stamped = stamp(media, offerer, fork, reply, () => env.random(4));
@@ -51,7 +52,9 @@ export function answerArrived(turn: Turn, offerer: LegName, fork: number, body: 
 
 /** An unreliable 1xx promised something else than the final answer: that one counts. */
 function reopened(state: OfferAnswer): OfferAnswer {
-  return state.state === 'stable' && state.agreed !== undefined ? { state: 'offerReceived', offer: state.agreed.remote } : state;
+  return state.state === 'stable' && state.agreed !== undefined
+    ? { state: 'offerReceived', offer: state.agreed.remote }
+    : state;
 }
 
 /** The offer/answer is final. Lines that ended with it leave the MF; the DCSF learns what stands. */
@@ -64,8 +67,19 @@ export function negotiated(turn: Turn, fork: number, initiator: LegName): void {
   call.record.dataChannelLines = media.lines.filter((line) => line.dataChannel && line.state === 'open').length;
   reconcile(turn);
   const established = call.state === 'established';
-  if (established && ended.length > 0) notify(turn, 'MEDIA_CHANGE_FAILURE', initiator, Object.fromEntries(ended.map((id) => [id, { mediaId: id, mediaType: 'DC' }])));
-  notify(turn, established ? 'MEDIA_CHANGE_SUCCESS' : 'SESSION_ESTABLISHMENT_SUCCESS', initiator, channels(media.lines));
+  if (established && ended.length > 0)
+    notify(
+      turn,
+      'MEDIA_CHANGE_FAILURE',
+      initiator,
+      Object.fromEntries(ended.map((id) => [id, { mediaId: id, mediaType: 'DC' }])),
+    );
+  notify(
+    turn,
+    established ? 'MEDIA_CHANGE_SUCCESS' : 'SESSION_ESTABLISHMENT_SUCCESS',
+    initiator,
+    channels(media.lines),
+  );
 }
 
 /** R19: nothing changes for the other leg, so the other peer is not bothered. */
@@ -76,7 +90,9 @@ export function answerAlone(turn: Turn, exchange: Exchange, held: Held, message:
   const received = sdp[held.from].offerAnswer;
   const far = sdp[otherLeg(held.from)].offerAnswer;
   if (received.state !== 'offerReceived' || far.agreed === undefined) return;
-  const reply = renderAnswer(media, held.from, held.fork, parseSessionDescription(received.offer), parseSessionDescription(far.agreed.remote), env.config);
+  const offer = parseSessionDescription(received.offer);
+  const said = asAnswer(media, held.from, held.fork, offer, parseSessionDescription(far.agreed.remote));
+  const reply = renderAnswer(media, held.from, held.fork, offer, said, env.config);
   const stamped = stamp(media, held.from, held.fork, reply, () => env.random(4));
   sdp[held.from].offerAnswer = answerSent(received, stamped.text);
   startAssociations(media, held.fork);
@@ -104,7 +120,11 @@ export function lateOfferArrived(turn: Turn, from: LegName, fork: number, body: 
   const { media } = call;
   const near = otherLeg(from);
   const sdp = forkSdp(media, fork);
-  if (sdp[from].offerAnswer.state === 'offerReceived' && sdp[from].offerAnswer.offer === text && sdp[near].sent !== null) {
+  if (
+    sdp[from].offerAnswer.state === 'offerReceived' &&
+    sdp[from].offerAnswer.offer === text &&
+    sdp[near].sent !== null
+  ) {
     return replaceSdp(body, span, sdp[near].sent.text);
   }
   if (sdp[from].offerAnswer.state !== 'stable' || sdp[near].offerAnswer.state !== 'stable') return body;

@@ -30,12 +30,19 @@ export function notified(turn: Turn, id: string, outcome: Outcome): void {
 export function instructed(turn: Turn, id: string, data: MediaInstructionData): void {
   const { call, env } = turn;
   const { negotiation, media } = call;
-  if (media === null || call.state === 'ending' || call.state === 'ended') return refuse(turn, id, 'the session has ended');
+  if (media === null || call.state === 'ending' || call.state === 'ended')
+    return refuse(turn, id, 'the session has ended');
   if (negotiation.step === 'heldForDcsf') {
-    if (env.nowMs > negotiation.deadlineMs - env.config.budgetReserveMs) return refuse(turn, id, 'the time for instructions is over');
+    if (env.nowMs > negotiation.deadlineMs - env.config.budgetReserveMs)
+      return refuse(turn, id, 'the time for instructions is over');
     return execute(turn, id, data, negotiation);
   }
-  if (negotiation.step === 'stable' && call.state === 'established' && call.unacknowledged === null && call.queue.length === 0) {
+  if (
+    negotiation.step === 'stable' &&
+    call.state === 'established' &&
+    call.unacknowledged === null &&
+    call.queue.length === 0
+  ) {
     return executeAlone(turn, id, data);
   }
   const waits = negotiation.step === 'heldForMf' || negotiation.step === 'instructed' || call.state === 'established';
@@ -48,7 +55,12 @@ function refuse(turn: Turn, id: string, why: string): void {
   turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem: conflict(why) } });
 }
 
-function execute(turn: Turn, id: string, data: MediaInstructionData, barrier: Extract<Negotiation, { step: 'heldForDcsf' }>): void {
+function execute(
+  turn: Turn,
+  id: string,
+  data: MediaInstructionData,
+  barrier: Extract<Negotiation, { step: 'heldForDcsf' }>,
+): void {
   const { call, env } = turn;
   const media = call.media!;
   const before = snapshot(media);
@@ -119,12 +131,21 @@ export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>): 
   reconcile(turn);
 }
 
-function heldReply(turn: Turn, barrier: Extract<Negotiation, { step: 'heldForMf' }>, reply: Exclude<ReplyOutcome, { kind: 'stale' }>): void {
+function heldReply(
+  turn: Turn,
+  barrier: Extract<Negotiation, { step: 'heldForMf' }>,
+  reply: Exclude<ReplyOutcome, { kind: 'stale' }>,
+): void {
   const { call, env } = turn;
   const media = call.media!;
   if (reply.kind === 'done' && reconcile(turn, barrier.deadlineMs - env.config.budgetReserveMs)) return;
   const { held, notifyId, deadlineMs, rollback, instructionId } = barrier;
-  const failure = reply.kind === 'failed' ? reply : isReserved(media) ? undefined : { status: 502, detail: 'the MF did not give every endpoint' };
+  const failure =
+    reply.kind === 'failed'
+      ? reply
+      : isReserved(media)
+        ? undefined
+        : { status: 502, detail: 'the MF did not give every endpoint' };
   if (failure !== undefined) {
     note(turn, `MF: ${failure.detail}`);
     if (instructionId === '') refuseChanges(media, rollback);
@@ -148,7 +169,11 @@ function heldReply(turn: Turn, barrier: Extract<Negotiation, { step: 'heldForMf'
   }
 }
 
-function instructedReply(turn: Turn, waiting: Extract<Negotiation, { step: 'instructed' }>, reply: Exclude<ReplyOutcome, { kind: 'stale' }>): void {
+function instructedReply(
+  turn: Turn,
+  waiting: Extract<Negotiation, { step: 'instructed' }>,
+  reply: Exclude<ReplyOutcome, { kind: 'stale' }>,
+): void {
   const { call } = turn;
   if (reply.kind === 'done' && reconcile(turn)) return;
   call.negotiation = { step: 'stable' };
@@ -167,8 +192,10 @@ export function barrierExpired(turn: Turn): void {
   const { negotiation } = call;
   if (negotiation.step !== 'heldForDcsf' && negotiation.step !== 'heldForMf') return;
   note(turn, negotiation.step === 'heldForDcsf' ? 'DCSF too late' : 'MF too late');
-  if (negotiation.step === 'heldForMf' && negotiation.instructionId !== '') refuse(turn, negotiation.instructionId, 'the time for instructions is over');
-  for (const waiting of call.queue) if (waiting.kind === 'instruction') refuse(turn, waiting.id, 'the time for instructions is over');
+  if (negotiation.step === 'heldForMf' && negotiation.instructionId !== '')
+    refuse(turn, negotiation.instructionId, 'the time for instructions is over');
+  for (const waiting of call.queue)
+    if (waiting.kind === 'instruction') refuse(turn, waiting.id, 'the time for instructions is over');
   call.queue = [];
   refuseChanges(call.media!, negotiation.rollback);
   proceed(turn, negotiation.held, negotiation.rollback);
@@ -186,7 +213,12 @@ export function contextLost(turn: Turn, detail: string): void {
   const { context } = media;
   if (context.contextId !== '') {
     const operation = { method: 'DELETE' as const, mf: context.mf, contextId: context.contextId };
-    turn.out.emit({ kind: 'mrm', id: `d${call.serial++}`, operation, deadlineMs: turn.env.nowMs + turn.env.config.mrmDeadlineMs });
+    turn.out.emit({
+      kind: 'mrm',
+      id: `d${call.serial++}`,
+      operation,
+      deadlineMs: turn.env.nowMs + turn.env.config.mrmDeadlineMs,
+    });
   }
   context.contextId = '';
   context.told = '';

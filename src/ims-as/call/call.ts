@@ -1,12 +1,12 @@
 import type { Sink } from '../../base/environment.ts';
+import { repeat2xx } from './acknowledge.ts';
 import { barrierExpired, contextLost, instructed, mrmReplied, notified } from './barrier.ts';
 import { ackArrived, cancelArrived, clientFailed, requestArrived } from './dialog.ts';
-import { finish, endCall, releaseCall } from './end.ts';
-import { offerRefused } from './negotiate.ts';
+import { endCall, finish, releaseCall } from './end.ts';
 import { reconcile } from './mrm.ts';
+import { offerRefused } from './negotiate.ts';
 import { reofferFailed, runQueue } from './reoffer.ts';
 import { responseArrived } from './responses.ts';
-import { repeat2xx } from './acknowledge.ts';
 import { disarm, note, type Turn } from './turn.ts';
 import type { Call, CallEffect, CallEnvironment, CallEvent, DeadlineName } from './types.ts';
 

@@ -23,7 +23,8 @@ export function requestArrived(turn: Turn, leg: LegName, key: ServerKey, message
   if (message.cseq === dialog.remoteCseq) return refuse(turn, leg, key, message, 482);
   dialog.remoteCseq = message.cseq;
   if (message.method === 'BYE') return byeArrived(turn, leg, fork, key, message);
-  if (call.state === 'ending' || call.state === 'ended' || fork.state === 'ended') return refuse(turn, leg, key, message, 481);
+  if (call.state === 'ending' || call.state === 'ended' || fork.state === 'ended')
+    return refuse(turn, leg, key, message, 481);
   if (message.method === 'INVITE' || message.method === 'UPDATE') refreshTarget(turn, leg, fork, message);
   if (message.method === 'INVITE') return reinvite(turn, leg, fork.index, key, message);
   relay(turn, leg, fork, key, message);
@@ -57,7 +58,8 @@ function relay(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: Si
   if (call.exchanges.length > MAX_EXCHANGES) return answer(turn, exchange, 503, 'Retry-After: 2\r\n');
   const span = message.method === 'UPDATE' || message.method === 'PRACK' ? findSdp(message) : undefined;
   if (span === undefined) return passOn(turn, exchange, message, message.body);
-  const late = message.method === 'PRACK' && call.exchanges.some((open) => open.method === 'INVITE' && open.sdp === 'late');
+  const late =
+    message.method === 'PRACK' && call.exchanges.some((open) => open.method === 'INVITE' && open.sdp === 'late');
   if (late && call.media?.sdp[fork.index]?.[leg].offerAnswer.state !== 'stable') {
     exchange.sdp = 'answer';
     return passOn(turn, exchange, message, answerArrived(turn, far, fork.index, message.body, span));
@@ -84,7 +86,14 @@ function byeArrived(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, messag
 export function ackArrived(turn: Turn, leg: LegName, message: SipMessage): void {
   const { call, env, out } = turn;
   acknowledged(turn, leg, message.cseq);
-  const exchange = call.exchanges.find((open) => open.method === 'INVITE' && open.from === leg && open.cseqIn === message.cseq && open.answered >= 200 && open.answered < 300);
+  const exchange = call.exchanges.find(
+    (open) =>
+      open.method === 'INVITE' &&
+      open.from === leg &&
+      open.cseqIn === message.cseq &&
+      open.answered >= 200 &&
+      open.answered < 300,
+  );
   if (exchange === undefined) return;
   dropExchange(call, exchange);
   const fork = call.forks[exchange.fork]!;
@@ -92,7 +101,9 @@ export function ackArrived(turn: Turn, leg: LegName, message: SipMessage): void 
   const dialog = fork.dialogs[far];
   const span = exchange.sdp === 'late' ? findSdp(message) : undefined;
   const body = span === undefined ? message.body : answerArrived(turn, far, fork.index, message.body, span);
-  const wire = own(onwardRequest(call, message, { leg: far, dialog, branch: nextBranch(call), cseq: exchange.cseqOut, body }, env));
+  const wire = own(
+    onwardRequest(call, message, { leg: far, dialog, branch: nextBranch(call), cseq: exchange.cseqOut, body }, env),
+  );
   dialog.ack = { cseq: exchange.cseqOut, wire };
   out.emit({ kind: 'transmit', wire, nextHop: dialog.nextHop });
   if (span !== undefined && call.media !== null) negotiated(turn, fork.index, far);
@@ -117,7 +128,10 @@ export function cancelArrived(turn: Turn, key: ServerKey, message: SipMessage): 
   }
   // Held by the barrier (R18).
   const { negotiation } = call;
-  if ((negotiation.step === 'heldForDcsf' || negotiation.step === 'heldForMf') && negotiation.held.exchange === exchange.id) {
+  if (
+    (negotiation.step === 'heldForDcsf' || negotiation.step === 'heldForMf') &&
+    negotiation.held.exchange === exchange.id
+  ) {
     call.negotiation = { step: 'stable' };
     disarm(turn, 'barrier');
     withdrawOffer(turn, exchange.from, exchange.fork, negotiation.rollback);
@@ -127,7 +141,12 @@ export function cancelArrived(turn: Turn, key: ServerKey, message: SipMessage): 
 }
 
 /** Our request got no answer, or never left: the peer behind it is gone for this purpose. */
-export function clientFailed(turn: Turn, branch: string, reason: 'timeout' | 'transport' | 'overload', failure: (status: number) => void): void {
+export function clientFailed(
+  turn: Turn,
+  branch: string,
+  reason: 'timeout' | 'transport' | 'overload',
+  failure: (status: number) => void,
+): void {
   const { call } = turn;
   const exchange = call.exchanges.find((open) => open.branch === branch);
   if (exchange === undefined) return;
@@ -141,4 +160,3 @@ export function clientFailed(turn: Turn, branch: string, reason: 'timeout' | 'tr
   answer(turn, exchange, exchange.method === 'BYE' ? 200 : reason === 'timeout' ? 408 : 503);
   if (exchange.method === 'INVITE' && call.state === 'establishing') endCall(turn, reason);
 }
-

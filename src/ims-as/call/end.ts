@@ -21,7 +21,12 @@ export function endCall(turn: Turn, outcome: string): void {
   for (const name of DEADLINES) disarm(turn, name);
   call.unacknowledged = null;
   if (call.media !== null) {
-    notify(turn, established ? 'SESSION_TERMINATION' : 'SESSION_ESTABLISHMENT_FAILURE', call.caller, channels(call.media.lines));
+    notify(
+      turn,
+      established ? 'SESSION_TERMINATION' : 'SESSION_ESTABLISHMENT_FAILURE',
+      call.caller,
+      channels(call.media.lines),
+    );
     call.media.context.dirty = true;
     if (reconcile(turn)) awaitLateReply(turn);
     call.media.lines = [];
@@ -29,7 +34,11 @@ export function endCall(turn: Turn, outcome: string): void {
   }
   for (const exchange of [...call.exchanges]) {
     if (exchange.method === 'BYE') continue;
-    if (exchange.method === 'INVITE' && exchange.branch !== '' && (exchange.answered < 200 || exchange.answered >= 300)) {
+    if (
+      exchange.method === 'INVITE' &&
+      exchange.branch !== '' &&
+      (exchange.answered < 200 || exchange.answered >= 300)
+    ) {
       turn.out.emit({ kind: 'cancel', branch: exchange.branch, headers: '' });
     }
     answer(turn, exchange, 487);
@@ -53,7 +62,8 @@ function refuseInstructions(turn: Turn, why: string): void {
   if ((negotiation.step === 'heldForMf' || negotiation.step === 'instructed') && negotiation.instructionId !== '') {
     out.emit({ kind: 'answerInstruction', id: negotiation.instructionId, result });
   }
-  for (const intention of call.queue) if (intention.kind === 'instruction') out.emit({ kind: 'answerInstruction', id: intention.id, result });
+  for (const intention of call.queue)
+    if (intention.kind === 'instruction') out.emit({ kind: 'answerInstruction', id: intention.id, result });
   call.queue = [];
 }
 
@@ -75,7 +85,12 @@ export function releaseCall(turn: Turn, outcome: string): void {
 /** Nothing is open any more: the call may be forgotten. */
 export function finish(turn: Turn): void {
   const { call, out } = turn;
-  if (call.state !== 'ending' || call.exchanges.length > 0 || (call.media !== null && call.media.context.pending !== null)) return;
+  if (
+    call.state !== 'ending' ||
+    call.exchanges.length > 0 ||
+    (call.media !== null && call.media.context.pending !== null)
+  )
+    return;
   call.state = 'ended';
   out.emit({ kind: 'ended', record: call.record });
 }

@@ -64,7 +64,10 @@ export function createCall(message: SipMessage, options: NewCall): Call {
       {
         index: 0,
         state: 'early',
-        dialogs: caller === 'served' ? { served: callerDialog, remote: calleeDialog } : { served: calleeDialog, remote: callerDialog },
+        dialogs:
+          caller === 'served'
+            ? { served: callerDialog, remote: calleeDialog }
+            : { served: calleeDialog, remote: callerDialog },
       },
     ],
     winner: -1,

@@ -36,7 +36,12 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
   if (context.told === '') {
     const layout = desired.terminations.map(layoutOf);
     context.pending = { id: idempotencyKey, method: 'POST', json, layout };
-    turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation: { method: 'POST', context: desired, idempotencyKey }, deadlineMs: until });
+    turn.out.emit({
+      kind: 'mrm',
+      id: idempotencyKey,
+      operation: { method: 'POST', context: desired, idempotencyKey },
+      deadlineMs: until,
+    });
     return true;
   }
   const { patch, layout } = diffContexts(JSON.parse(context.told) as MediaContext, desired, context.layout);
@@ -63,13 +68,21 @@ export function release(turn: Turn): void {
 
 function deleteContext(turn: Turn, mf: string, contextId: string): void {
   const id = `d${turn.call.serial++}`;
-  turn.out.emit({ kind: 'mrm', id, operation: { method: 'DELETE', mf, contextId }, deadlineMs: turn.env.nowMs + DELETE_DEADLINE_MS });
+  turn.out.emit({
+    kind: 'mrm',
+    id,
+    operation: { method: 'DELETE', mf, contextId },
+    deadlineMs: turn.env.nowMs + DELETE_DEADLINE_MS,
+  });
 }
 
 /** Nobody waits for a DELETE, so it may take its time. */
 const DELETE_DEADLINE_MS = 10_000;
 
-export type ReplyOutcome = { readonly kind: 'stale' } | { readonly kind: 'done'; readonly mdc: MdcEndpoints } | { readonly kind: 'failed'; readonly status: number; readonly detail: string };
+export type ReplyOutcome =
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'done'; readonly mdc: MdcEndpoints }
+  | { readonly kind: 'failed'; readonly status: number; readonly detail: string };
 
 /** Takes a reply of the MF. `stale`: it answers nothing that is open; a context that it brings is deleted. */
 export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>): ReplyOutcome {
@@ -85,7 +98,8 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
   if (!outcome.ok) return { kind: 'failed', status: outcome.status, detail: outcome.detail };
   const { context: body, mf } = outcome.value;
   if (pending.method === 'POST') {
-    if (body?.contextId === undefined) return { kind: 'failed', status: 502, detail: 'the MF answered POST without a contextId' };
+    if (body?.contextId === undefined)
+      return { kind: 'failed', status: 502, detail: 'the MF answered POST without a contextId' };
     if (turn.call.state === 'ended' || turn.call.state === 'ending') {
       deleteContext(turn, mf, body.contextId);
       return { kind: 'stale' };

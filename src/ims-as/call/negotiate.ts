@@ -25,7 +25,8 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   const { call, env } = turn;
   const { body } = message;
   exchange.sdp = 'offer';
-  if (call.media === null && !mentionsDataChannel(body, span.start, span.end)) return passOn(turn, exchange, message, body);
+  if (call.media === null && !mentionsDataChannel(body, span.start, span.end))
+    return passOn(turn, exchange, message, body);
   const text = own(body.slice(span.start, span.end));
   const offer = readSdp(turn, text);
   if (offer === undefined) {
@@ -37,7 +38,8 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   call.media ??= newMediaState(call.caller);
   const { media } = call;
   const state = forkSdp(media, exchange.fork)[leg];
-  if (call.negotiation.step !== 'stable' || state.offerAnswer.state !== 'stable') return refuseSecondOffer(turn, exchange);
+  if (call.negotiation.step !== 'stable' || state.offerAnswer.state !== 'stable')
+    return refuseSecondOffer(turn, exchange);
 
   const rollback = snapshot(media);
   const reading = takeOffer(media, leg, exchange.fork, offer, env.config);
@@ -54,13 +56,25 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   };
   const deadlineMs = env.nowMs + env.config.dcsfBudgetMs;
   if (reading.asked.length > 0) {
-    const event = exchange.method === 'INVITE' && call.state === 'establishing' ? 'SESSION_ESTABLISHMENT_REQUEST' : 'MEDIA_CHANGE_REQUEST';
+    const event =
+      exchange.method === 'INVITE' && call.state === 'establishing'
+        ? 'SESSION_ESTABLISHMENT_REQUEST'
+        : 'MEDIA_CHANGE_REQUEST';
     const notifyId = notify(turn, event, leg, offeredMedia(media.lines, leg, offer), deadlineMs);
     call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
     return arm(turn, 'barrier', deadlineMs);
   }
   if (reading.renewing) {
-    call.negotiation = { step: 'heldForMf', held, notifyId: '', instructionId: '', deadlineMs, rollback, before: rollback, named: [] };
+    call.negotiation = {
+      step: 'heldForMf',
+      held,
+      notifyId: '',
+      instructionId: '',
+      deadlineMs,
+      rollback,
+      before: rollback,
+      named: [],
+    };
     media.context.dirty = true;
     reconcile(turn, deadlineMs);
     return arm(turn, 'barrier', deadlineMs);
@@ -71,8 +85,14 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
 /** RFC 6337 4.2: our own offer is open towards that peer: 491; its own is: 500 with a random wait. */
 function refuseSecondOffer(turn: Turn, exchange: Exchange): void {
   const { negotiation } = turn.call;
-  const theirs = 'held' in negotiation ? negotiation.held.from : negotiation.step === 'awaitingAnswer' ? negotiation.from : undefined;
-  if (theirs === exchange.from) answer(turn, exchange, 500, `Retry-After: ${Number.parseInt(turn.env.random(1), 16) % 10}\r\n`);
+  const theirs =
+    'held' in negotiation
+      ? negotiation.held.from
+      : negotiation.step === 'awaitingAnswer'
+        ? negotiation.from
+        : undefined;
+  if (theirs === exchange.from)
+    answer(turn, exchange, 500, `Retry-After: ${Number.parseInt(turn.env.random(1), 16) % 10}\r\n`);
   else answer(turn, exchange, 491);
 }
 
@@ -97,7 +117,7 @@ export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot): void {
   const message = exchange === undefined ? undefined : heldMessage(exchange);
   const span = message === undefined ? undefined : findSdp(message);
   if (exchange === undefined || message === undefined || span === undefined) return;
-  call.record.heldMs += env.nowMs - held.sinceMs;
+  call.record.heldMs = Math.max(call.record.heldMs, env.nowMs - held.sinceMs);
   const far = otherLeg(held.from);
   decideRest(media);
   if (call.calleeSupportsDataChannel === false && far !== call.caller) withdrawFrom(media, far);
@@ -117,7 +137,10 @@ export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot): void {
     reconcile(turn);
     return;
   }
-  sdp[far].offerAnswer = offerSent(sdp[far].offerAnswer.state === 'stable' ? sdp[far].offerAnswer : offerFailed(sdp[far].offerAnswer), sent.text);
+  sdp[far].offerAnswer = offerSent(
+    sdp[far].offerAnswer.state === 'stable' ? sdp[far].offerAnswer : offerFailed(sdp[far].offerAnswer),
+    sent.text,
+  );
   call.negotiation = { step: 'awaitingAnswer', exchange: exchange.id, from: held.from, rollback };
   if (exchange.method !== 'INVITE' || call.state === 'established') exchange.raw = '';
   passOn(turn, exchange, message, replaceSdp(message.body, span, sent.text));

@@ -1,7 +1,7 @@
-import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '../../services/nimsas.ts';
 import { isRejection, readDataChannelMedia } from '../../sdp/data-channel.ts';
 import { toAppBindingInfo, toDcEndpoint, toMaxMessageSizeKiB, toSecuritySetup } from '../../sdp/service-mapping.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
+import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '../../services/nimsas.ts';
 import { supportsDataChannel } from '../b2bua/party.ts';
 import type { MediaLine } from '../media/types.ts';
 import type { Turn } from './turn.ts';
@@ -14,11 +14,20 @@ const REPORT_DEADLINE_MS = 10_000;
  * Tells the DCSF. Only calls that have, or had, a data channel line are told of; only `*_REQUEST` events are waited
  * for (R15), by the id that is returned.
  */
-export function notify(turn: Turn, eventType: SessionEventType, initiator: LegName, media: Record<string, NotifiedMedia>, deadlineMs?: number): string {
+export function notify(
+  turn: Turn,
+  eventType: SessionEventType,
+  initiator: LegName,
+  media: Record<string, NotifiedMedia>,
+  deadlineMs?: number,
+): string {
   const { call, env } = turn;
   const id = `n${call.serial++}`;
   const notification: SessionEventNotification = {
-    notificationEvent: { eventType, eventInitiator: initiator === 'served' ? 'SERVED_IMS_SUBSCRIBER' : 'REMOTE_IMS_SUBSCRIBER' },
+    notificationEvent: {
+      eventType,
+      eventInitiator: initiator === 'served' ? 'SERVED_IMS_SUBSCRIBER' : 'REMOTE_IMS_SUBSCRIBER',
+    },
     sessionId: call.sessionId,
     sessionInfo: {
       callingIdentity: call.identities.calling,
@@ -34,16 +43,24 @@ export function notify(turn: Turn, eventType: SessionEventType, initiator: LegNa
 
 /** The DCSF asks about the other side of the served user; a caller that offers data channels has them. */
 function peerSupport({ call }: Turn): boolean | undefined {
-  return call.caller === 'served' ? call.calleeSupportsDataChannel : supportsDataChannel(call.legs.served.contactParams) || undefined;
+  return call.caller === 'served'
+    ? call.calleeSupportsDataChannel
+    : supportsDataChannel(call.legs.served.contactParams) || undefined;
 }
 
 /** Every m-line of an offer (network-side.md 3.1: all on a REQUEST); data channels with what their sections say. */
-export function offeredMedia(lines: readonly MediaLine[], leg: LegName, offer: SessionDescription): Record<string, NotifiedMedia> {
+export function offeredMedia(
+  lines: readonly MediaLine[],
+  leg: LegName,
+  offer: SessionDescription,
+): Record<string, NotifiedMedia> {
   const list: Record<string, NotifiedMedia> = {};
   for (const line of lines) {
     const slot = line.slots[leg];
     if (slot < 0 || line.state !== 'open' || (line.dataChannel && line.treatment === 'refused')) continue;
-    list[line.id] = line.dataChannel ? offeredChannel(line, offer, slot) : { mediaId: line.id, mediaType: line.media.toUpperCase() };
+    list[line.id] = line.dataChannel
+      ? offeredChannel(line, offer, slot)
+      : { mediaId: line.id, mediaType: line.media.toUpperCase() };
   }
   return list;
 }
@@ -78,4 +95,3 @@ export function channels(lines: readonly MediaLine[]): Record<string, NotifiedMe
 export function knownChannel(line: MediaLine): NotifiedMedia {
   return { mediaId: line.id, mediaType: 'DC', dcMediaSpecification: { streams: line.streams } };
 }
-

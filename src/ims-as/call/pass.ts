@@ -12,12 +12,26 @@ export function passOn(turn: Turn, exchange: Exchange, message: SipMessage, body
   exchange.cseqOut = ++dialog.localCseq;
   exchange.branch = nextBranch(call);
   const rackCseq = message.method === 'PRACK' ? inviteCseq(turn, exchange) : undefined;
-  const wire = onwardRequest(call, message, { leg, dialog, branch: exchange.branch, cseq: exchange.cseqOut, ...(rackCseq === undefined ? {} : { rackCseq }), body }, env);
+  const wire = onwardRequest(
+    call,
+    message,
+    {
+      leg,
+      dialog,
+      branch: exchange.branch,
+      cseq: exchange.cseqOut,
+      ...(rackCseq === undefined ? {} : { rackCseq }),
+      body,
+    },
+    env,
+  );
   out.emit({ kind: 'request', branch: exchange.branch, method: exchange.method, wire, nextHop: dialog.nextHop });
 }
 
 /** CSeq on the other leg of the INVITE whose 1xx is acknowledged. */
 function inviteCseq(turn: Turn, prack: Exchange): number | undefined {
-  const invite = turn.call.exchanges.find((exchange) => exchange.method === 'INVITE' && exchange.from === prack.from && exchange.cseqOut > 0);
+  const invite = turn.call.exchanges.find(
+    (exchange) => exchange.method === 'INVITE' && exchange.from === prack.from && exchange.cseqOut > 0,
+  );
   return invite?.cseqOut;
 }

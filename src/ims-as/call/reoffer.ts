@@ -101,7 +101,15 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
   const text = span === undefined ? '' : own(message.body.slice(span.start, span.end));
   const answered = text === '' ? undefined : readSdp(turn, text);
   if (state.offerAnswer.state !== 'offerSent' || answered === undefined) return offerRefused(turn, exchange);
-  for (const problem of takeAnswer(media, leg, fork.index, parseSessionDescription(state.offerAnswer.offer), answered, env.config)) note(turn, problem);
+  for (const problem of takeAnswer(
+    media,
+    leg,
+    fork.index,
+    parseSessionDescription(state.offerAnswer.offer),
+    answered,
+    env.config,
+  ))
+    note(turn, problem);
   state.offerAnswer = answerReceived(state.offerAnswer, text);
   startAssociations(media, fork.index);
   negotiated(turn, fork.index, exchange.from);

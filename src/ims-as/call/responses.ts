@@ -7,9 +7,9 @@ import { contactParams, contactUri, routeSet, supportsDataChannel } from '../b2b
 import { respond2xx } from './acknowledge.ts';
 import { answerArrived, lateOfferArrived, negotiated } from './answer.ts';
 import { endCall } from './end.ts';
+import { reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
-import { reconcile } from './mrm.ts';
 import { reofferAnswered } from './reoffer.ts';
 import { retryWithoutDataChannels } from './retry.ts';
 import { arm, disarm, dropExchange, localTag, nextBranch, note, type Turn } from './turn.ts';
@@ -98,7 +98,12 @@ function provisional(turn: Turn, exchange: Exchange, fork: Fork, message: SipMes
   }
   // A reliable answer settles the exchange: UPDATE may follow before the 2xx (RFC 6337 3.2).
   const { negotiation } = call;
-  if (message.first('rseq') !== undefined && body !== '' && negotiation.step === 'awaitingAnswer' && negotiation.exchange === exchange.id) {
+  if (
+    message.first('rseq') !== undefined &&
+    body !== '' &&
+    negotiation.step === 'awaitingAnswer' &&
+    negotiation.exchange === exchange.id
+  ) {
     call.negotiation = { step: 'stable' };
   }
   reconcile(turn);
@@ -106,14 +111,19 @@ function provisional(turn: Turn, exchange: Exchange, fork: Fork, message: SipMes
   if (message.status === 180 && call.record.ringingMs === 0) {
     call.record.ringingMs = env.nowMs - call.startedMs;
     notify(turn, 'SESSION_ESTABLISHMENT_ALERTING', call.caller, channels(call.media.lines));
-  } else if (message.status === 183) notify(turn, 'SESSION_ESTABLISHMENT_PROGRESS', call.caller, channels(call.media.lines));
+  } else if (message.status === 183)
+    notify(turn, 'SESSION_ESTABLISHMENT_PROGRESS', call.caller, channels(call.media.lines));
 }
 
 /** The body for the other leg: an answer, a late offer, or whatever else it is, untouched. */
 function withSdp(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage): string {
-  const span = exchange.method === 'INVITE' || exchange.method === 'UPDATE' || exchange.method === 'PRACK' ? findSdp(message) : undefined;
+  const span =
+    exchange.method === 'INVITE' || exchange.method === 'UPDATE' || exchange.method === 'PRACK'
+      ? findSdp(message)
+      : undefined;
   if (span === undefined) return message.body;
-  if (exchange.sdp === 'offer') return turn.call.media === null ? message.body : answerArrived(turn, exchange.from, fork.index, message.body, span);
+  if (exchange.sdp === 'offer')
+    return turn.call.media === null ? message.body : answerArrived(turn, exchange.from, fork.index, message.body, span);
   if (exchange.method !== 'INVITE' || exchange.sdp === 'answer') return message.body;
   exchange.sdp = 'late';
   return lateOfferArrived(turn, otherLeg(exchange.from), fork.index, message.body, span);
@@ -172,7 +182,8 @@ function failure(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
   }
   if (initial) return endCall(turn, String(message.status));
   if (exchange.sdp === 'offer') offerRefused(turn, exchange);
-  if (exchange.method === 'INVITE' && endsDialog(message.status) && message.status !== 408) note(turn, `re-INVITE answered ${message.status}`);
+  if (exchange.method === 'INVITE' && endsDialog(message.status) && message.status !== 408)
+    note(turn, `re-INVITE answered ${message.status}`);
 }
 
 /** No exchange is open for it: a 2xx that comes again because its ACK was lost, or from a fork that lost. */
@@ -181,7 +192,8 @@ function strayResponse(turn: Turn, message: SipMessage): void {
   if (message.method !== 'INVITE' || message.status < 200 || message.status >= 300) return;
   const leg = readTag(message.fromTag)?.leg;
   if (leg === undefined) return;
-  const fork = call.forks.find(({ dialogs }) => dialogs[leg].remoteTag === message.toTag) ?? forkOfResponse(turn, leg, message);
+  const fork =
+    call.forks.find(({ dialogs }) => dialogs[leg].remoteTag === message.toTag) ?? forkOfResponse(turn, leg, message);
   if (fork === undefined) return;
   const { ack, nextHop } = fork.dialogs[leg];
   if (ack !== null && ack.cseq === message.cseq) turn.out.emit({ kind: 'transmit', wire: ack.wire, nextHop });

@@ -1,6 +1,6 @@
-import { findSdp, replaceSdp } from '../../sip/message/index.ts';
 import { offerFailed, offerSent } from '../../sdp/offer-answer.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
+import { findSdp, replaceSdp } from '../../sip/message/index.ts';
 import { renderOffer, stamp } from '../media/render.ts';
 import { forkSdp, reaches, withdrawFrom } from '../media/state.ts';
 import { reconcile } from './mrm.ts';

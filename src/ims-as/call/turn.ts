@@ -1,9 +1,18 @@
 import type { Sink } from '../../base/environment.ts';
 import { parseMessage } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
-import { mintBranch } from '../b2bua/identity.ts';
 import { ownResponse } from '../b2bua/compose.ts';
-import { type Call, type CallEffect, type CallEnvironment, type DeadlineName, type Exchange, type Fork, type LegName, MAX_NOTES } from './types.ts';
+import { mintBranch } from '../b2bua/identity.ts';
+import {
+  type Call,
+  type CallEffect,
+  type CallEnvironment,
+  type DeadlineName,
+  type Exchange,
+  type Fork,
+  type LegName,
+  MAX_NOTES,
+} from './types.ts';
 
 /** One event of one call, from its arrival to completion (R16). */
 export interface Turn {
@@ -50,7 +59,12 @@ export function answer(turn: Turn, exchange: Exchange, status: number, headers =
   if (exchange.server === null || exchange.answered !== 0) return;
   if (status >= 200) exchange.answered = status;
   const tag = status === 100 ? '' : localTag(turn.call, exchange, exchange.fork);
-  turn.out.emit({ kind: 'respond', key: exchange.server, status, wire: ownResponse(exchange, status, tag, headers, body) });
+  turn.out.emit({
+    kind: 'respond',
+    key: exchange.server,
+    status,
+    wire: ownResponse(exchange, status, tag, headers, body),
+  });
   // One that was passed on stays until its own final response.
   if (status >= 200 && exchange.branch === '') dropExchange(turn.call, exchange);
 }
@@ -63,7 +77,9 @@ export function heldMessage(exchange: Exchange): SipMessage | undefined {
 
 /** The fork that a request in the dialog on `leg` belongs to. */
 export function forkOfRequest(call: Call, leg: LegName, message: SipMessage): Fork | undefined {
-  return call.forks.find(({ dialogs }) => dialogs[leg].localTag === message.toTag && dialogs[leg].remoteTag === message.fromTag);
+  return call.forks.find(
+    ({ dialogs }) => dialogs[leg].localTag === message.toTag && dialogs[leg].remoteTag === message.fromTag,
+  );
 }
 
 /** The fork whose SDP and dialogs speak for the session. */

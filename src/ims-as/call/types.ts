@@ -174,7 +174,12 @@ export type Negotiation =
       /** mediaIds that the instruction names. */
       readonly named: readonly string[];
     }
-  | { readonly step: 'awaitingAnswer'; readonly exchange: number; readonly from: LegName; readonly rollback: MediaSnapshot }
+  | {
+      readonly step: 'awaitingAnswer';
+      readonly exchange: number;
+      readonly from: LegName;
+      readonly rollback: MediaSnapshot;
+    }
   /** A free-standing instruction waits for the MF. */
   | { readonly step: 'instructed'; readonly instructionId: string; readonly before: MediaSnapshot };
 
@@ -191,7 +196,7 @@ export interface CallRecord {
   endedMs: number;
   /** Final status or reason. */
   outcome: string;
-  /** ms the INVITE was held for DC1 and DC2. */
+  /** ms a request was held for DC1 and DC2, the longest of the call. */
   heldMs: number;
   ringingMs: number;
   /** What was refused or dropped, with the reason: goes to the log line of the call. */
@@ -214,11 +219,22 @@ export interface MrmReply {
 }
 
 export type CallEvent =
-  | { readonly from: 'sip'; readonly kind: 'request'; readonly leg: LegName; readonly key: ServerKey; readonly message: SipMessage }
+  | {
+      readonly from: 'sip';
+      readonly kind: 'request';
+      readonly leg: LegName;
+      readonly key: ServerKey;
+      readonly message: SipMessage;
+    }
   | { readonly from: 'sip'; readonly kind: 'ack'; readonly leg: LegName; readonly message: SipMessage }
   | { readonly from: 'sip'; readonly kind: 'cancel'; readonly key: ServerKey; readonly message: SipMessage }
   | { readonly from: 'sip'; readonly kind: 'response'; readonly branch: string; readonly message: SipMessage }
-  | { readonly from: 'sip'; readonly kind: 'clientFailed'; readonly branch: string; readonly reason: 'timeout' | 'transport' | 'overload' }
+  | {
+      readonly from: 'sip';
+      readonly kind: 'clientFailed';
+      readonly branch: string;
+      readonly reason: 'timeout' | 'transport' | 'overload';
+    }
   | { readonly from: 'sip'; readonly kind: 'serverFailed'; readonly key: ServerKey }
   | { readonly from: 'dcsf'; readonly kind: 'instruction'; readonly id: string; readonly data: MediaInstructionData }
   | { readonly from: 'dcsf'; readonly kind: 'notified'; readonly id: string; readonly outcome: Outcome }
@@ -229,7 +245,13 @@ export type CallEvent =
 
 export type MrmOperation =
   | { readonly method: 'POST'; readonly context: MediaContext; readonly idempotencyKey: string }
-  | { readonly method: 'PATCH'; readonly mf: string; readonly contextId: string; readonly patch: readonly PatchItem[]; readonly idempotencyKey: string }
+  | {
+      readonly method: 'PATCH';
+      readonly mf: string;
+      readonly contextId: string;
+      readonly patch: readonly PatchItem[];
+      readonly idempotencyKey: string;
+    }
   | { readonly method: 'DELETE'; readonly mf: string; readonly contextId: string };
 
 export type InstructionResult =
@@ -238,12 +260,23 @@ export type InstructionResult =
 
 export type CallEffect =
   | { readonly kind: 'respond'; readonly key: ServerKey; readonly status: number; readonly wire: string }
-  | { readonly kind: 'request'; readonly branch: string; readonly method: string; readonly wire: string; readonly nextHop: string }
+  | {
+      readonly kind: 'request';
+      readonly branch: string;
+      readonly method: string;
+      readonly wire: string;
+      readonly nextHop: string;
+    }
   /** Without a transaction: the ACK of a 2xx. */
   | { readonly kind: 'transmit'; readonly wire: string; readonly nextHop: string }
   | { readonly kind: 'cancel'; readonly branch: string; readonly headers: string }
   | { readonly kind: 'arm'; readonly name: DeadlineName; readonly atMs: number }
-  | { readonly kind: 'notify'; readonly id: string; readonly notification: SessionEventNotification; readonly deadlineMs: number }
+  | {
+      readonly kind: 'notify';
+      readonly id: string;
+      readonly notification: SessionEventNotification;
+      readonly deadlineMs: number;
+    }
   | { readonly kind: 'answerInstruction'; readonly id: string; readonly result: InstructionResult }
   | { readonly kind: 'mrm'; readonly id: string; readonly operation: MrmOperation; readonly deadlineMs: number }
   /** The call may be forgotten; nothing of it is left anywhere. */
@@ -261,7 +294,11 @@ export interface CallEnvironment extends Environment {
   readonly config: CallConfig;
   local(nextHop: string): LocalAddress;
   /** A dialog of ours, by what the other side calls it; its counterpart on the other leg (R21). */
-  counterpart(callId: string, toTag: string, fromTag: string): { callId: string; toTag: string; fromTag: string } | undefined;
+  counterpart(
+    callId: string,
+    toTag: string,
+    fromTag: string,
+  ): { callId: string; toTag: string; fromTag: string } | undefined;
 }
 
 /** The part of the configuration that the pure rooms see. */

@@ -11,7 +11,14 @@ import type { MediaLine, MediaState } from './types.ts';
  * Takes the answer of the peer on `leg` into the media state: the far ends of our lines, and what it refused. A missing
  * m-line counts as port 0 (ue-side.md 8.4). Returns notes for the log.
  */
-export function takeAnswer(media: MediaState, leg: LegName, fork: number, offer: SessionDescription, answer: SessionDescription, config: CallConfig): string[] {
+export function takeAnswer(
+  media: MediaState,
+  leg: LegName,
+  fork: number,
+  offer: SessionDescription,
+  answer: SessionDescription,
+  config: CallConfig,
+): string[] {
   const notes: string[] = [];
   const problem = countProblem(offer, answer);
   if (problem !== undefined) notes.push(`${leg}: ${problem}`);
@@ -26,7 +33,10 @@ export function takeAnswer(media: MediaState, leg: LegName, fork: number, offer:
       continue;
     }
     const tlsId = line.treatment === 'flow' ? read.tlsId : end.local?.tlsId;
-    const matched = matchAnswer({ streams: fromDcStreams(line.streams), ...(tlsId === undefined ? {} : { tlsId }) }, read);
+    const matched = matchAnswer(
+      { streams: fromDcStreams(line.streams), ...(tlsId === undefined ? {} : { tlsId }) },
+      read,
+    );
     for (const note of matched.notes) notes.push(`${leg} ${line.id}: ${note}`);
     const known = peerOf(media, line, leg, fork);
     const offeredSetup = typeof known === 'object' && known.localRole !== undefined ? known.localRole : end.setup;
@@ -87,7 +97,13 @@ export function settle(media: MediaState, fork: number): string[] {
 const LEGS = ['served', 'remote'] as const;
 
 /** Refused by the peer of `leg`, or at port 0 in what was agreed there. */
-function isDead(media: MediaState, line: MediaLine, leg: LegName, fork: number, live: readonly boolean[] | undefined): boolean {
+function isDead(
+  media: MediaState,
+  line: MediaLine,
+  leg: LegName,
+  fork: number,
+  live: readonly boolean[] | undefined,
+): boolean {
   if (line.ends[leg] !== null && peerOf(media, line, leg, fork) === 'refused') return true;
   const slot = line.slots[leg];
   return slot >= 0 && live !== undefined && live[slot] !== true;

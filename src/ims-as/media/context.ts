@@ -1,6 +1,6 @@
+import { toEndpoint, toMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
 import type { DcEndpoint } from '../../services/common-data.ts';
 import type { DcMedia, MediaContext, MediaInfo, TerminationInfo } from '../../services/nmf-mrm.ts';
-import { toEndpoint, toMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
 import { peerOf } from './state.ts';
 import type { LineEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
@@ -12,7 +12,8 @@ import type { LineEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts
 export function desiredContext(media: MediaState, config: CallConfig): MediaContext | undefined {
   const terminations: TerminationInfo[] = [];
   for (const leg of ['served', 'remote'] as const) {
-    const forks = leg === media.caller ? 1 : Math.max(1, ...media.lines.map((line) => line.ends[leg]?.peers.length ?? 0));
+    const forks =
+      leg === media.caller ? 1 : Math.max(1, ...media.lines.map((line) => line.ends[leg]?.peers.length ?? 0));
     for (let fork = 0; fork < forks; fork++) {
       const medias = media.lines.flatMap((line) => mediaInfo(media, line, leg, fork, config) ?? []);
       if (medias.length > 0) terminations.push({ terminationId: terminationId(leg, fork), medias });
@@ -32,7 +33,13 @@ export function terminationOwner(id: string): { leg: LegName; fork: number } {
   return { leg, fork: dash < 0 ? 0 : Number(id.slice(dash + 1)) - 1 };
 }
 
-function mediaInfo(media: MediaState, line: MediaLine, leg: LegName, fork: number, config: CallConfig): MediaInfo | undefined {
+function mediaInfo(
+  media: MediaState,
+  line: MediaLine,
+  leg: LegName,
+  fork: number,
+  config: CallConfig,
+): MediaInfo | undefined {
   const end = line.ends[leg];
   if (end === null || line.state === 'closed' || line.failed) return undefined;
   const peer: PeerState = end.peers[fork] ?? 'unknown';
@@ -50,7 +57,11 @@ function mediaInfo(media: MediaState, line: MediaLine, leg: LegName, fork: numbe
 
 /** Datagrams pass untouched, so the MF is told of no association (R3). */
 function flowMedia(line: MediaLine, config: CallConfig): DcMedia {
-  return { mediaProxyConfig: config.mfProxyNames === 'alpha' ? 'UDP' : 'UDP_PROXY', streams: line.streams, ...events(config) };
+  return {
+    mediaProxyConfig: config.mfProxyNames === 'alpha' ? 'UDP' : 'UDP_PROXY',
+    streams: line.streams,
+    ...events(config),
+  };
 }
 
 function dcMedia(
@@ -85,7 +96,9 @@ function dcMedia(
 /** What may be sent to this peer: its own limit. */
 function maxMessageSize(media: MediaState, line: MediaLine, leg: LegName, fork: number, config: CallConfig): number {
   const peer = peerOf(media, line, leg, fork);
-  return typeof peer === 'object' && peer.maxMessageSizeBytes > 0 ? peer.maxMessageSizeBytes : config.maxMessageSizeBytes;
+  return typeof peer === 'object' && peer.maxMessageSizeBytes > 0
+    ? peer.maxMessageSizeBytes
+    : config.maxMessageSizeBytes;
 }
 
 function proxyName(line: MediaLine, config: CallConfig): DcMedia['mediaProxyConfig'] {

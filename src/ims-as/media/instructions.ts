@@ -1,11 +1,17 @@
-import type { ProblemDetails } from '../../services/common-data.ts';
-import type { MediaInstruction, MediaInstructionData } from '../../services/nimsas.ts';
 import { fromDcStreams, toDcStreams } from '../../sdp/service-mapping.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
+import type { ProblemDetails } from '../../services/common-data.ts';
+import type { MediaInstruction, MediaInstructionData } from '../../services/nimsas.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
 import { attachOfferer } from './offer.ts';
 import { lineById, newEnd } from './state.ts';
-import { type InstructionSpec, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaSnapshot, type MediaState } from './types.ts';
+import {
+  type InstructionSpec,
+  MAX_DATA_CHANNEL_LINES,
+  type MediaLine,
+  type MediaSnapshot,
+  type MediaState,
+} from './types.ts';
 
 /** The offer in whose barrier an instruction arrives; absent for a free-standing one. */
 export interface OpenOffer {
@@ -18,7 +24,12 @@ export interface OpenOffer {
  * Executes the instructions of one message on the lines: all of them or none (stage 2 calls the result atomic), so a
  * caller that gets a problem restores its snapshot. Network-side.md 3.2.
  */
-export function applyInstructions(media: MediaState, data: MediaInstructionData, open: OpenOffer | undefined, config: CallConfig): ProblemDetails | undefined {
+export function applyInstructions(
+  media: MediaState,
+  data: MediaInstructionData,
+  open: OpenOffer | undefined,
+  config: CallConfig,
+): ProblemDetails | undefined {
   for (const [mediaId, instruction] of Object.entries(data.mediaInstructionSet)) {
     const problem = apply(media, mediaId, instruction, open, config);
     if (problem !== undefined) return problem;
@@ -27,17 +38,30 @@ export function applyInstructions(media: MediaState, data: MediaInstructionData,
   return undefined;
 }
 
-function apply(media: MediaState, mediaId: string, instruction: MediaInstruction, open: OpenOffer | undefined, config: CallConfig): ProblemDetails | undefined {
+function apply(
+  media: MediaState,
+  mediaId: string,
+  instruction: MediaInstruction,
+  open: OpenOffer | undefined,
+  config: CallConfig,
+): ProblemDetails | undefined {
   const at = `/mediaInstructionSet/${mediaId}`;
   if (instruction.mediaId !== mediaId) return incorrect(`${at}/mediaId`, 'differs from its key');
   const line = lineById(media, mediaId);
   const kind = instruction.mediaInstruction;
   if (instruction.mediaResourceType !== 'DC') {
-    return kind === undefined ? undefined : incorrect(`${at}/mediaResourceType`, `${instruction.mediaResourceType} cannot be instructed`);
+    return kind === undefined
+      ? undefined
+      : incorrect(`${at}/mediaResourceType`, `${instruction.mediaResourceType} cannot be instructed`);
   }
   if (kind === 'ORIGINATE_MEDIA') return originate(media, mediaId, instruction, line, open, at);
   if (line === undefined || line.state === 'closed' || !line.dataChannel) {
-    return { status: 404, cause: 'RESOURCE_URI_STRUCTURE_NOT_FOUND', detail: `no data channel line ${mediaId}`, invalidParams: [{ param: at, reason: 'unknown mediaId' }] };
+    return {
+      status: 404,
+      cause: 'RESOURCE_URI_STRUCTURE_NOT_FOUND',
+      detail: `no data channel line ${mediaId}`,
+      invalidParams: [{ param: at, reason: 'unknown mediaId' }],
+    };
   }
   switch (kind) {
     case undefined:
@@ -54,10 +78,19 @@ function apply(media: MediaState, mediaId: string, instruction: MediaInstruction
       return anchor(media, line, instruction, 'terminate', open, at, config);
     case 'TERMINATE_AND_ORIGINATE_MEDIA': {
       const proxy = instruction.dcMediaSpecification?.mediaProxyConfig;
-      return anchor(media, line, instruction, proxy === 'UDP_PROXY' || proxy === 'UDP' ? 'flow' : 'relay', open, at, config);
+      return anchor(
+        media,
+        line,
+        instruction,
+        proxy === 'UDP_PROXY' || proxy === 'UDP' ? 'flow' : 'relay',
+        open,
+        at,
+        config,
+      );
     }
     case 'UPDATE_MEDIA':
-      if (line.spec === null) return incorrect(`${at}/mediaInstruction`, 'UPDATE_MEDIA of a line that the MF does not hold');
+      if (line.spec === null)
+        return incorrect(`${at}/mediaInstruction`, 'UPDATE_MEDIA of a line that the MF does not hold');
       line.spec = { ...line.spec, ...defined(specOf(instruction)) };
       return keepStreams(line, instruction, at);
     default:
@@ -78,7 +111,10 @@ function anchor(
   if (line.treatment !== 'undecided' && line.treatment !== treatment) {
     return incorrect(`${at}/mediaInstruction`, `line is ${line.treatment} already and cannot become ${treatment}`);
   }
-  if (open === undefined) return line.treatment === treatment ? keepStreams(line, instruction, at) : conflict(`${line.id} waits for no decision`);
+  if (open === undefined)
+    return line.treatment === treatment
+      ? keepStreams(line, instruction, at)
+      : conflict(`${line.id} waits for no decision`);
   if (line.treatment === 'undecided' && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
     return incorrect(at, 'the offered line cannot be anchored');
   }
@@ -100,9 +136,14 @@ function originate(
   if (known !== undefined) return incorrect(`${at}/mediaId`, 'is in use');
   if (/^m\d+$/.test(mediaId)) return incorrect(`${at}/mediaId`, 'm<n> are ours to give; use d-<uuid>');
   if (media.lines.filter((line) => line.dataChannel && line.state !== 'closed').length >= MAX_DATA_CHANNEL_LINES) {
-    return { status: 403, cause: 'MODIFICATION_NOT_ALLOWED', detail: `the call has ${MAX_DATA_CHANNEL_LINES} data channel lines` };
+    return {
+      status: 403,
+      cause: 'MODIFICATION_NOT_ALLOWED',
+      detail: `the call has ${MAX_DATA_CHANNEL_LINES} data channel lines`,
+    };
   }
-  const towards = instruction.dcMediaSpecification?.imsdcTowards ?? (open === undefined ? undefined : otherLeg(open.from));
+  const towards =
+    instruction.dcMediaSpecification?.imsdcTowards ?? (open === undefined ? undefined : otherLeg(open.from));
   if (towards === undefined) return incorrect(`${at}/dcMediaSpecification/imsdcTowards`, 'says not towards which leg');
   const line: MediaLine = {
     id: mediaId,
@@ -130,7 +171,8 @@ function keepStreams(line: MediaLine, instruction: MediaInstruction, at: string)
   const kept = instruction.dcMediaSpecification?.streams;
   if (kept === undefined) return undefined;
   const streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => id in kept));
-  if (Object.keys(streams).length === 0) return incorrect(`${at}/dcMediaSpecification/streams`, 'keeps none of the offered streams');
+  if (Object.keys(streams).length === 0)
+    return incorrect(`${at}/dcMediaSpecification/streams`, 'keeps none of the offered streams');
   line.streams = streams;
   return undefined;
 }
@@ -156,7 +198,12 @@ export function conflict(detail: string): ProblemDetails {
 }
 
 function incorrect(param: string, reason: string): ProblemDetails {
-  return { status: 400, cause: 'MANDATORY_IE_INCORRECT', detail: `${param} ${reason}`, invalidParams: [{ param, reason }] };
+  return {
+    status: 400,
+    cause: 'MANDATORY_IE_INCORRECT',
+    detail: `${param} ${reason}`,
+    invalidParams: [{ param, reason }],
+  };
 }
 
 /**
@@ -178,7 +225,9 @@ export function decideRest(media: MediaState): void {
  * on as it was (R17).
  */
 export function refuseChanges(media: MediaState, before: MediaSnapshot): void {
-  media.lines = media.lines.filter((line) => line.treatment !== 'originate' || before.lines.some((old) => old.id === line.id));
+  media.lines = media.lines.filter(
+    (line) => line.treatment !== 'originate' || before.lines.some((old) => old.id === line.id),
+  );
   for (const line of media.lines) {
     if (!line.dataChannel || line.state !== 'open') continue;
     const old = before.lines.find((l) => l.id === line.id);

@@ -1,6 +1,6 @@
+import { parseFingerprint } from '../../dtls/fingerprint.ts';
 import { needsNewAssociation } from '../../dtls/needs-new-association.ts';
 import { answerSetup, preferredRole } from '../../dtls/role.ts';
-import { parseFingerprint } from '../../dtls/fingerprint.ts';
 import { changedSlots } from '../../sdp/changes.ts';
 import { isDataChannelSection, isRejection, readDataChannelMedia } from '../../sdp/data-channel.ts';
 import { attributes } from '../../sdp/lines.ts';
@@ -28,7 +28,13 @@ export interface OfferReading {
  * Takes an offer of the peer on `leg` into the media state: new lines get their ids and slots, known ones their new
  * far end. Lines set to port 0 become `closing`. The offer/answer state is the caller's.
  */
-export function takeOffer(media: MediaState, leg: LegName, fork: number, offer: SessionDescription, config: CallConfig): OfferReading {
+export function takeOffer(
+  media: MediaState,
+  leg: LegName,
+  fork: number,
+  offer: SessionDescription,
+  config: CallConfig,
+): OfferReading {
   const last = lastExchange(media, leg, fork);
   const changes = changedSlots(last, offer);
   const notes: string[] = [];
@@ -43,7 +49,8 @@ export function takeOffer(media: MediaState, leg: LegName, fork: number, offer: 
   for (const [slot, section] of offer.media.entries()) {
     if (taken.slots[slot]?.mediaId !== before[slot]?.mediaId) {
       const line = addLine(media, leg, slot, section);
-      if (line.dataChannel && section.port !== 0 && readNewLine(media, line, leg, offer, slot, config, notes)) asked.push(line);
+      if (line.dataChannel && section.port !== 0 && readNewLine(media, line, leg, offer, slot, config, notes))
+        asked.push(line);
       continue;
     }
     const line = lineAt(media, leg, slot);
@@ -170,22 +177,38 @@ function readKnownLine(
 }
 
 /** R12, judged on SDP values; our own end says the same as before. */
-function mustRenew(media: MediaState, line: MediaLine, leg: LegName, fork: number, end: LineEnd, read: DataChannelMedia): boolean {
+function mustRenew(
+  media: MediaState,
+  line: MediaLine,
+  leg: LegName,
+  fork: number,
+  end: LineEnd,
+  read: DataChannelMedia,
+): boolean {
   const known = peerOf(media, line, leg, fork);
   const { local } = end;
   if (typeof known !== 'object' || local === null || line.treatment === 'flow') return false;
-  const fingerprints = known.fingerprints.map((text) => parseFingerprint(text, { acceptSha1: true })).filter((f) => typeof f !== 'string');
+  const fingerprints = known.fingerprints
+    .map((text) => parseFingerprint(text, { acceptSha1: true }))
+    .filter((f) => typeof f !== 'string');
   const role = known.localRole ?? 'active';
   const ours = {
     tlsId: known.tlsId === undefined ? undefined : local.tlsId,
-    fingerprints: local.fingerprints.map((text) => parseFingerprint(text, { acceptSha1: true })).filter((f) => typeof f !== 'string'),
+    fingerprints: local.fingerprints
+      .map((text) => parseFingerprint(text, { acceptSha1: true }))
+      .filter((f) => typeof f !== 'string'),
     address: local.address,
     port: local.port,
   };
   return (
     needsNewAssociation(
       { local: ours, remote: { ...known, fingerprints }, localRole: role, ice: known.ice },
-      { local: ours, remote: read, localRole: answerSetup(read.setup, { preferred: role, current: role }) ?? role, ice: read.ice !== undefined },
+      {
+        local: ours,
+        remote: read,
+        localRole: answerSetup(read.setup, { preferred: role, current: role }) ?? role,
+        ice: read.ice !== undefined,
+      },
     ) !== undefined
   );
 }
@@ -197,7 +220,9 @@ function newContent(
   line: MediaLine,
   offered: Record<string, unknown>,
 ): boolean {
-  const dcmaps = new Map(attributes(previous?.lines ?? [], 'dcmap').map((value) => [Number.parseInt(value, 10), value]));
+  const dcmaps = new Map(
+    attributes(previous?.lines ?? [], 'dcmap').map((value) => [Number.parseInt(value, 10), value]),
+  );
   for (const value of attributes(section.lines, 'dcmap')) {
     const id = Number.parseInt(value, 10);
     if (!(String(id) in offered)) continue;
@@ -209,7 +234,14 @@ function newContent(
 }
 
 /** Gives `line` an end on the leg whose peer offered it, from its section in `offer`. False: it cannot be read. */
-export function attachOfferer(media: MediaState, line: MediaLine, leg: LegName, fork: number, offer: SessionDescription, config: CallConfig): boolean {
+export function attachOfferer(
+  media: MediaState,
+  line: MediaLine,
+  leg: LegName,
+  fork: number,
+  offer: SessionDescription,
+  config: CallConfig,
+): boolean {
   const read = readDataChannelMedia(offer, line.slots[leg], { as: 'offer', acceptSha1: config.acceptSha1 });
   if (isRejection(read)) return false;
   const end = line.ends[leg] ?? newEnd();
@@ -225,7 +257,12 @@ export function attachOfferer(media: MediaState, line: MediaLine, leg: LegName, 
 }
 
 /** The role our MF takes in the answer to a line offered on `leg`; undefined: it cannot be answered. */
-export function roleForOffer(setup: DataChannelMedia['setup'], ice: boolean, current: 'active' | 'passive' | undefined, config: CallConfig) {
+export function roleForOffer(
+  setup: DataChannelMedia['setup'],
+  ice: boolean,
+  current: 'active' | 'passive' | undefined,
+  config: CallConfig,
+) {
   const preferred = preferredRole(ice, { withoutIce: config.setupWithoutIce, withIce: config.setupWithIce });
   return answerSetup(setup, current === undefined ? { preferred } : { preferred, current });
 }

@@ -21,13 +21,20 @@ export function diffContexts(told: MediaContext, desired: MediaContext, layout: 
   const have = new Map(told.terminations.map((t) => [t.terminationId, t]));
   const next: Layout = layout.map((t) => ({ ...t, medias: [...t.medias] }));
 
-  for (const [t, place] of layout.entries()) changeTermination(patch, t, place, have.get(place.ours), want.get(place.ours));
+  for (const [t, place] of layout.entries())
+    changeTermination(patch, t, place, have.get(place.ours), want.get(place.ours));
   for (let t = layout.length - 1; t >= 0; t--) removeFrom(patch, next, t, layout[t]!, want.get(layout[t]!.ours));
   for (const termination of desired.terminations) addTo(patch, next, termination);
   return { patch, layout: next };
 }
 
-function changeTermination(patch: PatchItem[], t: number, place: Layout[number], told: TerminationInfo | undefined, want: TerminationInfo | undefined): void {
+function changeTermination(
+  patch: PatchItem[],
+  t: number,
+  place: Layout[number],
+  told: TerminationInfo | undefined,
+  want: TerminationInfo | undefined,
+): void {
   if (want === undefined) return;
   let guarded = false;
   for (const [m, mediaId] of place.medias.entries()) {
@@ -60,12 +67,19 @@ function changeMembers(path: string, before: object, after: object, except: Read
     patch.push({ op: was === undefined ? 'add' : 'replace', path: `${path}/${name}`, value });
   }
   for (const [name, value] of old) {
-    if (!except.has(name) && value !== undefined && now.get(name) === undefined) patch.push({ op: 'remove', path: `${path}/${name}` });
+    if (!except.has(name) && value !== undefined && now.get(name) === undefined)
+      patch.push({ op: 'remove', path: `${path}/${name}` });
   }
   return patch;
 }
 
-function removeFrom(patch: PatchItem[], next: Layout, t: number, place: Layout[number], want: TerminationInfo | undefined): void {
+function removeFrom(
+  patch: PatchItem[],
+  next: Layout,
+  t: number,
+  place: Layout[number],
+  want: TerminationInfo | undefined,
+): void {
   const stays = (mediaId: string): boolean => want?.medias.some((media) => media.mediaId === mediaId) ?? false;
   if (place.medias.every((mediaId) => !stays(mediaId))) {
     patch.push({ op: 'test', path: `/terminations/${t}/terminationId`, value: place.terminationId });

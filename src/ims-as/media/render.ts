@@ -2,8 +2,8 @@ import { own } from '../../base/owned.ts';
 import { parseFingerprint } from '../../dtls/fingerprint.ts';
 import { offerSetup } from '../../dtls/role.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from '../../sdp/data-channel.ts';
-import { leaveBundle, refusedSection } from '../../sdp/edit.ts';
-import { fieldText } from '../../sdp/lines.ts';
+import { leaveBundle, refusedSection, setAttribute } from '../../sdp/edit.ts';
+import { attribute, fieldText } from '../../sdp/lines.ts';
 import { type Origin, type SentDescription, stampOrigin } from '../../sdp/origin.ts';
 import { mediaSection, parseSessionDescription } from '../../sdp/parse.ts';
 import { fromDcStreams } from '../../sdp/service-mapping.ts';
@@ -28,7 +28,13 @@ const GAP = mediaSection(['m=application 0 UDP/DTLS/SCTP webrtc-datachannel']);
  * The offer to the peer of `to`: what the other peer's description `source` says, and in the data channel lines what
  * was decided about them (R1; E2 and E3 of ue-side.md 12). New lines get their slot here, for good.
  */
-export function renderOffer(media: MediaState, to: LegName, fork: number, source: SessionDescription, config: CallConfig): SessionDescription {
+export function renderOffer(
+  media: MediaState,
+  to: LegName,
+  fork: number,
+  source: SessionDescription,
+  config: CallConfig,
+): SessionDescription {
   const from = otherLeg(to);
   giveSlots(media, to, source);
   const last = lastSent(media, to, fork);
@@ -45,7 +51,19 @@ export function renderOffer(media: MediaState, to: LegName, fork: number, source
       case 'relay':
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
-        return reanchoredSection(theirs, endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), sizeFor(media, line, to, fork, config)), kept(line));
+        return reanchoredSection(
+          theirs,
+          endFor(
+            media,
+            line,
+            to,
+            fork,
+            end,
+            offeredSetup(media, line, to, fork, end),
+            sizeFor(media, line, to, fork, config),
+          ),
+          kept(line),
+        );
       case 'flow':
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
@@ -55,7 +73,15 @@ export function renderOffer(media: MediaState, to: LegName, fork: number, source
         if (end?.local == null) return gap();
         ours.push(slot);
         const said = last?.sdp.media[slot];
-        const dc = endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), config.maxMessageSizeBytes);
+        const dc = endFor(
+          media,
+          line,
+          to,
+          fork,
+          end,
+          offeredSetup(media, line, to, fork, end),
+          config.maxMessageSizeBytes,
+        );
         if (said === undefined || said.port === 0) return newSection(line, dc, config);
         // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
         return reanchoredSection(last?.wasAnswer === true ? withUsedByFlipped(said) : said, dc, kept(line));
@@ -122,7 +148,8 @@ export function renderAnswer(
   let ice = false;
   const sections = offer.media.map((offered, slot) => {
     const line = lineAt(media, to, slot);
-    if (line === undefined || (line.dataChannel && (line.state !== 'open' || offered.port === 0))) return refusedSection(offered);
+    if (line === undefined || (line.dataChannel && (line.state !== 'open' || offered.port === 0)))
+      return refusedSection(offered);
     const theirs = source.media[line.slots[from]];
     const end = line.ends[to];
     if (line.treatment === 'pass') return theirs ?? refusedSection(offered);
@@ -133,13 +160,59 @@ export function renderAnswer(
     }
     ours.push(slot);
     const role = answeredSetup(media, line, to, fork, end, config);
-    const dc = endFor(media, line, to, fork, end, role, line.treatment === 'relay' ? sizeFor(media, line, to, fork, config) : config.maxMessageSizeBytes);
+    const dc = endFor(
+      media,
+      line,
+      to,
+      fork,
+      end,
+      role,
+      line.treatment === 'relay' ? sizeFor(media, line, to, fork, config) : config.maxMessageSizeBytes,
+    );
     if (dc.ice !== undefined) ice = true;
     if (line.treatment === 'flow') return readdressedSection(theirs!, dc);
-    return line.treatment === 'relay' ? reanchoredSection(theirs!, dc, kept(line)) : reanchoredSection(offered, dc, kept(line));
+    return line.treatment === 'relay'
+      ? reanchoredSection(theirs!, dc, kept(line))
+      : reanchoredSection(offered, dc, kept(line));
   });
   const answer = leaveBundle({ ...source, media: sections }, ours);
   return ice ? withIceLite(answer, ours) : answer;
+}
+
+/**
+ * The far peer's last description, to be repeated as an answer (R19). Where it was an offer, a channel that passes
+ * between the peers says there what an answer must not: `actpass`, and `3gpp-bdc-used-by` from the other point of view.
+ */
+export function asAnswer(
+  media: MediaState,
+  to: LegName,
+  fork: number,
+  offer: SessionDescription,
+  far: SessionDescription,
+): SessionDescription {
+  const before = media.sdp[fork]?.[to].offerAnswer.agreed?.remote;
+  const said = before === undefined ? undefined : parseSessionDescription(before);
+  const from = otherLeg(to);
+  const sections = far.media.map((section, slot) => {
+    const line = lineAt(media, from, slot);
+    if (
+      line === undefined ||
+      !line.dataChannel ||
+      (line.treatment !== 'pass' && line.treatment !== 'flow') ||
+      section.port === 0
+    )
+      return section;
+    const offered = offer.media[line.slots[to]]?.lines ?? [];
+    const ours = attribute(offered, 'setup') ?? 'active';
+    const theirs =
+      ours === 'active' || ours === 'passive'
+        ? ours
+        : (attribute(said?.media[line.slots[to]]?.lines ?? [], 'setup') ?? 'active');
+    const usedBy = attribute(offered, '3gpp-bdc-used-by');
+    const lines = setAttribute(section.lines, 'setup', theirs === 'passive' ? 'active' : 'passive');
+    return { ...section, lines: usedBy === undefined ? lines : setAttribute(lines, '3gpp-bdc-used-by', usedBy) };
+  });
+  return { ...far, media: sections };
 }
 
 function kept(line: MediaLine): (streamId: number) => boolean {
@@ -147,12 +220,25 @@ function kept(line: MediaLine): (streamId: number) => boolean {
 }
 
 /** The role our MF keeps, or the choice of the answerer (R19). */
-function offeredSetup(media: MediaState, line: MediaLine, to: LegName, fork: number, end: LineEnd): DataChannelEnd['setup'] {
+function offeredSetup(
+  media: MediaState,
+  line: MediaLine,
+  to: LegName,
+  fork: number,
+  end: LineEnd,
+): DataChannelEnd['setup'] {
   const peer = peerOf(media, line, to, fork);
   return typeof peer === 'object' && peer.localRole !== undefined ? offerSetup(peer.localRole) : end.setup;
 }
 
-function answeredSetup(media: MediaState, line: MediaLine, to: LegName, fork: number, end: LineEnd, config: CallConfig): 'active' | 'passive' {
+function answeredSetup(
+  media: MediaState,
+  line: MediaLine,
+  to: LegName,
+  fork: number,
+  end: LineEnd,
+  config: CallConfig,
+): 'active' | 'passive' {
   const peer = peerOf(media, line, to, fork);
   if (typeof peer === 'object' && peer.localRole !== undefined) return peer.localRole;
   return end.setup === 'actpass' ? config.setupWithoutIce : end.setup;
@@ -203,11 +289,17 @@ function newSection(line: MediaLine, end: DataChannelEnd, config: CallConfig): M
   return dataChannelSection(end, {
     streams,
     ...(bootstrap ? { bandwidthKbps: config.bootstrapBandwidthKbps } : {}),
-    ...(streams.some((stream) => REMOTE_BOOTSTRAP_STREAM_IDS.has(stream.streamId)) ? { bootstrapUsedBy: 'receiver' as const } : {}),
+    ...(streams.some((stream) => REMOTE_BOOTSTRAP_STREAM_IDS.has(stream.streamId))
+      ? { bootstrapUsedBy: 'receiver' as const }
+      : {}),
   });
 }
 
-function lastSent(media: MediaState, leg: LegName, fork: number): { sdp: SessionDescription; wasAnswer: boolean } | undefined {
+function lastSent(
+  media: MediaState,
+  leg: LegName,
+  fork: number,
+): { sdp: SessionDescription; wasAnswer: boolean } | undefined {
   const state = media.sdp[fork]?.[leg];
   if (state?.sent == null) return undefined;
   const { agreed } = state.offerAnswer;
@@ -218,7 +310,13 @@ function lastSent(media: MediaState, leg: LegName, fork: number): { sdp: Session
  * Puts our o= on `sdp` and remembers it (R7). On the first SDP of a leg the other peer's o= is taken over, so that a
  * call that had no data channel before goes on with the numbers the peer knows.
  */
-export function stamp(media: MediaState, leg: LegName, fork: number, sdp: SessionDescription, randomId: () => string): SentDescription {
+export function stamp(
+  media: MediaState,
+  leg: LegName,
+  fork: number,
+  sdp: SessionDescription,
+  randomId: () => string,
+): SentDescription {
   const state = media.sdp[fork]![leg];
   const stamped = stampOrigin(sdp, state.sent ?? originOf(sdp, randomId));
   const sent = stamped === state.sent ? stamped : { text: own(stamped.text), origin: stamped.origin };
@@ -227,13 +325,19 @@ export function stamp(media: MediaState, leg: LegName, fork: number, sdp: Sessio
 }
 
 function originOf(sdp: SessionDescription, randomId: () => string): Origin {
-  const [username = '-', sessionId = '', version = '', , , address = ''] = fieldText(sdp.session, 'o')?.split(/ +/) ?? [];
+  const [username = '-', sessionId = '', version = '', , , address = ''] =
+    fieldText(sdp.session, 'o')?.split(/ +/) ?? [];
   const number = Number(version);
   if (address !== '' && Number.isSafeInteger(number)) {
     return { username: own(username), sessionId: own(sessionId), version: number, address: own(address) };
   }
   // Versions beyond 2^53 cannot be counted on; nobody has seen our numbers yet, so they may be new ones.
-  return { username: '-', sessionId: String(Number.parseInt(randomId(), 16)), version: 1, address: address === '' ? '0.0.0.0' : own(address) };
+  return {
+    username: '-',
+    sessionId: String(Number.parseInt(randomId(), 16)),
+    version: 1,
+    address: address === '' ? '0.0.0.0' : own(address),
+  };
 }
 
 /** Whether the SDP text may hold data channel lines: a cheap look before anything is parsed. */
@@ -241,4 +345,3 @@ export function mentionsDataChannel(body: string, start: number, end: number): b
   const at = body.indexOf('DTLS/SCTP', start);
   return at >= 0 && at < end;
 }
-

@@ -1,9 +1,9 @@
-import { own } from '../../base/owned.ts';
-import { mintTlsId } from '../../dtls/tls-id.ts';
 import type { Environment } from '../../base/environment.ts';
+import { own } from '../../base/owned.ts';
+import { formatFingerprint } from '../../dtls/fingerprint.ts';
+import { mintTlsId } from '../../dtls/tls-id.ts';
 import { DEFAULT_MAX_MESSAGE_SIZE } from '../../sdp/data-channel.ts';
 import { fromDcEndpoint, fromEndpoint, fromMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
-import { formatFingerprint } from '../../dtls/fingerprint.ts';
 import type { Endpoint } from '../../services/common-data.ts';
 import type { MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
 import { terminationOwner } from './context.ts';
@@ -17,7 +17,12 @@ export type MdcEndpoints = Map<string, { mdc1?: Endpoint; mdc2?: Endpoint }>;
  * Takes the MF's answer to a POST or PATCH into the lines. The MF may name terminations its own way, in the order that
  * we gave (network-side.md 3.3). Returns a sentence for each thing that is missing.
  */
-export function takeReply(media: MediaState, reply: MediaContext, layout: ContextState['layout'], env: Environment): { problems: string[]; mdc: MdcEndpoints } {
+export function takeReply(
+  media: MediaState,
+  reply: MediaContext,
+  layout: ContextState['layout'],
+  env: Environment,
+): { problems: string[]; mdc: MdcEndpoints } {
   const problems: string[] = [];
   const mdc: MdcEndpoints = new Map();
   for (const [t, termination] of reply.terminations.entries()) {
@@ -57,10 +62,14 @@ function localEnd(info: MediaInfo, flow: boolean, before: LocalEnd | null, env: 
     sctpPort: dc?.sctpPort ?? 0,
     fingerprints: dc?.fingerprints.map((fingerprint) => own(formatFingerprint(fingerprint))) ?? [],
     tlsId: dc?.tlsId === undefined ? (before?.tlsId ?? mintTlsId(env)) : own(dc.tlsId),
-    ...(imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined ? {} : { iceUfrag: imsdc.iceUfrag, icePwd: imsdc.icePwd }),
+    ...(imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined
+      ? {}
+      : { iceUfrag: imsdc.iceUfrag, icePwd: imsdc.icePwd }),
     maxMessageSizeBytes:
       imsdc?.maxMessageSizeBytes ??
-      (info.dcMedia?.maxMessageSize === undefined ? DEFAULT_MAX_MESSAGE_SIZE : fromMaxMessageSizeKiB(info.dcMedia.maxMessageSize)),
+      (info.dcMedia?.maxMessageSize === undefined
+        ? DEFAULT_MAX_MESSAGE_SIZE
+        : fromMaxMessageSizeKiB(info.dcMedia.maxMessageSize)),
   };
 }
 

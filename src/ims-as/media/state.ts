@@ -1,6 +1,6 @@
 import { own } from '../../base/owned.ts';
-import { offererRole, type SetupValue } from '../../dtls/role.ts';
 import { formatFingerprint } from '../../dtls/fingerprint.ts';
+import { offererRole, type SetupValue } from '../../dtls/role.ts';
 import type { OfferAnswer } from '../../sdp/offer-answer.ts';
 import { type Slot, vacateSlot } from '../../sdp/slots.ts';
 import type { DataChannelMedia } from '../../sdp/types.ts';
@@ -36,7 +36,9 @@ function copyOf(leg: LegSdp | undefined): LegSdp {
   const { agreed } = offerAnswer;
   // Another fork has been answered: this one still has the offer open.
   const open: OfferAnswer =
-    agreed.offerer === 'local' ? { state: 'offerSent', offer: agreed.local } : { state: 'offerReceived', offer: agreed.remote };
+    agreed.offerer === 'local'
+      ? { state: 'offerSent', offer: agreed.local }
+      : { state: 'offerReceived', offer: agreed.remote };
   return { offerAnswer: open, sent: agreed.offerer === 'local' ? leg.sent : null };
 }
 
@@ -57,7 +59,9 @@ export function lineById(media: MediaState, id: string): MediaLine | undefined {
 /** The line that holds `slot` on `leg`. */
 export function lineAt(media: MediaState, leg: LegName, slot: number): MediaLine | undefined {
   const held: Slot | undefined = media.slots[leg][slot];
-  return held === undefined ? undefined : media.lines.find((line) => line.id === held.mediaId && line.slots[leg] === slot);
+  return held === undefined
+    ? undefined
+    : media.lines.find((line) => line.id === held.mediaId && line.slots[leg] === slot);
 }
 
 /** Index into `LineEnd.peers`. */

@@ -124,7 +124,12 @@ export interface ContextState {
   /** Terminations and their medias in the order the MF keeps them, by its own names. */
   layout: { terminationId: string; ours: string; medias: string[] }[];
   /** The request under way: its id, and the JSON that holds once it is acknowledged. */
-  pending: { id: string; method: 'POST' | 'PATCH'; json: string; layout: { terminationId: string; ours: string; medias: string[] }[] } | null;
+  pending: {
+    id: string;
+    method: 'POST' | 'PATCH';
+    json: string;
+    layout: { terminationId: string; ours: string; medias: string[] }[];
+  } | null;
   step: number;
   /** Something that the MF must know has changed. */
   dirty: boolean;
