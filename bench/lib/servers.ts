@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
@@ -52,14 +52,14 @@ export async function startImsdc(options: { mf: boolean }): Promise<OurServers> 
   if (options.mf) {
     const mf = spawn('taskset', ['-c', String(LOAD_CPU), process.execPath, main, 'mf', '--config', file], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { ...process.env, IMSDC_LOG: 'warn' },
+      env: { ...process.env, IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn' },
     });
     children.push(mf);
     await ready(mf);
   }
   const dcsf = spawn('taskset', ['-c', String(SERVER_CPU), process.execPath, main, 'dcsf', '--config', file], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: { ...process.env, IMSDC_LOG: 'warn' },
+    env: { ...process.env, IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn' },
   });
   children.push(dcsf);
   await ready(dcsf);
@@ -83,7 +83,7 @@ function benchConfig(folder: string, port: number, mrmPort: number): object {
       listeners: [{ transport: 'udp', address: '127.0.0.1', port }],
       mf: { urls: [`http://127.0.0.1:${mrmPort}`] },
     },
-    dcar: { repository: { directory: join(folder, 'dcar') }, mdc1: { port: 0 }, internal: { port: 0 } },
+    dcar: { repository: { directory: join(folder, 'dcar'), seed: apps() }, mdc1: { port: 0 }, internal: { port: 0 } },
     mf: {
       listen: { address: '127.0.0.1', port: mrmPort },
       media: { bindAddress: '127.0.0.2', firstPort: 1024, lastPort: 65_535 },
@@ -92,6 +92,11 @@ function benchConfig(folder: string, port: number, mrmPort: number): object {
     },
     admin: { dcsfPort: 0, dcarPort: 0, mfPort: 0 },
   };
+}
+
+/** Our sample applications: what is not published is refused. */
+function apps(): string[] {
+  return readdirSync(join(root, 'apps')).map((name) => join(root, 'apps', name));
 }
 
 /** A process of ours says over IPC when it serves. */
