@@ -347,13 +347,14 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     const wasConnected = this.#state === 'connected';
     this.#state = state;
     const pc = this.#pc;
-    const channels = [...this.#channels.values()];
-    for (const channel of channels) this.#forget(channel);
+    for (const channel of [...this.#channels.values()]) {
+      channel.detach();
+      this.#forget(channel);
+    }
     this.emit('state', { state, ...(reason ? { reason } : {}), ...(detail ? { detail } : {}) });
     // Closed even if the far end has closed it: only this frees the native callbacks, which keep the event loop alive.
     pc?.close();
     if (pc) await this.#nativeClosed;
-    for (const channel of channels) channel.dispose();
     // The abort leaves from a thread of libdatachannel after it has said that it is closed.
     if (wasConnected) await setTimeout(LINGER_MS);
     this.#gate?.close();

@@ -100,13 +100,16 @@ export class Channel {
   /** Resets the stream (RFC 6525); no callback follows. */
   close(): void {
     if (this.#ended) return;
-    this.dispose();
-  }
-
-  /** Frees the native side after the association has ended; no callback follows. */
-  dispose(): void {
     this.#ended = true;
     this.#native.close();
+  }
+
+  /**
+   * No callback follows. The native side is freed by the end of its connection; closing it here as well races with
+   * that and can leave a callback behind that keeps the event loop alive for ever.
+   */
+  detach(): void {
+    this.#ended = true;
   }
 }
 
