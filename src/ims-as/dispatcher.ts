@@ -111,7 +111,7 @@ export class Dispatcher {
     return this.#entries.values();
   }
 
-  close(): void {
+  close() {
     this.#closed = true;
     this.#sweep.cancel();
     for (const entry of this.#entries.values()) for (const timer of entry.timers.values()) timer.cancel();
@@ -121,7 +121,7 @@ export class Dispatcher {
 
   // SIP
 
-  transactionEvent(event: TransactionUserEvent): void {
+  transactionEvent(event: TransactionUserEvent) {
     switch (event.kind) {
       case 'request':
         return this.#request(event.key, event.message);
@@ -160,11 +160,11 @@ export class Dispatcher {
     }
   }
 
-  #stray(): void {
+  #stray() {
     this.counts.strayMessages++;
   }
 
-  #request(key: ServerKey, message: SipMessage): void {
+  #request(key: ServerKey, message: SipMessage) {
     if (message.toTag === '') return this.#outOfDialog(key, message);
     const owner = readTag(message.toTag);
     const entry = owner === undefined ? undefined : this.#entries.get(owner.callId);
@@ -173,7 +173,7 @@ export class Dispatcher {
     this.#run(entry, { from: 'sip', kind: 'request', leg: owner.leg, key, message });
   }
 
-  #outOfDialog(key: ServerKey, message: SipMessage): void {
+  #outOfDialog(key: ServerKey, message: SipMessage) {
     const forwards = message.method === 'INVITE';
     const refusal = checkRequest(
       message,
@@ -198,14 +198,14 @@ export class Dispatcher {
   }
 
   /** Third-party registration (24.229 5.4.1.7): always 200; the AS registers nobody. */
-  #register(key: ServerKey, message: SipMessage): void {
+  #register(key: ServerKey, message: SipMessage) {
     const user = parseAddress(message.first('to') ?? '')?.uri;
     if (user !== undefined) this.capabilities.learn(user, message, this.#options.timers.nowMs());
     const expires = message.first('expires');
     this.#answer(key, message, 200, expires === undefined ? '' : `Expires: ${expires}\r\n`);
   }
 
-  #invite(key: ServerKey, message: SipMessage): void {
+  #invite(key: ServerKey, message: SipMessage) {
     if (this.#closed || this.#entries.size >= this.#options.maxCalls) {
       this.counts.refusedCalls++;
       return this.#answer(key, message, 503, `Retry-After: ${RETRY_AFTER}\r\n`);
@@ -238,7 +238,7 @@ export class Dispatcher {
     this.#perform(entry, effects);
   }
 
-  #answer(key: ServerKey, message: SipMessage, status: number, headers = '', reason?: string): void {
+  #answer(key: ServerKey, message: SipMessage, status: number, headers = '', reason?: string) {
     const toTag = this.#options.mintId();
     this.#options.sip.respond(
       key,
@@ -249,7 +249,7 @@ export class Dispatcher {
 
   // DC1, DC2, timers
 
-  notified(callId: string, id: string, outcome: Outcome): void {
+  notified(callId: string, id: string, outcome: Outcome) {
     const entry = this.#entries.get(callId);
     if (entry !== undefined) this.#run(entry, { from: 'dcsf', kind: 'notified', id, outcome });
   }
@@ -261,7 +261,7 @@ export class Dispatcher {
     return entry !== undefined;
   }
 
-  contextLost(contextId: string, reason: string): void {
+  contextLost(contextId: string, reason: string) {
     for (const entry of [...this.#entries.values()]) {
       if (entry.call.media?.context.contextId === contextId)
         this.#run(entry, { from: 'mf', kind: 'lost', contextId, reason });
@@ -285,13 +285,13 @@ export class Dispatcher {
   }
 
   /** The operator ends a call, or all of them. */
-  release(callId?: string): void {
+  release(callId?: string) {
     for (const entry of [...this.#entries.values()]) {
       if (callId === undefined || entry.call.id === callId) this.#run(entry, { from: 'operator', command: 'release' });
     }
   }
 
-  #run(entry: Entry, event: CallEvent): void {
+  #run(entry: Entry, event: CallEvent) {
     const effects: CallEffect[] = [];
     this.#env.nowMs = this.#options.timers.nowMs();
     try {
@@ -303,7 +303,7 @@ export class Dispatcher {
   }
 
   /** A bug must not take other calls with it. What the call holds is given back as well as can be. */
-  #crashed(entry: Entry, error: unknown): void {
+  #crashed(entry: Entry, error: unknown) {
     const { call } = entry;
     this.#options.onError(error, call);
     const context = call.media?.context;
@@ -320,7 +320,7 @@ export class Dispatcher {
     this.#forget(entry);
   }
 
-  #perform(entry: Entry, effects: readonly CallEffect[]): void {
+  #perform(entry: Entry, effects: readonly CallEffect[]) {
     const { sip, services } = this.#options;
     const { call } = entry;
     for (const effect of effects) {
@@ -362,7 +362,7 @@ export class Dispatcher {
     }
   }
 
-  #arm(entry: Entry, name: DeadlineName, atMs: number): void {
+  #arm(entry: Entry, name: DeadlineName, atMs: number) {
     entry.timers.get(name)?.cancel();
     entry.timers.delete(name);
     const delay = atMs - this.#options.timers.nowMs();
@@ -374,7 +374,7 @@ export class Dispatcher {
     entry.timers.set(name, timer);
   }
 
-  #due(entry: Entry, name: DeadlineName): void {
+  #due(entry: Entry, name: DeadlineName) {
     const at = entry.call.deadlines[name];
     if (at === undefined || this.#entries.get(entry.call.id) !== entry) return;
     if (at > this.#options.timers.nowMs()) return this.#arm(entry, name, at);
@@ -382,7 +382,7 @@ export class Dispatcher {
   }
 
   /** Session timers, ringing, lingering: seconds do not matter there. */
-  #lookForDeadlines(): void {
+  #lookForDeadlines() {
     const soon = this.#options.timers.nowMs() + SWEEP_MS;
     for (const entry of [...this.#entries.values()]) {
       for (const name in entry.call.deadlines) {
@@ -394,7 +394,7 @@ export class Dispatcher {
     if (!this.#closed) this.#sweep = this.#options.timers.after(SWEEP_MS, () => this.#lookForDeadlines());
   }
 
-  #forget(entry: Entry): void {
+  #forget(entry: Entry) {
     const { call } = entry;
     this.#entries.delete(call.id);
     this.#sessions.delete(call.sessionId);

@@ -50,11 +50,11 @@ export class EndpointPort implements SipPort {
     return this.#hop(nextHop).local;
   }
 
-  respond(key: ServerKey, status: number, wire: string): void {
+  respond(key: ServerKey, status: number, wire: string) {
     this.#endpoint.respond(key, status, wire);
   }
 
-  request({ wire, method, branch, nextHop }: { wire: string; method: string; branch: string; nextHop: string }): void {
+  request({ wire, method, branch, nextHop }: { wire: string; method: string; branch: string; nextHop: string }) {
     const { destination } = this.#hop(nextHop);
     if (destination !== undefined) {
       this.#endpoint.request({ wire, method, branch, to: destination });
@@ -69,7 +69,7 @@ export class EndpointPort implements SipPort {
     );
   }
 
-  transmit(wire: string, nextHop: string): void {
+  transmit(wire: string, nextHop: string) {
     const { destination } = this.#hop(nextHop);
     if (destination !== undefined) return this.#endpoint.sendStateless(wire, destination);
     this.#endpoint.resolve(nextHop).then(
@@ -78,11 +78,11 @@ export class EndpointPort implements SipPort {
     );
   }
 
-  cancel(branch: string, headers: string): void {
+  cancel(branch: string, headers: string) {
     this.#endpoint.cancel(clientKey(branch, 'INVITE'), headers);
   }
 
-  #unroutable(nextHop: string, reason: string, key?: ClientKey): void {
+  #unroutable(nextHop: string, reason: string, key?: ClientKey) {
     this.#log.warn({ nextHop, reason }, 'no way to the next hop');
     if (key !== undefined) this.#failed(key);
   }

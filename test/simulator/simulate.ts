@@ -50,7 +50,6 @@ export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?:
 
 class Run {
   readonly #scenario: Scenario;
-  readonly #random: Random;
   readonly #timers: VirtualTimers;
   readonly alice: Ue;
   readonly bob: Ue;
@@ -60,7 +59,6 @@ class Run {
 
   constructor(scenario: Scenario, random: Random, timers: VirtualTimers, trace: Trace, sabotage: Sabotage) {
     this.#scenario = scenario;
-    this.#random = random;
     this.#timers = timers;
     this.#startMs = timers.nowMs();
     const network = new Network(timers, random, scenario.network, trace);

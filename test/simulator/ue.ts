@@ -74,7 +74,7 @@ export class Ue {
 
   // Calling
 
-  invite(callee: string, routes: readonly string[], withSdp: boolean, extra: string): void {
+  invite(callee: string, routes: readonly string[], withSdp: boolean, extra: string) {
     this.dialog = {
       callId: `${this.node.name}-${this.#random.hex(6)}`,
       localTag: this.#random.hex(4),
@@ -89,7 +89,7 @@ export class Ue {
     this.#sendInvite(withSdp ? this.media.offer() : '', extra, (response) => this.#callAnswered(response));
   }
 
-  #sendInvite(sdp: string, extra: string, done: (response: SipMessage) => void): void {
+  #sendInvite(sdp: string, extra: string, done: (response: SipMessage) => void) {
     const sections = this.media.slots.length;
     this.#openInvite = true;
     this.#inviteBranch = this.#request('INVITE', extra, sdp, (response) => {
@@ -107,7 +107,7 @@ export class Ue {
     });
   }
 
-  #provisional(response: SipMessage, offered: boolean, sections: number): void {
+  #provisional(response: SipMessage, offered: boolean, sections: number) {
     if (response.status === 100 || response.toTag === '') return;
     const rseq = parseRSeq(response.first('rseq') ?? '');
     if (rseq === undefined) return;
@@ -124,14 +124,14 @@ export class Ue {
     this.dialog = { ...before, cseq: this.dialog!.cseq, remoteTag: before.remoteTag };
   }
 
-  #enter(response: SipMessage): void {
+  #enter(response: SipMessage) {
     const dialog = this.dialog!;
     dialog.remoteTag = response.toTag;
     dialog.target = parseAddress(response.first('contact') ?? '')?.uri ?? dialog.target;
     dialog.routes = response.list('record-route').reverse();
   }
 
-  #callAnswered(response: SipMessage): void {
+  #callAnswered(response: SipMessage) {
     if (response.status >= 300) {
       this.#end(this.cause === 'cancel' ? 'cancel' : String(response.status));
       return;
@@ -141,7 +141,7 @@ export class Ue {
     if (this.cause === 'cancel') this.bye();
   }
 
-  #establish(): void {
+  #establish() {
     this.state = 'established';
     this.established = true;
     const { byeAfterMs, changes } = this.behaviour;
@@ -149,20 +149,20 @@ export class Ue {
     if (byeAfterMs !== undefined) this.node.network.timers.after(byeAfterMs, () => this.bye());
   }
 
-  cancel(): void {
+  cancel() {
     if (this.state !== 'calling') return;
     this.cause = 'cancel';
     this.node.call(() => this.node.layer.cancel(clientKey(this.#inviteBranch, 'INVITE'), this.node.nowMs));
   }
 
-  bye(): void {
+  bye() {
     if (this.state !== 'established') return;
     this.#end('bye');
     this.#request('BYE', '', '', () => undefined);
   }
 
   /** A change in mid-call; glare and busy are tried again. */
-  change(what: Change, attempts: number): void {
+  change(what: Change, attempts: number) {
     if (this.state !== 'established' || attempts === 0) return;
     const again = (ms: number): void => void this.node.network.timers.after(ms, () => this.change(what, attempts - 1));
     if (what === 'info')
@@ -230,13 +230,13 @@ export class Ue {
     return `Contact: <sip:${this.node.name}@${this.node.host}>;+sip.app-subtype="webrtc-datachannel"\r\n`;
   }
 
-  #ack(cseq: number, body: string): void {
+  #ack(cseq: number, body: string) {
     const wire = this.#write('ACK', cseq, `z9hG4bK${this.node.name}${this.#serial++}`, '', body, 'application/sdp');
     this.#acks.set(cseq, wire);
     this.node.network.send(this.node, this.#nextHost(this.dialog!), wire);
   }
 
-  #end(cause: string): void {
+  #end(cause: string) {
     if (this.state === 'ended') return;
     this.state = 'ended';
     if (this.cause === '') this.cause = cause;
@@ -246,7 +246,7 @@ export class Ue {
 
   // Being called
 
-  #event(event: TransactionUserEvent): void {
+  #event(event: TransactionUserEvent) {
     switch (event.kind) {
       case 'response': {
         const { branch } = event.message.via;
@@ -295,7 +295,7 @@ export class Ue {
     }
   }
 
-  #clientFailed(key: string): void {
+  #clientFailed(key: string) {
     const method = key.slice(key.indexOf(' ') + 1);
     if (method === 'BYE') return;
     if (method === 'INVITE' && this.state === 'calling') {
@@ -308,7 +308,7 @@ export class Ue {
 
   #incoming: SipMessage | undefined;
 
-  #request_(key: ServerKey, message: SipMessage): void {
+  #request_(key: ServerKey, message: SipMessage) {
     const inDialog = message.toTag !== '';
     if (!inDialog) return message.method === 'INVITE' ? this.#called(key, message) : this.#respond(key, message, 405);
     switch (message.method) {
@@ -349,7 +349,7 @@ export class Ue {
 
   #reliable: Timer | undefined;
 
-  #called(key: ServerKey, message: SipMessage): void {
+  #called(key: ServerKey, message: SipMessage) {
     if (message.first('x-unknown') !== '"a, b" ;c=<d>') throw new Violation('headers', 'X-Unknown did not pass');
     const { behaviour } = this;
     if (this.state !== 'idle') return void this.#respond(key, message, 486);
@@ -400,7 +400,7 @@ export class Ue {
     });
   }
 
-  #repeat(send: () => void, ms: number): void {
+  #repeat(send: () => void, ms: number) {
     this.#reliable = this.node.network.timers.after(ms, () => {
       if (this.state !== 'calling') return;
       send();
@@ -408,7 +408,7 @@ export class Ue {
     });
   }
 
-  #send2xx(key: ServerKey, message: SipMessage, body: string): void {
+  #send2xx(key: ServerKey, message: SipMessage, body: string) {
     const wire = this.#respond(key, message, 200, body);
     const giveUp = this.node.nowMs + 32_000;
     const tag = this.dialog!.localTag;
@@ -424,7 +424,7 @@ export class Ue {
     repeat(500);
   }
 
-  #offered(key: ServerKey, message: SipMessage): void {
+  #offered(key: ServerKey, message: SipMessage) {
     if (this.state !== 'established') return void this.#respond(key, message, 481);
     if (this.#openInvite || this.media.openOffer === 'ours') return void this.#respond(key, message, 491);
     if (this.#twoHundred !== undefined || this.media.openOffer === 'theirs')

@@ -51,7 +51,7 @@ function translateReferTo(message: SipMessage, env: CallEnvironment): string {
   const headers = uri.headers.map((header) => {
     const equal = header.indexOf('=');
     if (header.slice(0, equal).toLowerCase() !== 'replaces') return header;
-    const translated = translateReference(unescape(header.slice(equal + 1)), env);
+    const translated = translateReference(unescaped(header.slice(equal + 1)), env);
     if (translated === undefined) return header;
     changed = true;
     return `${header.slice(0, equal)}=${encodeURIComponent(translated)}`;
@@ -60,6 +60,6 @@ function translateReferTo(message: SipMessage, env: CallEnvironment): string {
   return `Refer-To: <${formatUri({ ...uri, headers })}>\r\n`;
 }
 
-function unescape(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }

@@ -5,14 +5,7 @@ import type { Exchange, LegName } from './types.ts';
  * Sends a 2xx. One to an INVITE is ours to repeat until its ACK comes (RFC 3261 13.3.1.4), on each leg for itself:
  * `own` says that we made it and its ACK ends here.
  */
-export function respond2xx(
-  turn: Turn,
-  exchange: Exchange,
-  status: number,
-  wire: string,
-  fork: number,
-  own: boolean,
-): void {
+export function respond2xx(turn: Turn, exchange: Exchange, status: number, wire: string, fork: number, own: boolean) {
   const { call, env, out } = turn;
   if (exchange.server === null || exchange.answered !== 0) return;
   exchange.answered = status;

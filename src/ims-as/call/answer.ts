@@ -67,7 +67,7 @@ export function negotiated(turn: Turn, fork: number, initiator: LegName): void {
   call.record.dataChannelLines = media.lines.filter((line) => line.dataChannel && line.state === 'open').length;
   reconcile(turn);
   const established = call.state === 'established';
-  if (established && ended.length > 0)
+  if (ended.length > 0)
     notify(
       turn,
       'MEDIA_CHANGE_FAILURE',

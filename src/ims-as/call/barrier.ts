@@ -3,14 +3,16 @@ import type { MediaInstructionData } from '../../services/nimsas.ts';
 import { applyInstructions, conflict, type OpenOffer, refuseChanges } from '../media/instructions.ts';
 import { isReserved, type MdcEndpoints } from '../media/reply.ts';
 import { forkSdp, lineById, restore, snapshot } from '../media/state.ts';
+import type { MediaSnapshot } from '../media/types.ts';
+import { endCall } from './end.ts';
 import { type ReplyOutcome, reconcile, takeMrmReply } from './mrm.ts';
-import { proceed } from './negotiate.ts';
+import { proceed, withdrawOffer } from './negotiate.ts';
 import { queueReoffers } from './reoffer.ts';
-import { note, type Turn } from './turn.ts';
+import { answer, disarm, exchangeById, note, type Turn } from './turn.ts';
 import { type Held, MAX_INTENTIONS, type MrmReply, type Negotiation, type Outcome } from './types.ts';
 
 /** The DCSF has answered the notification: every instruction for it has been delivered, or it failed (2.0). */
-export function notified(turn: Turn, id: string, outcome: Outcome): void {
+export function notified(turn: Turn, id: string, outcome: Outcome) {
   const { call } = turn;
   const { negotiation } = call;
   if (negotiation.step === 'heldForMf' && negotiation.notifyId === id) {
@@ -21,13 +23,25 @@ export function notified(turn: Turn, id: string, outcome: Outcome): void {
   if (negotiation.step !== 'heldForDcsf' || negotiation.notifyId !== id) return;
   if (!outcome.ok) {
     note(turn, `DCSF: ${outcome.detail}`);
+    if (outcome.status === 403) return forbidden(turn, negotiation.held, negotiation.rollback);
     refuseChanges(call.media!, negotiation.rollback);
   }
   proceed(turn, negotiation.held, negotiation.rollback);
 }
 
+/** R9: by the configuration of the DCSF the whole request is refused, not only its lines. */
+function forbidden(turn: Turn, held: Held, rollback: MediaSnapshot) {
+  const { call } = turn;
+  const exchange = exchangeById(call, held.exchange);
+  disarm(turn, 'barrier');
+  call.negotiation = { step: 'stable' };
+  withdrawOffer(turn, held.from, held.fork, rollback);
+  if (exchange !== undefined) answer(turn, exchange, 403);
+  if (call.state === 'establishing') endCall(turn, '403');
+}
+
 /** The DCSF instructs: inside the barrier, or free-standing. */
-export function instructed(turn: Turn, id: string, data: MediaInstructionData): void {
+export function instructed(turn: Turn, id: string, data: MediaInstructionData) {
   const { call, env } = turn;
   const { negotiation, media } = call;
   if (media === null || call.state === 'ending' || call.state === 'ended')
@@ -51,7 +65,7 @@ export function instructed(turn: Turn, id: string, data: MediaInstructionData): 
   call.queue.push({ kind: 'instruction', id, data });
 }
 
-function refuse(turn: Turn, id: string, why: string): void {
+function refuse(turn: Turn, id: string, why: string) {
   turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem: conflict(why) } });
 }
 
@@ -60,7 +74,7 @@ function execute(
   id: string,
   data: MediaInstructionData,
   barrier: Extract<Negotiation, { step: 'heldForDcsf' }>,
-): void {
+) {
   const { call, env } = turn;
   const media = call.media!;
   const before = snapshot(media);
@@ -82,7 +96,7 @@ function openOffer(turn: Turn, held: Held): OpenOffer | undefined {
 }
 
 /** Outside a notification: it takes the offer/answer slot like an offer of ours would (R16). */
-export function executeAlone(turn: Turn, id: string, data: MediaInstructionData): void {
+export function executeAlone(turn: Turn, id: string, data: MediaInstructionData) {
   const { call, env } = turn;
   const media = call.media!;
   const before = snapshot(media);
@@ -100,7 +114,7 @@ export function executeAlone(turn: Turn, id: string, data: MediaInstructionData)
 }
 
 /** 200 with the MF's endpoints, or 204 when there are none to tell. */
-function succeed(turn: Turn, id: string, mdc: MdcEndpoints): void {
+function succeed(turn: Turn, id: string, mdc: MdcEndpoints) {
   const { call } = turn;
   const set: MediaInstructionData['mediaInstructionSet'] = {};
   for (const [mediaId, endpoints] of mdc) {
@@ -121,7 +135,7 @@ function succeed(turn: Turn, id: string, mdc: MdcEndpoints): void {
 }
 
 /** The MF has replied. */
-export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>): void {
+export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>) {
   const { call } = turn;
   const reply = takeMrmReply(turn, id, outcome);
   if (reply.kind === 'stale') return;
@@ -135,7 +149,7 @@ function heldReply(
   turn: Turn,
   barrier: Extract<Negotiation, { step: 'heldForMf' }>,
   reply: Exclude<ReplyOutcome, { kind: 'stale' }>,
-): void {
+) {
   const { call, env } = turn;
   const media = call.media!;
   if (reply.kind === 'done' && reconcile(turn, barrier.deadlineMs - env.config.budgetReserveMs)) return;
@@ -173,7 +187,7 @@ function instructedReply(
   turn: Turn,
   waiting: Extract<Negotiation, { step: 'instructed' }>,
   reply: Exclude<ReplyOutcome, { kind: 'stale' }>,
-): void {
+) {
   const { call } = turn;
   if (reply.kind === 'done' && reconcile(turn)) return;
   call.negotiation = { step: 'stable' };
@@ -187,7 +201,7 @@ function instructedReply(
 }
 
 /** The budget is spent (R17). */
-export function barrierExpired(turn: Turn): void {
+export function barrierExpired(turn: Turn) {
   const { call } = turn;
   const { negotiation } = call;
   if (negotiation.step !== 'heldForDcsf' && negotiation.step !== 'heldForMf') return;
@@ -205,7 +219,7 @@ export function barrierExpired(turn: Turn): void {
  * The MF does not hold the context any more, or nobody knows what it holds: its lines go to port 0 on every leg, and
  * the voice goes on (rule 1).
  */
-export function contextLost(turn: Turn, detail: string): void {
+export function contextLost(turn: Turn, detail: string) {
   const { call } = turn;
   const { media } = call;
   if (media === null || call.state === 'ending' || call.state === 'ended') return;

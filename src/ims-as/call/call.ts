@@ -14,7 +14,7 @@ import type { Call, CallEffect, CallEnvironment, CallEvent, DeadlineName } from 
  * The mailbox of a call (R16): one event runs to completion and nothing awaits. `call` is changed in place; everything
  * for the outside goes to `out`, in order.
  */
-export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironment, out: Sink<CallEffect>): void {
+export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironment, out: Sink<CallEffect>) {
   if (call.state === 'ended') return lateReply({ call, env, out }, event);
   const turn: Turn = { call, env, out };
   switch (event.from) {
@@ -42,13 +42,13 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
 }
 
 /** What every turn ends with, the first one included. */
-export function completeTurn(turn: Turn): void {
+export function completeTurn(turn: Turn) {
   if (turn.call.queue.length > 0) runQueue(turn);
   if (turn.call.media?.context.dirty === true && turn.call.negotiation.step === 'stable') reconcile(turn);
   finish(turn);
 }
 
-function sipEvent(turn: Turn, event: Extract<CallEvent, { from: 'sip' }>): void {
+function sipEvent(turn: Turn, event: Extract<CallEvent, { from: 'sip' }>) {
   switch (event.kind) {
     case 'request':
       return requestArrived(turn, event.leg, event.key, event.message);
@@ -74,7 +74,7 @@ function sipEvent(turn: Turn, event: Extract<CallEvent, { from: 'sip' }>): void 
   }
 }
 
-function due(turn: Turn, name: DeadlineName): void {
+function due(turn: Turn, name: DeadlineName) {
   const { call, env } = turn;
   const at = call.deadlines[name];
   if (at === undefined || at > env.nowMs) return;
@@ -102,6 +102,6 @@ function due(turn: Turn, name: DeadlineName): void {
 }
 
 /** A 201 after the end: its context is deleted, whoever asked for it (R17). */
-function lateReply(turn: Turn, event: CallEvent): void {
+function lateReply(turn: Turn, event: CallEvent) {
   if (event.from === 'mf' && event.kind === 'reply') mrmReplied(turn, event.id, event.outcome);
 }

@@ -14,7 +14,7 @@ import { answer, disarm, dropExchange, forkOfRequest, nextBranch, type Turn } fr
 import { type Fork, type LegName, MAX_EXCHANGES, otherLeg } from './types.ts';
 
 /** A request inside one of our dialogs. */
-export function requestArrived(turn: Turn, leg: LegName, key: ServerKey, message: SipMessage): void {
+export function requestArrived(turn: Turn, leg: LegName, key: ServerKey, message: SipMessage) {
   const { call } = turn;
   const fork = forkOfRequest(call, leg, message);
   if (fork === undefined) return refuse(turn, leg, key, message, 481);
@@ -30,13 +30,13 @@ export function requestArrived(turn: Turn, leg: LegName, key: ServerKey, message
   relay(turn, leg, fork, key, message);
 }
 
-function refuse(turn: Turn, leg: LegName, key: ServerKey, message: SipMessage, status: number): void {
+function refuse(turn: Turn, leg: LegName, key: ServerKey, message: SipMessage, status: number) {
   const exchange = openExchange(turn, leg, 0, key, message);
   answer(turn, exchange, status, status === 500 ? 'Retry-After: 1\r\n' : '');
 }
 
 /** RFC 3261 12.2.2: where the peer is from now on, and what the other side may see of its abilities (R21). */
-function refreshTarget(turn: Turn, leg: LegName, fork: Fork, message: SipMessage): void {
+function refreshTarget(turn: Turn, leg: LegName, fork: Fork, message: SipMessage) {
   const target = contactUri(message);
   if (target === undefined) return;
   const dialog = fork.dialogs[leg];
@@ -50,7 +50,7 @@ function refreshTarget(turn: Turn, leg: LegName, fork: Fork, message: SipMessage
 }
 
 /** UPDATE, PRACK, INFO, MESSAGE, REFER, NOTIFY, OPTIONS and methods we have never heard of: the other side's to answer. */
-function relay(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: SipMessage): void {
+function relay(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: SipMessage) {
   const { call } = turn;
   const far = otherLeg(leg);
   if (fork.dialogs[far].remoteTag === '') return refuse(turn, leg, key, message, 481);
@@ -68,7 +68,7 @@ function relay(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: Si
 }
 
 /** RFC 3261 15.1.2. Both sides' BYEs may cross; each is answered. */
-function byeArrived(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: SipMessage): void {
+function byeArrived(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: SipMessage) {
   const { call } = turn;
   const exchange = openExchange(turn, leg, fork.index, key, message);
   if (call.state === 'ending' || call.state === 'ended' || fork.state === 'ended') return answer(turn, exchange, 200);
@@ -83,7 +83,7 @@ function byeArrived(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, messag
 }
 
 /** The ACK of a 2xx. Its SDP, if any, answers a late offer. */
-export function ackArrived(turn: Turn, leg: LegName, message: SipMessage): void {
+export function ackArrived(turn: Turn, leg: LegName, message: SipMessage) {
   const { call, env, out } = turn;
   acknowledged(turn, leg, message.cseq);
   const exchange = call.exchanges.find(
@@ -110,7 +110,7 @@ export function ackArrived(turn: Turn, leg: LegName, message: SipMessage): void 
 }
 
 /** The layer has answered the CANCEL itself. */
-export function cancelArrived(turn: Turn, key: ServerKey, message: SipMessage): void {
+export function cancelArrived(turn: Turn, key: ServerKey, message: SipMessage) {
   const { call, out } = turn;
   const exchange = call.exchanges.find((open) => open.server === key);
   if (exchange === undefined || exchange.answered !== 0) return;
@@ -146,7 +146,7 @@ export function clientFailed(
   branch: string,
   reason: 'timeout' | 'transport' | 'overload',
   failure: (status: number) => void,
-): void {
+) {
   const { call } = turn;
   const exchange = call.exchanges.find((open) => open.branch === branch);
   if (exchange === undefined) return;

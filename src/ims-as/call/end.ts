@@ -9,7 +9,7 @@ import { DEADLINES, otherLeg } from './types.ts';
  * The session is over for the peers. The DCSF is told and the MF's context deleted in parallel (R18); requests that are
  * still open end with 487 (RFC 3261 15.1.2), but for those that end the session themselves.
  */
-export function endCall(turn: Turn, outcome: string): void {
+export function endCall(turn: Turn, outcome: string) {
   const { call, env } = turn;
   if (call.state === 'ending' || call.state === 'ended') return;
   const established = call.state === 'established';
@@ -55,7 +55,7 @@ export function endCall(turn: Turn, outcome: string): void {
 const LINGER_MS = 5000;
 
 /** Instructions that wait get their answer (R17). */
-function refuseInstructions(turn: Turn, why: string): void {
+function refuseInstructions(turn: Turn, why: string) {
   const { call, out } = turn;
   const { negotiation } = call;
   const result = { ok: false as const, problem: conflict(why) };
@@ -68,7 +68,7 @@ function refuseInstructions(turn: Turn, why: string): void {
 }
 
 /** We end the session: the session timer, a lost ACK, the operator. */
-export function releaseCall(turn: Turn, outcome: string): void {
+export function releaseCall(turn: Turn, outcome: string) {
   const { call } = turn;
   if (call.state === 'ending' || call.state === 'ended') return;
   const established = call.state === 'established';
@@ -83,7 +83,7 @@ export function releaseCall(turn: Turn, outcome: string): void {
 }
 
 /** Nothing is open any more: the call may be forgotten. */
-export function finish(turn: Turn): void {
+export function finish(turn: Turn) {
   const { call, out } = turn;
   if (
     call.state !== 'ending' ||

@@ -111,7 +111,7 @@ export function openExchange(turn: Turn, leg: LegName, fork: number, key: Server
 }
 
 /** The INVITE that made the call. The transaction layer has sent 100 already (R15). */
-export function startCall(turn: Turn, key: ServerKey, message: SipMessage): void {
+export function startCall(turn: Turn, key: ServerKey, message: SipMessage) {
   const { call, env } = turn;
   const exchange = openExchange(turn, call.caller, 0, key, message);
   arm(turn, 'ring', env.nowMs + env.config.ringLimitMs);
@@ -119,7 +119,7 @@ export function startCall(turn: Turn, key: ServerKey, message: SipMessage): void
 }
 
 /** A re-INVITE. While another INVITE is open in the dialog there can be no second one (RFC 3261 14.2). */
-export function reinvite(turn: Turn, leg: LegName, fork: number, key: ServerKey, message: SipMessage): void {
+export function reinvite(turn: Turn, leg: LegName, fork: number, key: ServerKey, message: SipMessage) {
   const { call, env } = turn;
   const open = call.exchanges.find((other) => other.method === 'INVITE' && other.cancelled === false);
   const exchange = openExchange(turn, leg, fork, key, message);
@@ -130,7 +130,7 @@ export function reinvite(turn: Turn, leg: LegName, fork: number, key: ServerKey,
   passInvite(turn, exchange, message);
 }
 
-function passInvite(turn: Turn, exchange: Exchange, message: SipMessage): void {
+function passInvite(turn: Turn, exchange: Exchange, message: SipMessage) {
   const span = findSdp(message);
   if (span === undefined) passOn(turn, exchange, message, message.body);
   else offerArrived(turn, exchange, message, span);

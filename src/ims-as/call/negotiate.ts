@@ -21,7 +21,7 @@ import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
  * An offer came with `exchange`. Without data channel lines, now or before, its bytes pass. Otherwise the DCSF is
  * asked about new ones, and the request is held until it has answered (network-side.md 2.0).
  */
-export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage, span: SdpSpan): void {
+export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage, span: SdpSpan) {
   const { call, env } = turn;
   const { body } = message;
   exchange.sdp = 'offer';
@@ -83,7 +83,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
 }
 
 /** RFC 6337 4.2: our own offer is open towards that peer: 491; its own is: 500 with a random wait. */
-function refuseSecondOffer(turn: Turn, exchange: Exchange): void {
+function refuseSecondOffer(turn: Turn, exchange: Exchange) {
   const { negotiation } = turn.call;
   const theirs =
     'held' in negotiation
@@ -108,7 +108,7 @@ export function readSdp(turn: Turn, text: string): SessionDescription | undefine
 }
 
 /** Everything about the offer is decided and reserved: it goes on to the other leg, or is answered here (R19). */
-export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot): void {
+export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot) {
   const { call, env } = turn;
   const media = call.media!;
   const exchange = exchangeById(call, held.exchange);
@@ -155,7 +155,7 @@ function isRefusedWholly(media: MediaState, held: Held): boolean {
 }
 
 /** The offer is off (4xx-6xx, 488, CANCEL): what was agreed before stands on both legs (RFC 3264 8). */
-export function withdrawOffer(turn: Turn, from: LegName, fork: number, rollback: MediaSnapshot): void {
+export function withdrawOffer(turn: Turn, from: LegName, fork: number, rollback: MediaSnapshot) {
   const { media } = turn.call;
   if (media === null) return;
   const sdp = forkSdp(media, fork);
@@ -167,7 +167,7 @@ export function withdrawOffer(turn: Turn, from: LegName, fork: number, rollback:
 }
 
 /** The exchange of an open offer ended without an answer. */
-export function offerRefused(turn: Turn, exchange: Exchange): void {
+export function offerRefused(turn: Turn, exchange: Exchange) {
   const { call } = turn;
   const { negotiation } = call;
   if (negotiation.step !== 'awaitingAnswer' || negotiation.exchange !== exchange.id) return;

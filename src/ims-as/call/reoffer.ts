@@ -15,7 +15,7 @@ import { arm, dropExchange, nextBranch, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
 
 /** After something changed that the peers did not ask for: each leg gets an offer if its lines differ now. */
-export function queueReoffers(turn: Turn): void {
+export function queueReoffers(turn: Turn) {
   const { queue } = turn.call;
   for (const leg of ['served', 'remote'] as const) {
     const waiting = queue.some((intention) => intention.kind === 'reoffer' && intention.leg === leg);
@@ -24,7 +24,7 @@ export function queueReoffers(turn: Turn): void {
 }
 
 /** Starts what waits for the offer/answer slot, one at a time. Called at the end of every turn. */
-export function runQueue(turn: Turn): void {
+export function runQueue(turn: Turn) {
   const { call } = turn;
   while (call.queue.length > 0 && isFree(turn)) {
     const next = call.queue.shift()!;
@@ -45,7 +45,7 @@ function isFree(turn: Turn): boolean {
   );
 }
 
-function reoffer(turn: Turn, leg: LegName): void {
+function reoffer(turn: Turn, leg: LegName) {
   const { call, env } = turn;
   const { media } = call;
   const fork = call.forks[call.winner];
@@ -87,7 +87,7 @@ function reoffer(turn: Turn, leg: LegName): void {
 }
 
 /** The answer to an offer of ours. */
-export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage): void {
+export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage) {
   const { call, env } = turn;
   const leg = otherLeg(exchange.from);
   if (message.status < 200) return;
@@ -116,7 +116,7 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
 }
 
 /** 491: both sides offered at once; who made the Call-ID waits longer (RFC 3261 14.1). Other refusals stand. */
-export function reofferFailed(turn: Turn, exchange: Exchange, status: number): void {
+export function reofferFailed(turn: Turn, exchange: Exchange, status: number) {
   const { call, env } = turn;
   const leg = otherLeg(exchange.from);
   offerRefused(turn, exchange);

@@ -16,7 +16,7 @@ import { arm, disarm, dropExchange, localTag, nextBranch, note, type Turn } from
 import { type Exchange, type Fork, type LegName, otherLeg } from './types.ts';
 
 /** A response to a request that we sent. */
-export function responseArrived(turn: Turn, branch: string, message: SipMessage): void {
+export function responseArrived(turn: Turn, branch: string, message: SipMessage) {
   const { call } = turn;
   const exchange = call.exchanges.find((open) => open.branch === branch);
   if (exchange === undefined) return strayResponse(turn, message);
@@ -61,7 +61,7 @@ function forkOfResponse(turn: Turn, leg: LegName, message: SipMessage): Fork | u
 }
 
 /** RFC 3261 12.1.2: the dialog as the caller's side of that leg, which is us. */
-function enterDialog(fork: Fork, leg: LegName, message: SipMessage): void {
+function enterDialog(fork: Fork, leg: LegName, message: SipMessage) {
   const dialog = fork.dialogs[leg];
   dialog.remoteTag = own(message.toTag);
   const target = own(contactUri(message) ?? dialog.target);
@@ -72,7 +72,7 @@ function enterDialog(fork: Fork, leg: LegName, message: SipMessage): void {
 }
 
 /** Feature parameters for the other leg's Contact (R21), and where requests go from now on (RFC 3261 12.2.1.2). */
-function learnContact(turn: Turn, leg: LegName, fork: Fork, message: SipMessage): void {
+function learnContact(turn: Turn, leg: LegName, fork: Fork, message: SipMessage) {
   const target = contactUri(message);
   if (target === undefined) return;
   const { call } = turn;
@@ -86,7 +86,7 @@ function learnContact(turn: Turn, leg: LegName, fork: Fork, message: SipMessage)
   if (dialog.route === '') dialog.nextHop = dialog.target;
 }
 
-function provisional(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage): void {
+function provisional(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage) {
   const { call, env } = turn;
   if (exchange.answered !== 0 || exchange.server === null) return;
   const body = withSdp(turn, exchange, fork, message);
@@ -129,7 +129,7 @@ function withSdp(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
   return lateOfferArrived(turn, otherLeg(exchange.from), fork.index, message.body, span);
 }
 
-function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage): void {
+function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage) {
   const { call, env } = turn;
   const leg = otherLeg(exchange.from);
   if (exchange.method === 'INVITE' && (exchange.answered !== 0 || call.state === 'ending')) {
@@ -163,14 +163,14 @@ function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
 }
 
 /** RFC 4028: the timer runs per leg; whoever refreshes, its message comes through here and starts it again. */
-function watchSession(turn: Turn, message: SipMessage): void {
+function watchSession(turn: Turn, message: SipMessage) {
   const value = message.first('session-expires');
   if (value === undefined || (message.method !== 'INVITE' && message.method !== 'UPDATE')) return;
   const session = parseSessionExpires(value);
   if (session !== undefined) arm(turn, 'session', turn.env.nowMs + session.seconds * 1000);
 }
 
-function failure(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage): void {
+function failure(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage) {
   const { call, env } = turn;
   const initial = exchange.method === 'INVITE' && call.state === 'establishing';
   if (initial && message.status === 488 && retryWithoutDataChannels(turn, exchange)) return;
@@ -187,7 +187,7 @@ function failure(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
 }
 
 /** No exchange is open for it: a 2xx that comes again because its ACK was lost, or from a fork that lost. */
-function strayResponse(turn: Turn, message: SipMessage): void {
+function strayResponse(turn: Turn, message: SipMessage) {
   const { call } = turn;
   if (message.method !== 'INVITE' || message.status < 200 || message.status >= 300) return;
   const leg = readTag(message.fromTag)?.leg;
@@ -201,7 +201,7 @@ function strayResponse(turn: Turn, message: SipMessage): void {
 }
 
 /** A dialog that must not live: ACK, so that its 2xx is not repeated, then BYE. */
-export function acknowledgeAndBye(turn: Turn, leg: LegName, fork: Fork, message: SipMessage): void {
+export function acknowledgeAndBye(turn: Turn, leg: LegName, fork: Fork, message: SipMessage) {
   enterDialog(fork, leg, message);
   acknowledge(turn, leg, fork, message.cseq);
   fork.state = 'ended';
@@ -209,7 +209,7 @@ export function acknowledgeAndBye(turn: Turn, leg: LegName, fork: Fork, message:
 }
 
 /** An ACK of our own for a 2xx with that CSeq; kept, for the next time the 2xx comes. */
-export function acknowledge(turn: Turn, leg: LegName, fork: Fork, cseq: number, body = ''): void {
+export function acknowledge(turn: Turn, leg: LegName, fork: Fork, cseq: number, body = '') {
   const { call, env } = turn;
   const dialog = fork.dialogs[leg];
   const wire = own(ownRequest(call, 'ACK', { leg, dialog, branch: nextBranch(call), cseq, body }, env));
@@ -217,7 +217,7 @@ export function acknowledge(turn: Turn, leg: LegName, fork: Fork, cseq: number, 
   turn.out.emit({ kind: 'transmit', wire, nextHop: dialog.nextHop });
 }
 
-export function sendBye(turn: Turn, leg: LegName, fork: Fork): void {
+export function sendBye(turn: Turn, leg: LegName, fork: Fork) {
   const { call, env } = turn;
   const dialog = fork.dialogs[leg];
   if (dialog.remoteTag === '') return;

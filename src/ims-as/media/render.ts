@@ -86,8 +86,7 @@ export function renderOffer(
         // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
         return reanchoredSection(last?.wasAnswer === true ? withUsedByFlipped(said) : said, dc, kept(line));
       }
-      case 'refused':
-      case 'undecided':
+      default: // refused, undecided
         return gap();
     }
   });
