@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { RealTimers, VirtualTimers } from '../../src/base/timers.ts';
+
+test('timers run at their time, in order of due time and then of setting', () => {
+  const timers = new VirtualTimers(0);
+  const ran: string[] = [];
+  timers.after(500, () => ran.push(`a ${timers.nowMs()}`));
+  timers.after(100, () => {
+    ran.push(`b ${timers.nowMs()}`);
+    timers.after(400, () => ran.push(`c ${timers.nowMs()}`));
+  });
+  const never = timers.after(300, () => ran.push('never'));
+  timers.advance(200);
+  never.cancel();
+  never.cancel();
+  assert.equal(timers.size, 2);
+  timers.advance(1000);
+  assert.deepEqual(ran, ['b 100', 'a 500', 'c 500']);
+  assert.equal(timers.nowMs(), 1200);
+  assert.deepEqual([timers.size, timers.step()], [0, false]);
+});
+
+test('property: like a sorted list, whatever is set and cancelled', () => {
+  const operation = fc.oneof(
+    fc.record({ set: fc.nat(40_000) }),
+    fc.record({ cancel: fc.nat(50) }),
+    fc.record({ advance: fc.nat(20_000) }),
+  );
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+      const timers = new VirtualTimers(0);
+      const handles: { cancel(): void; id: number }[] = [];
+      const due = new Map<number, number>();
+      for (const step of operations) {
+        if ('set' in step) {
+          const id = handles.length;
+          const setAt = timers.nowMs();
+          const timer = timers.after(step.set, () => {
+            assert.ok(due.has(id), 'cancelled or run before');
+            const lateMs = timers.nowMs() - (setAt + Math.max(1, step.set));
+            assert.ok(lateMs >= 0 && lateMs < 10, `${lateMs} ms late`);
+            due.delete(id);
+          });
+          due.set(id, setAt + step.set);
+          handles.push(Object.assign({ id }, { cancel: () => timer.cancel() }));
+        } else if ('cancel' in step) {
+          const handle = handles[step.cancel];
+          handle?.cancel();
+          if (handle !== undefined) due.delete(handle.id);
+        } else timers.advance(step.advance);
+        assert.equal(timers.size, due.size);
+      }
+      timers.advance(50_000);
+      assert.equal(due.size, 0);
+    }),
+  );
+});
+
+test('many timers of one duration cost the same each: what was cancelled is let go', () => {
+  const timers = new VirtualTimers(0);
+  let ran = 0;
+  for (let round = 0; round < 200; round++) {
+    for (let i = 0; i < 500; i++) timers.after(32_000, () => ran++).cancel();
+    timers.after(32_000, () => ran++);
+    timers.advance(100);
+  }
+  timers.advance(40_000);
+  assert.deepEqual([ran, timers.size, timers.nextDueMs()], [200, 0, Number.POSITIVE_INFINITY]);
+});
+
+test('real time: an earlier timer wakes earlier, a throwing action hurts no other, close forgets', async () => {
+  const errors: unknown[] = [];
+  const timers = new RealTimers((error) => errors.push(error));
+  const startMs = timers.nowMs();
+  const ran: string[] = [];
+  await new Promise<void>((resolve) => {
+    timers.after(60_000, () => ran.push('never'));
+    timers.after(30, () => {
+      ran.push('second');
+      assert.ok(timers.nowMs() - startMs >= 30);
+      resolve();
+    });
+    timers.after(5, () => {
+      ran.push('first');
+      throw new Error('broken action');
+    });
+  });
+  assert.deepEqual(ran, ['first', 'second']);
+  assert.equal(errors.length, 1);
+  assert.equal(timers.size, 1);
+  timers.close();
+  assert.equal(timers.size, 0);
+});
