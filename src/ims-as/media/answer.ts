@@ -2,6 +2,7 @@ import { countProblem, matchAnswer } from '../../sdp/changes.ts';
 import { isRejection, readDataChannelMedia } from '../../sdp/data-channel.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
 import { fromDcStreams } from '../../sdp/service-mapping.ts';
+import { vacateRefused } from '../../sdp/slots.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
 import { close, forgetClosed, forkSdp, lineAt, peerFrom, peerOf, roleAfterAnswer, setPeer } from './state.ts';
@@ -78,7 +79,7 @@ export function startAssociations(media: MediaState, fork: number): void {
 export function settle(media: MediaState, fork: number): string[] {
   const ended: string[] = [];
   const callee = otherLeg(media.caller);
-  const live = { served: liveSlots(media, 'served', fork), remote: liveSlots(media, 'remote', fork) };
+  const live = { served: freeSlots(media, 'served', fork), remote: freeSlots(media, 'remote', fork) };
   for (const line of media.lines) {
     const end = line.ends[callee];
     if (end !== null) end.peers = end.peers.map((peer, i) => (i === fork ? peer : 'refused'));
@@ -109,11 +110,15 @@ function isDead(
   return slot >= 0 && live !== undefined && live[slot] !== true;
 }
 
-/** By slot: whether both sides have a port; undefined before anything is agreed. */
-function liveSlots(media: MediaState, leg: LegName, fork: number): boolean[] | undefined {
+/**
+ * Frees the slots of `leg` that either side has at port 0 in what was agreed there: only now may other media take them
+ * (RFC 3264 8). Returns by slot whether it is live; undefined before anything is agreed.
+ */
+function freeSlots(media: MediaState, leg: LegName, fork: number): boolean[] | undefined {
   const { agreed } = forkSdp(media, fork)[leg].offerAnswer;
   if (agreed === undefined) return undefined;
   const local = parseSessionDescription(agreed.local);
   const remote = parseSessionDescription(agreed.remote);
-  return local.media.map((section, slot) => section.port !== 0 && (remote.media[slot]?.port ?? 0) !== 0);
+  media.slots[leg] = vacateRefused(media.slots[leg], local, remote);
+  return media.slots[leg].map((slot) => slot.live);
 }

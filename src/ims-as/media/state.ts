@@ -2,7 +2,7 @@ import { own } from '../../base/owned.ts';
 import { formatFingerprint } from '../../dtls/fingerprint.ts';
 import { offererRole, type SetupValue } from '../../dtls/role.ts';
 import type { OfferAnswer } from '../../sdp/offer-answer.ts';
-import { type Slot, vacateSlot } from '../../sdp/slots.ts';
+import type { Slot } from '../../sdp/slots.ts';
 import type { DataChannelMedia } from '../../sdp/types.ts';
 import { type LegName, otherLeg } from '../call/types.ts';
 import type { LegSdp, LineEnd, MediaLine, MediaSnapshot, MediaState, Peer, PeerState } from './types.ts';
@@ -104,16 +104,12 @@ export function roleAfterAnswer(offered: LineEnd['setup'], answered: SetupValue)
   return offererRole(offered, answered);
 }
 
-/** Frees the slots of lines that are over, on both legs, and forgets lines without a slot. */
+/** The line is over for us and the MF. Its slots stay taken until each peer has seen port 0 there (`freeSlots`). */
 export function close(media: MediaState, line: MediaLine): void {
   if (line.state === 'closed') return;
   line.state = 'closed';
   line.ends.served = null;
   line.ends.remote = null;
-  for (const leg of ['served', 'remote'] as const) {
-    const slot = line.slots[leg];
-    if (slot >= 0 && media.slots[leg][slot]?.mediaId === line.id) media.slots[leg] = vacateSlot(media.slots[leg], slot);
-  }
   media.context.dirty = true;
 }
 
