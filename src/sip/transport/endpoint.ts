@@ -3,8 +3,7 @@ import type { IdMint } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import type { Timer, Timers } from '../../base/timers.ts';
-import { ImsdcError } from '../../errors.ts';
-import { buildResponse, type ParsedMessage, parseMessage, sentBy } from '../message/index.ts';
+import { buildResponse, type ParsedMessage, parseMessage } from '../message/index.ts';
 import { responseDestination, statelessTag } from '../transaction/derived.ts';
 import { MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
 import type {
@@ -17,19 +16,15 @@ import type {
   Transport,
 } from '../types.ts';
 import type { SipListenerConfig } from './config.ts';
+import { Listeners, standardTransports, type TransportFactory } from './listeners.ts';
 import { RateLimit } from './rate.ts';
 import { type NameServer, Resolver } from './resolver.ts';
-import { TCP_LIMITS, TcpTransport } from './tcp.ts';
-import { hostPort, isIPv6, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
-import { UdpTransport } from './udp.ts';
+import { hostPort, type SipTransport, type TransportSink } from './transport.ts';
 
 /** Answers to malformed requests per second, all peers together. */
 const MAX_ERROR_REPLIES_PER_SECOND = 100;
 /** Log lines about malformed messages and socket trouble per second. */
 const MAX_LOG_LINES_PER_SECOND = 5;
-
-/** Makes the transport of a listener; TLS and WebSocket are added here. */
-export type TransportFactory = (transport: Transport, local: LocalAddress, sink: TransportSink) => SipTransport;
 
 export interface SipEndpointOptions {
   readonly listeners: readonly SipListenerConfig[];
@@ -51,11 +46,6 @@ export interface SipEndpointEvents {
   sip: TransactionUserEvent;
 }
 
-interface Listener {
-  readonly transport: SipTransport;
-  readonly advertise: string;
-}
-
 /**
  * Sockets, timers and the transaction layer in one object.
  *
@@ -69,8 +59,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   readonly #options: SipEndpointOptions;
   readonly #layer: Transactions;
   readonly #resolver: Resolver;
-  readonly #listeners: Listener[] = [];
-  readonly #sentBys = new Set<string>();
+  readonly #listeners = new Listeners();
   readonly #armed = new Map<number, Timer>();
   readonly #errorReplies = new RateLimit(MAX_ERROR_REPLIES_PER_SECOND);
   readonly #logLines = new RateLimit(MAX_LOG_LINES_PER_SECOND);
@@ -99,27 +88,17 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       'live transactions',
       () => this.#layer.size.clients + this.#layer.size.servers,
     );
-    options.metrics.gauge('imsdc_sip_connections', 'open stream connections', () => this.#connections());
+    options.metrics.gauge('imsdc_sip_connections', 'open stream connections', () => this.#listeners.connections);
   }
 
   /** Binds every listener. Throws SIP_LISTEN, with everything closed again. */
   async start(): Promise<void> {
-    const make = this.#options.transports ?? ((...args) => this.#standardTransport(...args));
+    const { maxConnections, idleTimeoutMs, transports } = this.#options;
+    const limits = { ...(maxConnections && { maxConnections }), ...(idleTimeoutMs && { idleTimeoutMs }) };
+    const make = transports ?? standardTransports(limits);
     try {
       for (const config of this.#options.listeners) {
-        const local = { address: config.address, port: config.port };
-        let transport: SipTransport;
-        const sink: TransportSink = {
-          received: (bytes, flow) => this.#received(bytes, flow, transport),
-          broken: (status, reason, bytes, flow) => this.#broken(status, reason, bytes, flow),
-          trouble: (what, detail) => this.#trouble(what, detail),
-        };
-        transport = make(config.transport, local, sink);
-        await transport.start();
-        const advertise = config.advertise ?? config.address;
-        this.#listeners.push({ transport, advertise });
-        for (const host of [advertise, config.address])
-          this.#sentBys.add(hostPort(host.toLowerCase(), transport.local.port));
+        await this.#listeners.add(config, make, (transport) => this.#sinkOf(transport));
       }
     } catch (error) {
       await this.close();
@@ -127,10 +106,12 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     }
   }
 
-  #standardTransport(transport: Transport, local: LocalAddress, sink: TransportSink): SipTransport {
-    if (transport === 'udp') return new UdpTransport(local, sink);
-    const { maxConnections = TCP_LIMITS.maxConnections, idleTimeoutMs = TCP_LIMITS.idleTimeoutMs } = this.#options;
-    return new TcpTransport(local, sink, { ...TCP_LIMITS, maxConnections, idleTimeoutMs });
+  #sinkOf(transport: () => SipTransport): TransportSink {
+    return {
+      received: (bytes, flow) => this.#received(bytes, flow, transport()),
+      broken: (status, reason, bytes, flow) => this.#broken(status, reason, bytes, flow),
+      trouble: (what, detail) => this.#trouble(what, detail),
+    };
   }
 
   /** Forgets every transaction and closes the sockets. */
@@ -138,16 +119,12 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     this.#closed = true;
     for (const timer of this.#armed.values()) timer.cancel();
     this.#armed.clear();
-    await Promise.all(this.#listeners.map(({ transport }) => transport.close()));
+    await this.#listeners.close();
   }
 
   /** What is bound: transport and address as peers see it. */
   addresses(): { transport: Transport; host: string; port: number }[] {
-    return this.#listeners.map(({ transport, advertise }) => ({
-      transport: transport.transport,
-      host: advertise,
-      port: transport.local.port,
-    }));
+    return this.#listeners.addresses();
   }
 
   status(): { clientTransactions: number; serverTransactions: number; timers: number; connections: number } {
@@ -156,12 +133,8 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       clientTransactions: clients,
       serverTransactions: servers,
       timers: this.#armed.size,
-      connections: this.#connections(),
+      connections: this.#listeners.connections,
     };
-  }
-
-  #connections(): number {
-    return this.#listeners.reduce((sum, { transport }) => sum + transport.connections, 0);
   }
 
   /** A new branch: unique, hard to guess, and carrying our route token (R21). */
@@ -180,15 +153,13 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** The value of our Via for a request to `to`. Throws SIP_UNROUTABLE when no listener of ours can send there. */
   viaFor(to: Destination, branch: string): string {
-    const { transport, advertise } = this.#require(to);
-    const reuse = transport.transport === 'udp' ? '' : ';alias';
-    return `SIP/2.0/${transport.transport.toUpperCase()} ${hostPort(advertise, transport.local.port)};branch=${branch};rport${reuse}`;
+    const reuse = to.transport === 'udp' ? '' : ';alias';
+    return `SIP/2.0/${to.transport.toUpperCase()} ${this.#listeners.hostFor(to)};branch=${branch};rport${reuse}`;
   }
 
   /** host:port of the listener that sends to `to`: what a Contact or Record-Route for that side names. */
   hostFor(to: Destination): string {
-    const { transport, advertise } = this.#require(to);
-    return hostPort(advertise, transport.local.port);
+    return this.#listeners.hostFor(to);
   }
 
   /** RFC 3263: where a Request-URI or Route value leads, in the order to try. Rejects with SIP_UNROUTABLE. */
@@ -262,36 +233,15 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   }
 
   #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null): void {
-    const listener = this.#listenerFor(to);
+    const transport = this.#listeners.find(to);
     this.#count.sent.value++;
     const onFailed = (error: Error): void => {
       this.#count.sendFailures.value++;
       this.#warn('sip: cannot send', { to: hostPort(to.address, to.port), problem: error.message });
       if (owner !== null && !this.#closed) this.#layer.transportFailed(owner, this.timers.nowMs());
     };
-    if (listener === undefined) queueMicrotask(() => onFailed(new Error(`no ${to.transport} listener`)));
-    else listener.transport.send(wire, to, onFailed);
-  }
-
-  /** The listener that a response must leave from, else the first of that transport and address family. */
-  #listenerFor(to: Destination): Listener | undefined {
-    let usable: Listener | undefined;
-    for (const listener of this.#listeners) {
-      const { transport, local } = listener.transport;
-      if (transport !== to.transport || isIPv6(local.address) !== isIPv6(to.address)) continue;
-      if (local.port === to.localPort && local.address === to.localAddress) return listener;
-      usable ??= listener;
-    }
-    return usable;
-  }
-
-  #require(to: Destination): Listener {
-    const listener = this.#listenerFor(to);
-    if (listener !== undefined) return listener;
-    throw new ImsdcError('SIP_UNROUTABLE', {
-      uri: hostPort(to.address, to.port),
-      problem: `no ${to.transport} listener`,
-    });
+    if (transport === undefined) queueMicrotask(() => onFailed(new Error(`no ${to.transport} listener`)));
+    else transport.send(wire, to, onFailed);
   }
 
   #received(bytes: Buffer, flow: Flow, transport: SipTransport): void {
@@ -309,7 +259,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       if (flow.connection !== undefined && message.via.params.has('alias')) {
         transport.alias?.(flow.connection, flow.remoteAddress, message.via.port || 5060);
       }
-    } else if (!this.#sentBys.has(ownSentBy(message))) {
+    } else if (!this.#listeners.owns(message.via)) {
       this.#count.foreignResponses.value++; // RFC 3261 18.1.2: not the answer to a request of ours.
       return;
     }
@@ -348,10 +298,6 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     const suppressed = this.#logLines.takeSuppressed();
     this.#options.log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, text);
   }
-}
-
-function ownSentBy(response: ParsedMessage): string {
-  return response.via.port === 0 ? `${sentBy(response.via)}:5060` : sentBy(response.via);
 }
 
 /** Just past the blank line, so that a body that never came does not hide the headers. */
