@@ -40,6 +40,7 @@ void Association::start(RemoteEnd remote, std::uint32_t peerMaxMessageBytes) {
   remote_ = std::move(remote);
   if (!remote_.ice) peer_ = remote_.address;  // with ICE only a checked address is sent to
   streams_.setPeerMaxMessage(peerMaxMessageBytes);
+  streams_.setStreamCount(remote_.streams);
   startedMs_ = host_.nowMs();
   enter(AssociationState::connecting, WorkerError::Ok, "");
   if (remote_.role == DtlsRole::active) {

@@ -45,7 +45,7 @@ std::vector<protocol::StreamOutcome> StreamTable::configure(const std::vector<pr
   std::vector<protocol::StreamOutcome> outcomes;
   std::vector<std::uint16_t> kept;
   for (const protocol::StreamSpec& spec : specs) {
-    const bool tooHigh = spec.streamId == 65'535 || (endpoint_ != nullptr && spec.streamId >= endpoint_->streams());
+    const bool tooHigh = spec.streamId >= streamCount_;
     protocol::StreamOutcome outcome;
     outcome.streamId = spec.streamId;
     outcome.code = static_cast<std::uint16_t>(tooHigh ? WorkerError::StreamIdTooHigh : WorkerError::Ok);
@@ -136,9 +136,10 @@ bool StreamTable::resetByEngine(std::uint16_t streamId) {
 
 void StreamTable::connected(SctpEndpoint& endpoint) {
   endpoint_ = &endpoint;
+  streamCount_ = endpoint.streams();
   for (auto& [streamId, stream] : streams_) {
     if (!stream.used) continue;
-    if (streamId < endpoint.streams()) {
+    if (streamId < streamCount_) {
       open(streamId, stream);
     } else {
       stream.used = false;
@@ -201,7 +202,16 @@ void StreamTable::onMessage(const sctp::Message& message) {
     case RouteSink::Stream: {
       StreamTable* far = host_.streamsOf({stream.route.toHandle, stream.route.toGeneration});
       if (far != nullptr) {
-        if (!far->relay(self_, message.streamId, stream.route.toStreamId, message.ppid, message.data)) ++pauses_;
+        switch (far->relay(self_, message.streamId, stream.route.toStreamId, message.ppid, message.data)) {
+          case Relayed::taken:
+            break;
+          case Relayed::takenPause:
+            ++pauses_;
+            break;
+          case Relayed::tooLarge:
+            closeStream(message.streamId, WorkerError::MessageTooLarge, "the far end takes no message of this size");
+            break;
+        }
         return;
       }
       break;
@@ -213,27 +223,27 @@ void StreamTable::onMessage(const sctp::Message& message) {
   ++stream.counters.dropped;
 }
 
-bool StreamTable::relay(HandleId from, std::uint16_t fromStream, std::uint16_t toStream, std::uint32_t ppid,
-                        std::span<const std::uint8_t> data) {
+StreamTable::Relayed StreamTable::relay(HandleId from, std::uint16_t fromStream, std::uint16_t toStream,
+                                        std::uint32_t ppid, std::span<const std::uint8_t> data) {
   Stream& stream = streams_[toStream];
   const bool mayOpen = endpoint_ == nullptr && stream.used;  // the far end is still connecting: its messages wait
   if ((!stream.open && !mayOpen) || stream.endCode) {
     ++totals_.dropped;
     ++stream.counters.dropped;
-    return true;
+    return Relayed::taken;
   }
   if (userBytes(ppid, data.size()) > peerMaxMessageBytes_) {
     ++totals_.dropped;
     ++stream.counters.dropped;
     closeStream(toStream, WorkerError::MessageTooLarge, "the peer takes no message of this size");
-    return true;
+    return Relayed::tooLarge;
   }
   enqueue(toStream, stream, ppid, data, false);
-  if (stream.queuedBytes <= host_.limits().bufferedBytesPerStream) return true;
+  if (stream.queuedBytes <= host_.limits().bufferedBytesPerStream) return Relayed::taken;
   if (stream.waiters.empty()) stream.pausedSinceMs = host_.nowMs();
   stream.waiters.push_back({from, fromStream});
   host_.wake(self_);  // its deadline has to be looked at
-  return false;
+  return Relayed::takenPause;
 }
 
 void StreamTable::resume() {

@@ -83,6 +83,8 @@ class StreamTable {
   void fromEngine(std::uint16_t streamId, protocol::PayloadKind kind, std::span<const std::uint8_t> data);
   [[nodiscard]] bool resetByEngine(std::uint16_t streamId);
   void setPeerMaxMessage(std::uint32_t bytes) { peerMaxMessageBytes_ = bytes; }
+  /** From START: ids at or above it cannot be used (R13). */
+  void setStreamCount(std::uint16_t streams) { streamCount_ = streams; }
 
   // From the association.
   void connected(SctpEndpoint& endpoint);
@@ -97,9 +99,14 @@ class StreamTable {
   [[nodiscard]] std::optional<std::uint64_t> deadlineMs() const;
   void onDeadline();
 
-  /** A message for the peer, from a relay. False: the sender has to pause; the message itself was taken. */
-  bool relay(HandleId from, std::uint16_t fromStream, std::uint16_t toStream, std::uint32_t ppid,
-             std::span<const std::uint8_t> data);
+  enum class Relayed : std::uint8_t {
+    taken,
+    takenPause,  // and the sender is not to be read until `resume`
+    tooLarge,    // for our peer; our stream has been reset
+  };
+  /** A message for the peer, from a relay. */
+  Relayed relay(HandleId from, std::uint16_t fromStream, std::uint16_t toStream, std::uint32_t ppid,
+                std::span<const std::uint8_t> data);
   /** Closes a stream once everything before was sent: its other half at the far end of a route has ended. */
   void endAfterQueue(std::uint16_t streamId, protocol::WorkerError code, std::string_view detail);
   void resume();
@@ -159,6 +166,7 @@ class StreamTable {
   HandleId self_;
   SctpEndpoint* endpoint_ = nullptr;
   std::uint32_t peerMaxMessageBytes_ = 65'536;
+  std::uint16_t streamCount_ = 65'535;  // until START says; then until the peer has said how many it takes
   std::map<std::uint16_t, Stream> streams_;
   std::deque<std::uint16_t> blocked_;  // streams with a queue, in turn
   std::vector<std::uint16_t> pendingResets_;

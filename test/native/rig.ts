@@ -8,7 +8,7 @@ import type { LocalEndpoint, RemoteEndpoint, StreamSpec } from '../../src/mf/eng
 
 /** Another build, for instance one with sanitizers, can be put to the test. */
 export const WORKER =
-  process.env.IMSDC_MEDIA_WORKER ?? fileURLToPath(new URL('../../native/build/imsdc-media-worker', import.meta.url));
+  process.env.IMSDC_NATIVE_WORKER ?? fileURLToPath(new URL('../../native/build/imsdc-media-worker', import.meta.url));
 export const workerMissing = existsSync(WORKER) ? false : 'the native media worker is not built';
 
 const certificate = () =>
