@@ -38,6 +38,7 @@ function wasRefused(stream: ClientHttp2Stream): boolean {
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Back-off after a failed connection; doubles up to the second figure. Requests meanwhile fail at once: voice waits for none. */
 const BACKOFF_MS = [50, 2_000] as const;
+const TIMEOUT_STEP_MS = 20;
 /** A session that lived so long ends the back-off. */
 const STABLE_MS = 1_000;
 
@@ -97,7 +98,9 @@ export class Http2Peer {
         failed(code, problem);
         stream.close(NGHTTP2_CANCEL);
       };
-      const timer = setTimeout(() => fail('SBI_TIMEOUT', 'too late'), timeoutMs);
+      // Rounded up: node keeps a list per duration, and every request would have its own.
+      const roundedMs = Math.ceil(timeoutMs / TIMEOUT_STEP_MS) * TIMEOUT_STEP_MS;
+      const timer = setTimeout(() => fail('SBI_TIMEOUT', 'too late'), roundedMs);
       stream.setEncoding('utf8');
       stream.on('response', (received) => {
         response = received;

@@ -12,9 +12,9 @@ import {
 } from './desired.ts';
 import type { Executor } from './execute.ts';
 import { type Held, type HeldAssociation, NOTHING_HELD } from './held.ts';
-import { applyPatch, clone } from './json-patch.ts';
+import { applyPatch, clone, deepEqual } from './json-patch.ts';
 import { isEmpty, type PlanOptions, plan } from './plan.ts';
-import { type RenderOptions, render, withoutRefused } from './render.ts';
+import { type RenderOptions, render, toldBy, withoutRefused } from './render.ts';
 
 export interface ContextEnvironment {
   readonly executor: Executor;
@@ -81,9 +81,13 @@ export class Context {
     });
   }
 
-  /** All or nothing (R26: computed by the consumer, guarded by its `test` operations). */
-  patch(items: readonly PatchItem[]): Promise<Representation> {
+  /**
+   * All or nothing (R26: computed by the consumer, guarded by its `test` operations). Undefined when the MF has nothing
+   * to tell that the consumer does not know.
+   */
+  patch(items: readonly PatchItem[]): Promise<Representation | undefined> {
     return this.#turn(async () => {
+      const told = toldBy(this.#held);
       const draft = clone(this.#document);
       const former = new Map<DcMedia, { requested: RequestedValues; imsdc: object | undefined }>();
       for (const { terminationId, medias } of draft.terminations) {
@@ -111,7 +115,7 @@ export class Context {
           maxMessageSizeBytes: (sameImsdc ? before.requested : now).maxMessageSizeBytes,
         };
       });
-      return this.representation;
+      return deepEqual(toldBy(this.#held), told) ? undefined : this.representation;
     });
   }
 
@@ -134,14 +138,18 @@ export class Context {
     return this.#turn(async () => {
       const association = this.#find(key);
       if (!association || this.#ended || association.state === state) return;
+      const ended = state === 'failed' || state === 'closed';
       if (association.key !== key) {
         // The predecessor ended by itself; its successor is on its way.
-        if (state === 'failed' || state === 'closed') this.#replace({ ...association, predecessor: undefined }, [key]);
+        if (!ended) return;
+        this.#replace({ ...association, predecessor: undefined });
+        this.#keep(await this.#env.executor.release(this.#held, key));
+        await this.#execute(this.#desired);
         return;
       }
       this.#replace({ ...association, state });
-      if (state === 'failed' || state === 'closed') await this.#env.executor.release(this.#held, key).then(this.#keep);
-      if (state === 'connected' || state === 'failed' || state === 'closed') {
+      if (ended) this.#keep(await this.#env.executor.release(this.#held, key));
+      if (ended || state === 'connected') {
         this.#notify(association, state, reason);
         // Relays towards it change: to the successor, or to nowhere.
         await this.#execute(this.#desired);
@@ -208,15 +216,14 @@ export class Context {
     for (const { key } of next.start) this.#env.connecting(key);
   }
 
-  readonly #keep = (held: Held): void => {
+  #keep(held: Held): void {
     for (const key of this.#held.locals.keys()) if (!held.locals.has(key)) this.#env.gone(key);
     this.#held = held;
-  };
+  }
 
-  #replace(association: HeldAssociation, forget: readonly string[] = []): void {
+  #replace(association: HeldAssociation): void {
     const associations = new Map(this.#held.associations).set(association.id, association);
     this.#held = { ...this.#held, associations };
-    if (forget.length > 0) this.#keep(this.#env.executor.forget(this.#held, new Set(forget)));
   }
 
   #notify(association: HeldAssociation, state: MediaEvent['state'], reason?: string): void {

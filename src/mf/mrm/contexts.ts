@@ -34,7 +34,8 @@ export class Contexts implements MrmService {
   readonly #contexts = new Map<string, Context>();
   readonly #leases: Leases<Context>;
   readonly #created: Idempotency<string>;
-  readonly #changed: Idempotency<void>;
+  /** Whether the answer has a body. */
+  readonly #changed: Idempotency<boolean>;
   /** In the order of their deadlines, since all get the same time. */
   readonly #connecting = new Map<string, number>();
   readonly #env: ContextEnvironment;
@@ -103,17 +104,19 @@ export class Contexts implements MrmService {
       context.test(items);
       return undefined;
     }
-    await this.#changed.once(keyOf(contextId, info), async () => {
-      await context.patch(items);
+    const told = await this.#changed.once(keyOf(contextId, info), async () => {
+      const representation = await context.patch(items);
       this.#counters.patched.value++;
+      return representation !== undefined;
     });
-    return context.representation;
+    return told ? context.representation : undefined;
   }
 
   async delete(contextId: string, info: MrmRequestInfo): Promise<void> {
     await this.#changed.once(keyOf(contextId, info), async () => {
       await this.#remove(this.#require(contextId, info.peer));
       this.#counters.deleted.value++;
+      return false;
     });
   }
 
@@ -210,7 +213,7 @@ export class Contexts implements MrmService {
       const context = this.#contexts.get(contextId);
       if (!context) continue;
       // All of a context lives in one worker: it is as if it had never been (R25: 404 = lost).
-      if (reason === 'workerExit' || reason === 'workerHung') context.lost = true;
+      context.lost = true;
       this.#settle(context.keysLost(new Set(gone), reason), context);
     }
   }

@@ -95,6 +95,19 @@ function renderFlow(media: MediaInfo, id: string, held: Held, options: RenderOpt
   return media;
 }
 
+/** What our response says beyond the request. The same before and after a patch: 204 says it all. */
+export function toldBy(held: Held): unknown {
+  const associations = [...held.associations.values()].map((association) => {
+    const { key, localSetup, maxMessageSizeBytes, refused, role, tlsId } = association;
+    const local = held.locals.get(key);
+    // A role that we were told is no news.
+    const news = setupOf(role, localSetup) === localSetup ? undefined : role;
+    return { key, maxMessageSizeBytes, news, refused: [...refused], tlsId, port: local?.port };
+  });
+  const flows = [...held.flows.values()].map(({ key }) => ({ key }));
+  return { associations, flows };
+}
+
 function setupOf(role: DtlsRole | undefined, localSetup: SecuritySetup | undefined): SecuritySetup {
   if (role) return role === 'active' ? 'ACTIVE' : 'PASSIVE';
   return localSetup ?? 'ACTPASS';
