@@ -204,6 +204,11 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     return { workers, associations };
   }
 
+  /** Handles per worker that runs. */
+  workerLoads(): number[] {
+    return this.#pool.workers.map(({ load }) => load);
+  }
+
   /** Takes nothing new from now on; resolves when the last key was released. */
   async drain(): Promise<void> {
     this.#draining = true;
@@ -244,6 +249,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
       state: 'reserved',
       ports: new Map(),
       flow: null,
+      releasing: false,
     };
     this.#entries.add(entry);
     const local = ask(entry).catch((error: unknown) => {
@@ -257,6 +263,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   async #release(entry: Entry): Promise<Counters> {
     await entry.local.catch(() => undefined); // A failed reservation has been reported to its caller.
     if (this.#entries.find(entry.key) !== entry) return ZERO_COUNTERS;
+    entry.releasing = true;
     for (const port of [...entry.ports.values()]) port.ended('released');
     try {
       return await entry.worker.request('RELEASE', entry, {});
@@ -277,7 +284,8 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   }
 
   #onFrame(worker: WorkerProcess, frame: RawFrame): void {
-    const entry = this.#entries.owner(worker, frame);
+    const owner = this.#entries.owner(worker, frame);
+    const entry = owner?.releasing ? undefined : owner;
     switch (frame.name) {
       case 'KEY_LOG':
         this.#options.onKeyLog?.(decodeBody('KEY_LOG', frame.body).line);

@@ -15,6 +15,8 @@ export interface Entry<Local = unknown> extends HandleRef {
   readonly ports: Map<number, WorkerPayloadPort>;
   /** Of a flow: what FLOW was told last. */
   flow: FlowOptions | null;
+  /** RELEASE is on its way: nothing of this handle is of interest any more. */
+  releasing: boolean;
 }
 
 /** Keys, groups and handles of one engine. A group stays with its worker while it has entries. */
