@@ -125,9 +125,17 @@ export class FakeEngine extends TypedEmitter<EngineEvents> implements MediaEngin
 
   async release(key: string): Promise<Counters> {
     await this.#enter('release', key);
+    this.#forget(key);
+    return NO_COUNTERS;
+  }
+
+  /** A route to what is gone discards (docs/media-worker.md, ROUTE). */
+  #forget(key: string): void {
     this.associations.delete(key);
     this.flows.delete(key);
-    return NO_COUNTERS;
+    for (const { routes } of this.associations.values()) {
+      for (const [streamId, to] of routes) if (to.startsWith(`${key} `)) routes.delete(streamId);
+    }
   }
 
   async stats(): Promise<EngineStats> {
@@ -140,10 +148,7 @@ export class FakeEngine extends TypedEmitter<EngineEvents> implements MediaEngin
 
   /** As if the worker of these keys had ended. */
   lose(keys: readonly string[], reason: EngineEvents['lost']['reason'] = 'workerExit'): void {
-    for (const key of keys) {
-      this.associations.delete(key);
-      this.flows.delete(key);
-    }
+    for (const key of keys) this.#forget(key);
     this.emit('lost', { keys, reason });
   }
 }
