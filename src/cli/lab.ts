@@ -64,6 +64,10 @@ async function wholeLab(values: Values, stopped: Promise<void>): Promise<number>
     scscfPort: portOf(values.port, 0),
     onStep: (step) => say(stepLine(step)),
   });
+  running.catch((error: Error) => {
+    if (values.json)
+      process.stdout.write(`${JSON.stringify({ ok: false, failed: 'start', problem: error.message })}\n`);
+  });
   const lab = await Promise.race([running, stopped]);
   // A signal came while the lab was starting: it is ended as soon as it can be.
   if (!lab) {

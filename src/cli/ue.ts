@@ -91,7 +91,7 @@ function ueOptions(values: Values): UeOptions {
     transport: oneOf('transport', transport, ['udp', 'tcp']),
     profile,
     dataChannels: oneOf('data-channels', values['data-channels'], ['always', 'whenSupported', 'never']),
-    dataAnswer: oneOf('data-answer', values['data-answer'], ['accept', 'portZero', 'fewerLines']),
+    dataAnswer: oneOf('data-answer', values['data-answer'], ['accept', 'portZero', 'fewerLines', 'refuse488']),
     maxMessageSizeBytes: whole('max-message-size', values['max-message-size']),
     extraSessionLines: values['sdp-line'] ?? [],
     extraAudioLines: values['audio-line'] ?? [],
@@ -134,7 +134,7 @@ Options
   --profile NAME            china-mobile, china-telecom or browser: HTTP byte forms, a=setup in answers
   --data-channels WHEN      whenSupported (the network said so in REGISTER), always, never
   --answer-setup ROLE       active or passive, instead of the profile's
-  --data-answer HOW         accept, portZero, fewerLines: how data channel offers are answered
+  --data-answer HOW         accept, portZero, fewerLines, refuse488: how data channel offers are answered
   --max-message-size BYTES  65536
   --sdp-line, --audio-line  lines to add to every SDP, unknown ones too
   --wrong-fingerprint, --silent-media    misbehave, to see what the network does

@@ -10,6 +10,8 @@ import { TraceRecorder } from './report/trace.ts';
 import { type RunningScscf, SCSCF_DEFAULTS, startScscf } from './scscf/index.ts';
 import { observedTransports, type SipObservation, summarise } from './sip-trace.ts';
 
+export type { ConfigObject };
+
 export const LANES = ['Alice', 'S-CSCF', 'IMS AS', 'MF', 'Bob'] as const;
 
 export interface WorldOptions {

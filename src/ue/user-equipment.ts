@@ -16,7 +16,7 @@ import type { CallContext, UeCall } from './call/call.ts';
 import { IncomingCall } from './call/incoming.ts';
 import { OutgoingCall } from './call/outgoing.ts';
 import type { AnswerOptions, CallOptions } from './call/types.ts';
-import type { DataAnswer } from './media/answer-policy.ts';
+import { type DataAnswer, refusesOffer } from './media/answer-policy.ts';
 import type { LocalEnd } from './media/data-line.ts';
 import { SessionMedia } from './media/session-media.ts';
 import type { UeOptions } from './options.ts';
@@ -198,9 +198,11 @@ export class UserEquipment extends TypedEmitter<UeEvents> {
   }
 
   #onInvite(key: ServerKey, message: ParsedMessage): void {
-    const call = new IncomingCall(this.#context(this.#media(this.#options.dataAnswer ?? 'accept')), key, message);
+    const dataAnswer = this.#options.dataAnswer ?? 'accept';
+    const call = new IncomingCall(this.#context(this.#media(dataAnswer)), key, message);
     this.#track(call);
-    if (call.ring()) this.emit('incoming', call);
+    if (refusesOffer(dataAnswer, message.body)) call.reject(488);
+    else if (call.ring()) this.emit('incoming', call);
   }
 
   #track(call: UeCall): void {

@@ -1,6 +1,6 @@
 import type { TraceArrow, TraceEvent, TraceNote } from './trace.ts';
 
-const LANE_WIDTH = 260;
+const LANE_WIDTH = 230;
 const LEFT = 150;
 const TOP = 70;
 const ROW = 34;
@@ -85,9 +85,9 @@ const STYLE = `
 @media(prefers-color-scheme:dark){:root{--line:#5c6673;--ink:#e4e9ef;--paper:#12171d;--panel:#1b222b;--sip:#6db3ff;--dc:#4cd0a0;--rtp:#f0b45c}}
 *{box-sizing:border-box}body{margin:0;font:14px system-ui,sans-serif;color:var(--ink);background:var(--paper)}
 header{padding:12px 20px 0}h1{font-size:18px;margin:0}p{margin:4px 0 10px;opacity:.75}
-main{display:flex;height:calc(100vh - 66px)}.ladder{overflow:auto;flex:1 1 65%}
-pre{flex:1 1 35%;margin:0;padding:16px;overflow:auto;background:var(--panel);font:12px/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
-svg text{fill:currentColor;font-size:12px}.lane{stroke:var(--line);stroke-dasharray:3 4}
+main{display:flex;height:calc(100vh - 66px)}.ladder{overflow:auto;flex:1 1 70%}
+pre{flex:1 1 30%;margin:0;padding:16px;overflow:auto;background:var(--panel);font:12px/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
+svg text{fill:currentColor;font-size:12px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}.lane{stroke:var(--line);stroke-dasharray:3 4}
 .name{text-anchor:middle;font-weight:600;font-size:14px!important}.time{text-anchor:end;font-size:11px!important;opacity:.6}
 .arrow line{stroke:var(--sip);stroke-width:1.6}.arrow text:not(.time){text-anchor:middle}.arrow rect{fill:transparent}
 .arrow.data-channel line{stroke:var(--dc)}.arrow.rtp line{stroke:var(--rtp)}.arrow.has-detail{cursor:pointer}

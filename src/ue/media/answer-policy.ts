@@ -7,7 +7,14 @@ export type DataAnswer =
   /** Every data channel line with port 0: a peer without data channels (ue-side 8.4). */
   | 'portZero'
   /** An answer with fewer m-lines than the offer, as some legacy devices send. */
-  | 'fewerLines';
+  | 'fewerLines'
+  /** 488 to the whole offer at once, as devices do whose SDP parser knows no data channels. */
+  | 'refuse488';
+
+/** Whether a UE of that kind refuses this offer as a whole. */
+export function refusesOffer(policy: DataAnswer, sdp: string): boolean {
+  return policy === 'refuse488' && /^m=application [1-9]\d* UDP\/DTLS\/SCTP /m.test(sdp);
+}
 
 /** TS 26.114 table 6.2.10.1-2; deployed handsets know only 0 and 100, the standard's UE takes all four. */
 const BOOTSTRAP_LIMIT = 1000;
