@@ -1,3 +1,4 @@
+import type { Timers } from '../../src/base/timers.ts';
 import type { Call, CallConfig, MrmOperation, MrmReply, Outcome, SessionCase } from '../../src/ims-as/call/types.ts';
 import { Dispatcher, type ServicePorts, type SipPort } from '../../src/ims-as/dispatcher.ts';
 import type { SessionEventNotification } from '../../src/services/nimsas.ts';
@@ -29,10 +30,9 @@ export const SIMULATED_CONFIG: CallConfig = {
 
 /** What a test may break on purpose, to prove that the simulator sees it. */
 export interface Sabotage {
-  readonly dispatcher?: (dispatcher: Dispatcher) => void;
+  readonly timers?: (timers: Timers) => Timers;
   readonly sip?: (sip: SipPort) => SipPort;
   readonly services?: (services: ServicePorts) => ServicePorts;
-  readonly config?: Partial<CallConfig>;
 }
 
 export interface AsOptions {
@@ -62,8 +62,8 @@ export class AsNode {
     this.dispatcher = new Dispatcher({
       sip,
       services,
-      timers: node.network.timers,
-      config: { ...SIMULATED_CONFIG, ...sabotage.config },
+      timers: sabotage.timers?.(node.network.timers) ?? node.network.timers,
+      config: SIMULATED_CONFIG,
       sessionCase: options.sessionCase,
       maxCalls: 100,
       mintId: () => `${node.name}.0.1.${this.#serial++}x`,
@@ -73,7 +73,6 @@ export class AsNode {
         throw error;
       },
     });
-    sabotage.dispatcher?.(this.dispatcher);
     node.onEvent = (event) => {
       this.dispatcher.transactionEvent(event);
       this.#storeAndRestore();

@@ -56,6 +56,7 @@ class Run {
   readonly ases: AsNode[] = [];
   readonly mfs: MfModel[] = [];
   readonly #startMs: number;
+  #gaveUp = false;
 
   constructor(scenario: Scenario, random: Random, timers: VirtualTimers, trace: Trace, sabotage: Sabotage) {
     this.#scenario = scenario;
@@ -97,6 +98,7 @@ class Run {
     if (cancelAfterMs !== undefined) this.#timers.after(cancelAfterMs + 1, () => this.alice.cancel());
     // A UE gives up in the end, whatever happens; a call that is up by then is meant to be ended.
     this.#timers.after(60_000, () => {
+      if (this.alice.state === 'calling') this.#gaveUp = true;
       this.alice.cancel();
       this.alice.bye();
       this.bob.bye();
@@ -147,7 +149,8 @@ class Run {
   #checkVoice(): void {
     const { callee, cancelAfterMs } = this.#scenario;
     const willing = callee.answer === 200 || callee.answer === 488;
-    const cancelled = this.alice.cause === 'cancel' || cancelAfterMs !== undefined;
+    const cancelled = cancelAfterMs !== undefined;
+    if (willing && this.#gaveUp) throw new Violation('voice', 'nothing for a minute');
     if (willing && !cancelled && !this.alice.established)
       throw new Violation('voice', `not established: ${this.alice.cause}`);
     if (willing && !cancelled && this.alice.established && !this.alice.media.audioLive)

@@ -157,6 +157,11 @@ export class Ue {
 
   bye() {
     if (this.state !== 'established') return;
+    // RFC 3261 15: the callee may not before it has the ACK.
+    if (this.#twoHundred !== undefined) {
+      this.node.network.timers.after(500, () => this.bye());
+      return;
+    }
     this.#end('bye');
     this.#request('BYE', '', '', () => undefined);
   }
