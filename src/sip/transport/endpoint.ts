@@ -114,7 +114,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     };
   }
 
-  /** Forgets every transaction and closes the sockets. */
+  /** Forgets every transaction and closes the sockets; what is sent afterwards goes nowhere. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#armed.values()) timer.cancel();
@@ -224,6 +224,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   }
 
   #arm(id: number, atMs: number): void {
+    if (this.#closed) return;
     const timer = this.timers.after(atMs - this.timers.nowMs(), () => {
       this.#armed.delete(id);
       this.#layer.timerDue(id, this.timers.nowMs());
@@ -233,6 +234,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   }
 
   #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null): void {
+    if (this.#closed) return;
     const transport = this.#listeners.find(to);
     this.#count.sent.value++;
     const onFailed = (error: Error): void => {
@@ -247,7 +249,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   #received(bytes: Buffer, flow: Flow, transport: SipTransport): void {
     this.#count.received.value++;
     // RFC 5626 4.4.1, RFC 5389: keep-alives, CRLF or STUN, are shorter than any SIP message and carry no letter first.
-    if (bytes.length < 4 || bytes[0]! < 0x20) return;
+    if (bytes.length <= 4 || (bytes[0]! < 0x20 && bytes[0] !== 13)) return;
     const result = parseMessage(bytes);
     if ('error' in result) {
       this.#malformed(result.error, flow);

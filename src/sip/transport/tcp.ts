@@ -21,6 +21,9 @@ export const TCP_LIMITS: TcpLimits = {
   maxBacklogBytes: 1 << 20,
 };
 
+/** How long `close` waits for the last bytes. */
+const CLOSE_GRACE_MS = 500;
+
 interface Connection {
   readonly id: string;
   readonly socket: Socket;
@@ -91,10 +94,17 @@ export class TcpTransport implements SipTransport {
     if (known !== undefined) this.#index(known, hostPort(address, port));
   }
 
-  /** Lets what was written go out, then closes everything. */
+  /** Lets what was written go out, then closes everything; a peer that does not read is not waited for. */
   close(): Promise<void> {
-    for (const { socket } of this.#byId.values()) socket.destroySoon();
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    const sockets = [...this.#byId.values()].map(({ socket }) => socket);
+    for (const socket of sockets) socket.destroySoon();
+    const guard = setTimeout(() => sockets.forEach((socket) => socket.destroy()), CLOSE_GRACE_MS);
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        clearTimeout(guard);
+        resolve();
+      });
+    });
   }
 
   #find(to: Destination): Connection | undefined {

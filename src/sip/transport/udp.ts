@@ -35,6 +35,7 @@ export class UdpTransport implements SipTransport {
     return new Promise((resolve, reject) => {
       const failed = (error: Error): void => {
         const { address, port } = this.local;
+        this.#socket.close();
         reject(
           new ImsdcError('SIP_LISTEN', { transport: 'udp', address, port, problem: error.message }, { cause: error }),
         );

@@ -227,3 +227,95 @@ test('a response for somebody else is dropped and counted', async () => {
     await bob.closeAll();
   }
 });
+
+// conformance: RFC 3261 7.5, RFC 5626 4.4 — CRLF before a message is ignored, keep-alives and STUN are no messages
+test('keep-alives over UDP are neither answered nor counted as malformed', async () => {
+  const metrics = new Metrics();
+  const bob = await endpointOn('udp', { metrics });
+  const socket = createSocket('udp4');
+  try {
+    const { port } = addressOf(bob);
+    const asked = nextEvent(bob, 'request');
+    socket.send('\r\n\r\n', port, '127.0.0.1');
+    socket.send(Buffer.from('000100002112a442000000000000000000000000', 'hex'), port, '127.0.0.1');
+    socket.send(`\r\n\r\n${request({ method: 'OPTIONS' })}`, port, '127.0.0.1');
+    assert.equal((await asked).message.method, 'OPTIONS');
+    assert.equal(metrics.counter('imsdc_sip_malformed_total', '').value, 0);
+    assert.equal(metrics.counter('imsdc_sip_received_total', '').value, 3);
+  } finally {
+    socket.close();
+    await bob.closeAll();
+  }
+});
+
+test('a closed endpoint swallows what its user still sends', async () => {
+  const bob = await endpointOn('udp');
+  const to = addressOf(bob);
+  const branch = bob.newBranch();
+  const wire = inviteFrom(bob, to, branch);
+  await bob.closeAll();
+  bob.request({ wire, method: 'INVITE', branch, to });
+  bob.sendStateless(wire, to);
+  assert.equal(bob.status().timers, 0);
+});
+
+// conformance: RFC 5923 — requests to the sent-by of a Via with alias use the connection that it came on
+test('an aliased connection is used for requests in the other direction', async () => {
+  const bob = await endpointOn('tcp');
+  const socket = connect(addressOf(bob).port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    const asked = nextEvent(bob, 'request');
+    socket.write(request({ method: 'OPTIONS', via: 'SIP/2.0/TCP 127.0.0.1:7;branch=z9hG4bKal;alias' }));
+    await asked;
+    const to: Destination = { transport: 'tcp', address: '127.0.0.1', port: 7 };
+    const branch = bob.newBranch();
+    bob.request({ wire: inviteFrom(bob, to, branch), method: 'INVITE', branch, to });
+    const [bytes] = (await once(socket, 'data')) as [Buffer];
+    assert.equal(parsed(bytes).method, 'INVITE');
+    assert.equal(bob.status().connections, 1);
+  } finally {
+    socket.destroy();
+    await bob.closeAll();
+  }
+});
+
+test('a TCP listener takes no more connections than its bound', async () => {
+  const metrics = new Metrics();
+  const bob = await endpointOn('tcp', { metrics, maxConnections: 1 });
+  const first = connect(addressOf(bob).port, '127.0.0.1');
+  try {
+    await once(first, 'connect');
+    const second = connect(addressOf(bob).port, '127.0.0.1');
+    second.on('error', () => undefined);
+    await once(second, 'close');
+    assert.equal(bob.status().connections, 1);
+    assert.equal(metrics.counter('imsdc_sip_socket_trouble_total', '').value, 1);
+  } finally {
+    first.destroy();
+    await bob.closeAll();
+  }
+});
+
+test('closing does not wait for a peer that reads nothing', async () => {
+  const bob = await endpointOn('tcp');
+  const socket = connect(addressOf(bob).port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.pause();
+  const asked = nextEvent(bob, 'request');
+  socket.write(request({ method: 'OPTIONS', via: 'SIP/2.0/TCP 127.0.0.1:7;branch=z9hG4bKslow' }));
+  const { message, key } = await asked;
+  const failed = nextEvent(bob, 'clientFailed');
+  const to: Destination = { transport: 'tcp', address: '127.0.0.1', port: socket.localPort! };
+  const wire = inviteFrom(bob, to, 'z9hG4bKfill').replace(
+    'Content-Length: 0',
+    `Content-Length: 60000\r\n\r\n${'x'.repeat(59_996)}`,
+  );
+  // More than socket buffers and backlog hold: one of these fails, and memory stays bounded.
+  for (let i = 0; i < 200; i++) bob.request({ wire, method: 'MESSAGE', branch: `z9hG4bKfill${i}`, to });
+  assert.equal((await failed).reason, 'transport');
+  bob.respond(key, 200, buildResponse(message, 200));
+  await bob.closeAll();
+  assert.equal(bob.status().connections, 0);
+  socket.destroy();
+});
