@@ -1,0 +1,107 @@
+// Closed-loop UDP load for forwarders: sends from one socket, receives on another, never more than WINDOW on the way.
+//
+//   imsdc-udp-load FIRST_OCTET BYTES WINDOW SECONDS     prints "A_PORT B_PORT", reads "TO_PORT" from standard input,
+//                                                       then prints one line of JSON: received, lost, seconds
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "../src/unique_fd.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::size_t kBatch = 64;
+constexpr int kBufferBytes = 4 * 1024 * 1024;
+constexpr auto kLossAfter = std::chrono::milliseconds(50);  // nothing arrives for so long: what is missing is lost
+
+imsdc::UniqueFd bound(std::uint16_t& port) {
+  imsdc::UniqueFd descriptor(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  setsockopt(descriptor.get(), SOL_SOCKET, SO_RCVBUF, &kBufferBytes, sizeof kBufferBytes);
+  setsockopt(descriptor.get(), SOL_SOCKET, SO_SNDBUF, &kBufferBytes, sizeof kBufferBytes);
+  if (bind(descriptor.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) std::exit(1);
+  getsockname(descriptor.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  port = ntohs(address.sin_port);
+  return descriptor;
+}
+
+struct Messages {
+  explicit Messages(std::size_t bytes, std::uint8_t fill) : storage(kBatch, std::vector<std::uint8_t>(bytes, fill)) {
+    for (std::size_t index = 0; index < kBatch; ++index) {
+      vectors[index] = {storage[index].data(), storage[index].size()};
+      headers[index].msg_hdr.msg_iov = &vectors[index];
+      headers[index].msg_hdr.msg_iovlen = 1;
+    }
+  }
+  std::vector<std::vector<std::uint8_t>> storage;
+  std::array<iovec, kBatch> vectors{};
+  std::array<mmsghdr, kBatch> headers{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 5) return 64;
+  const auto first = static_cast<std::uint8_t>(std::atoi(argv[1]));
+  const auto bytes = static_cast<std::size_t>(std::atoi(argv[2]));
+  const auto window = static_cast<std::uint64_t>(std::atoi(argv[3]));
+  const auto duration = std::chrono::duration<double>(std::atof(argv[4]));
+  std::uint16_t portA = 0;
+  std::uint16_t portB = 0;
+  const imsdc::UniqueFd a = bound(portA);
+  const imsdc::UniqueFd b = bound(portB);
+  std::printf("%u %u\n", portA, portB);
+  std::fflush(stdout);
+  unsigned int to = 0;
+  if (std::scanf("%u", &to) != 1) return 65;
+  sockaddr_in target{};
+  target.sin_family = AF_INET;
+  target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  target.sin_port = htons(static_cast<std::uint16_t>(to));
+  if (connect(a.get(), reinterpret_cast<sockaddr*>(&target), sizeof target) != 0) return 1;
+
+  Messages out(bytes, 0);
+  for (auto& one : out.storage) one[0] = first;
+  Messages in(2048, 0);
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::uint64_t lost = 0;
+  const auto started = Clock::now();
+  auto heard = started;
+  while (Clock::now() - started < duration) {
+    const std::uint64_t flying = sent - received - lost;
+    if (flying < window) {
+      const auto count = static_cast<unsigned int>(std::min<std::uint64_t>(window - flying, kBatch));
+      const int result = sendmmsg(a.get(), out.headers.data(), count, 0);
+      if (result > 0) sent += static_cast<std::uint64_t>(result);
+    }
+    const int count = recvmmsg(b.get(), in.headers.data(), kBatch, MSG_DONTWAIT, nullptr);
+    if (count > 0) {
+      received += static_cast<std::uint64_t>(count);
+      heard = Clock::now();
+    } else if (sent - received - lost >= window) {
+      pollfd waiting{b.get(), POLLIN, 0};
+      poll(&waiting, 1, 1);
+      if (Clock::now() - heard > kLossAfter) {
+        lost = sent - received;
+        heard = Clock::now();
+      }
+    }
+  }
+  const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  std::printf("{\"received\":%llu,\"lost\":%llu,\"seconds\":%.3f}\n", static_cast<unsigned long long>(received),
+              static_cast<unsigned long long>(lost), seconds);
+  return 0;
+}
