@@ -173,7 +173,8 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
     app.removeAllContentTypeParsers();
     const parse = (_request: unknown, text: string, done: (error: Error | null, body?: unknown) => void) => {
       try {
-        done(null, parseJson(text));
+        // A DELETE may say a content type and bring nothing; where a body is due, its schema says what is missing.
+        done(null, text === '' ? undefined : parseJson(text));
       } catch (error) {
         done(error as Error);
       }
