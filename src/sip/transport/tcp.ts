@@ -98,10 +98,14 @@ export class TcpTransport implements SipTransport {
   close(): Promise<void> {
     const sockets = [...this.#byId.values()].map(({ socket }) => socket);
     for (const socket of sockets) socket.destroySoon();
-    const guard = setTimeout(() => sockets.forEach((socket) => socket.destroy()), CLOSE_GRACE_MS);
+    const guard = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, CLOSE_GRACE_MS);
     return new Promise((resolve) => {
       this.#server.close(() => {
         clearTimeout(guard);
+        this.#byId.clear();
+        this.#byPeer.clear();
         resolve();
       });
     });
