@@ -186,6 +186,8 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
     app.setErrorHandler((error, request, reply) => {
       const answer = readFastifyError(error);
       if (answer.details.status >= 500) log.warn({ error, url: request.url }, 'SBI request failed');
+      // What fastify adds to a 413; HTTP/2 has no such field (RFC 9113 8.2.2).
+      reply.removeHeader('connection');
       return reply.code(answer.details.status).headers(answer.headers).type(PROBLEM_JSON).send(json(answer.details));
     });
     app.setNotFoundHandler((request, reply) => {
