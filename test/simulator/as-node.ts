@@ -44,6 +44,8 @@ export interface AsOptions {
   /** Between 0 and 1: how often the call record is stored and read again after an event. */
   readonly restore: number;
   readonly sabotage: Sabotage;
+  /** The context is about to go: the last moment to look at it. */
+  readonly onDelete: (contextId: string) => void;
 }
 
 /** One AS with its DCSF and MF, in virtual time. */
@@ -52,6 +54,7 @@ export class AsNode {
   readonly ended: Call[] = [];
   readonly #options: AsOptions;
   readonly #finals = new Map<ServerKey, number>();
+  readonly #decided = new Set<string>();
   #serial = 0;
 
   constructor(options: AsOptions) {
@@ -142,7 +145,8 @@ export class AsNode {
     timers.after(delay, () => {
       if (dcsf.mode === 'throws') return answer({ ok: false, status: 500, detail: 'the decision threw' });
       const request = notification.notificationEvent.eventType.endsWith('_REQUEST');
-      const data = request && dcsf.mode !== 'silent' ? instructionsFor(dcsf, notification, random) : undefined;
+      const data =
+        request && dcsf.mode !== 'silent' ? instructionsFor(dcsf, notification, this.#decided, random) : undefined;
       if (data === undefined) return answer({ ok: true, value: undefined });
       trace.event(
         node.nowMs,
@@ -175,6 +179,7 @@ export class AsNode {
       'mf',
       `${operation.method} ${id} ${operation.method === 'POST' ? operation.context.terminations.map((t) => `${t.terminationId}{${t.medias.map((m) => m.mediaId)}}`).join(' ') : operation.contextId}`,
     );
+    if (operation.method === 'DELETE') this.#options.onDelete(operation.contextId);
     const delay = mf.delay(operation);
     const reply = (outcome: Outcome<MrmReply>): void => {
       trace.event(node.nowMs, 'mf', node.name, outcome.ok ? `2xx ${id}` : `${outcome.status} ${id} ${outcome.detail}`);

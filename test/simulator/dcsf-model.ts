@@ -18,13 +18,16 @@ export interface DcsfBehaviour {
 export function instructionsFor(
   behaviour: DcsfBehaviour,
   notification: SessionEventNotification,
+  known: Set<string>,
   random: Random,
 ): MediaInstructionData | undefined {
   const set: Record<string, MediaInstruction> = {};
   const originating = notification.sessionInfo?.sessionCase === 'ORIGINATING_IMS_SESSION';
   let bootstrap = false;
   for (const [mediaId, media] of Object.entries(notification.mediaInfoList ?? {})) {
-    if (media.mediaType !== 'DC') continue;
+    // A DCSF decides on what is new to it.
+    if (media.mediaType !== 'DC' || known.has(mediaId)) continue;
+    known.add(mediaId);
     const ids = Object.keys(media.dcMediaSpecification?.streams ?? {}).map(Number);
     if (ids.some((id) => id < 1000)) {
       bootstrap = true;
@@ -38,6 +41,7 @@ export function instructionsFor(
     notification.notificationEvent.eventType === 'SESSION_ESTABLISHMENT_REQUEST'
   ) {
     const id = `d-${random.hex(8)}`;
+    known.add(id);
     const streamId = originating ? 100 : 0;
     set[id] = {
       mediaId: id,

@@ -18,7 +18,11 @@ export class MfModel {
   #patches = 0;
   readonly #seen = new Map<string, Outcome<MrmReply>>();
 
-  constructor(behaviour: MfBehaviour, random: Random) {
+  /** Its Mb address. */
+  readonly address: string;
+
+  constructor(address: string, behaviour: MfBehaviour, random: Random) {
+    this.address = address;
     this.#behaviour = behaviour;
     this.#random = random;
   }
@@ -79,7 +83,7 @@ export class MfModel {
     const far = dcMedia?.remoteDcEndpoint?.tlsId;
     const before = (media as { farTlsId?: string }).farTlsId;
     if (media.localMbEndpoint === undefined)
-      media.localMbEndpoint = { ip: { ipv4Addr: '10.9.0.1' }, transport: 'UDP', portNumber: this.#port++ };
+      media.localMbEndpoint = { ip: { ipv4Addr: this.address }, transport: 'UDP', portNumber: this.#port++ };
     (media as { farTlsId?: string }).farTlsId = far ?? before;
     if (flow || dcMedia === undefined) return;
     const renewed = before !== undefined && far !== undefined && before !== far;

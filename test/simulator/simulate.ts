@@ -1,5 +1,6 @@
 import { VirtualTimers } from '../../src/base/timers.ts';
 import { AsNode, type Sabotage } from './as-node.ts';
+import { checkTermination } from './check-media.ts';
 import { MfModel } from './mf-model.ts';
 import { Network, SipNode } from './network.ts';
 import { Random } from './random.ts';
@@ -16,6 +17,7 @@ export interface Result {
   readonly violation: Violation | undefined;
   readonly outcome: string;
   readonly messages: number;
+  readonly checkedContexts: number;
 }
 
 const ALICE = '10.0.0.1';
@@ -25,6 +27,8 @@ const AS_HOSTS = ['10.0.0.11', '10.0.0.12'] as const;
 const LIMIT_MS = 300_000;
 /** Events of one seed: more is a storm. */
 const MAX_STEPS = 20_000;
+/** So long after the last SDP, the MF must know everything. */
+const QUIET_MS = 1500;
 
 /** Runs one call from its seed to its end. Promises of the models are let settle between events. */
 export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?: Scenario): Promise<Result> {
@@ -45,7 +49,15 @@ export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?:
         ? error
         : new Violation('no exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
-  return { seed, scenario: drawn, trace, violation, outcome: run.outcome(), messages: trace.lines.length };
+  return {
+    seed,
+    scenario: drawn,
+    trace,
+    violation,
+    outcome: run.outcome(),
+    messages: trace.lines.length,
+    checkedContexts: run.checked,
+  };
 }
 
 class Run {
@@ -57,6 +69,8 @@ class Run {
   readonly mfs: MfModel[] = [];
   readonly #startMs: number;
   #gaveUp = false;
+  /** Contexts compared with the handsets. */
+  checked = 0;
 
   constructor(scenario: Scenario, random: Random, timers: VirtualTimers, trace: Trace, sabotage: Sabotage) {
     this.#scenario = scenario;
@@ -70,7 +84,7 @@ class Run {
     this.alice = new Ue(new SipNode(network, 'alice', ALICE), aliceMedia, scenario.caller, random);
     this.bob = new Ue(new SipNode(network, 'bob', BOB), bobMedia, scenario.callee, random);
     for (let i = 0; i < scenario.networks; i++) {
-      const mf = new MfModel(scenario.mf[i]!, random);
+      const mf = new MfModel(`10.9.0.${i + 1}`, scenario.mf[i]!, random);
       this.mfs.push(mf);
       this.ases.push(
         new AsNode({
@@ -81,6 +95,7 @@ class Run {
           sessionCase: i === 0 ? 'originating' : 'terminating',
           restore: scenario.restore,
           sabotage,
+          onDelete: (contextId) => this.#checkMedia(i, contextId),
         }),
       );
     }
@@ -103,6 +118,23 @@ class Run {
       this.alice.bye();
       this.bob.bye();
     });
+  }
+
+  /** The handsets of a call that was calm for a while, against the context that their call is about to delete. */
+  #checkMedia(network: number, contextId: string) {
+    const { mf, networks } = this.#scenario;
+    const calm = this.#timers.nowMs() - QUIET_MS;
+    const { alice, bob } = this;
+    const model = this.mfs[network];
+    const context = model?.contexts.get(contextId);
+    if (mf[network]?.mode !== 'works' || context === undefined || !alice.established || !alice.isQuiet || !bob.isQuiet)
+      return;
+    if (alice.lastChangeMs > calm || bob.lastChangeMs > calm) return;
+    this.checked++;
+    const { address } = model!;
+    if (network === 0) checkTermination(alice.media, 'alice', context, address, 'served');
+    if (network === 0 && networks === 1) checkTermination(bob.media, 'bob', context, address, 'remote');
+    if (network === 1) checkTermination(bob.media, 'bob', context, address, 'served');
   }
 
   async finish(): Promise<void> {

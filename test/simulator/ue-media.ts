@@ -35,6 +35,8 @@ export class UeMedia {
   openOffer: 'none' | 'ours' | 'theirs' = 'none';
   /** Bodies agreed: for the check at the end. */
   audioLive = false;
+  /** The last description of the other side. */
+  received: SessionDescription | undefined;
   #proposed: Slot[] | undefined;
 
   constructor(name: string, random: Random, behaviour: MediaBehaviour) {
@@ -222,6 +224,7 @@ export class UeMedia {
   /** What holds for everything that reaches a handset. */
   #look(text: string, as: 'offer' | 'answer'): SessionDescription {
     const sdp = parseSessionDescription(text);
+    this.received = sdp;
     if (as === 'offer' && sdp.media.length < this.#seenSlots)
       throw new Violation('slots', `${this.#name}: ${sdp.media.length} m-lines after ${this.#seenSlots}`);
     if (as === 'offer') {

@@ -62,6 +62,8 @@ export class Ue {
   #inviteBranch = '';
   #openInvite = false;
   #serial = 0;
+  /** When this handset last said or heard an SDP, or was refused one. */
+  lastChangeMs = 0;
   #pracked = new Set<string>();
 
   constructor(node: SipNode, media: UeMedia, behaviour: UeBehaviour, random: Random) {
@@ -70,6 +72,11 @@ export class Ue {
     this.behaviour = behaviour;
     this.#random = random;
     node.onEvent = (event) => this.#event(event);
+  }
+
+  /** Nothing is open: what it knows is what was agreed. */
+  get isQuiet(): boolean {
+    return !this.#openInvite && this.#twoHundred === undefined && this.media.openOffer === 'none';
   }
 
   // Calling
@@ -92,9 +99,11 @@ export class Ue {
   #sendInvite(sdp: string, extra: string, done: (response: SipMessage) => void) {
     const sections = this.media.slots.length;
     this.#openInvite = true;
+    this.lastChangeMs = this.node.nowMs;
     this.#inviteBranch = this.#request('INVITE', extra, sdp, (response) => {
       if (response.status < 200) return this.#provisional(response, sdp !== '', sections);
       this.#openInvite = false;
+      this.lastChangeMs = this.node.nowMs;
       if (response.status < 300) {
         if (this.dialog!.remoteTag === '' || this.state === 'calling') this.#enter(response);
         const late = sdp === '' && response.body !== '';
@@ -430,6 +439,7 @@ export class Ue {
   }
 
   #offered(key: ServerKey, message: SipMessage) {
+    this.lastChangeMs = this.node.nowMs;
     if (this.state !== 'established') return void this.#respond(key, message, 481);
     if (this.#openInvite || this.media.openOffer === 'ours') return void this.#respond(key, message, 491);
     if (this.#twoHundred !== undefined || this.media.openOffer === 'theirs')

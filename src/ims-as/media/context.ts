@@ -3,7 +3,7 @@ import type { DcEndpoint } from '../../services/common-data.ts';
 import type { DcMedia, MediaContext, MediaInfo, TerminationInfo } from '../../services/nmf-mrm.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
 import { peerOf } from './state.ts';
-import type { LineEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
+import type { LineEnd, LocalEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
 
 /**
  * What the MF should hold for this call (R26), computed from its lines alone: one termination per leg, and one more per
@@ -82,6 +82,8 @@ function dcMedia(
     ...(spec?.mdc2 === undefined ? {} : { remoteMdc2Endpoint: spec.mdc2 }),
     ...(spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
     streams: line.streams,
+    // What all forks were offered is what each of them got (R20).
+    ...(fork > 0 && end.local !== null ? { localDcEndpoint: localEnd(end.local) } : {}),
     maxMessageSize: toMaxMessageSizeKiB(bytes),
     ...(peer === undefined ? {} : { remoteDcEndpoint: remoteEnd(peer), securitySetup: upper(peer.setup) }),
     imsdc: {
@@ -114,6 +116,15 @@ function remoteEnd(peer: Peer): DcEndpoint {
     fingerprints: [...peer.fingerprints],
     ...(peer.tlsId === undefined ? {} : { tlsId: peer.tlsId }),
     securitySetup: upper(peer.setup),
+  };
+}
+
+function localEnd(local: LocalEnd): DcEndpoint {
+  return {
+    sctpPort: local.sctpPort,
+    fingerprint: local.fingerprints[0],
+    fingerprints: [...local.fingerprints],
+    tlsId: local.tlsId,
   };
 }
 
