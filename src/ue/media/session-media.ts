@@ -53,8 +53,8 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
   readonly #slots: Slot[] = [];
   #negotiation: OfferAnswer = NEW_OFFER_ANSWER;
   #sent: Origin | SentDescription;
-  /** Slots that exist only in the open offer: gone if it fails. */
-  #offeredSlots: number[] = [];
+  /** Slots that the open offer takes for new lines, with what was there before: restored if it fails. */
+  #taken: { readonly slot: number; readonly before: Slot | undefined }[] = [];
 
   constructor(options: SessionMediaOptions) {
     super();
@@ -90,14 +90,12 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
 
   async addAudio(): Promise<void> {
     const line = await AudioLine.open(this.#options.local.address, this.#options.extraAudioLines);
-    this.#offeredSlots.push(this.#occupy({ kind: 'audio', line }));
+    this.#take({ kind: 'audio', line });
   }
 
   /** Adds a data channel line to the next offer; returns its slot. */
   async addData(content: DataChannelContent): Promise<number> {
-    const slot = this.#occupy(await this.#dataSlot(content));
-    this.#offeredSlots.push(slot);
-    return slot;
+    return this.#take(await this.#dataSlot(content));
   }
 
   /** The next offer puts port 0 there (TS 26.114 6.2.10.2). */
@@ -128,17 +126,18 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     const offer = parseSessionDescription(this.#openOffer());
     const answer = parseSessionDescription(text);
     this.#negotiation = answerReceived(this.#negotiation, text);
-    this.#offeredSlots = [];
+    this.#taken = [];
     for (const slot of this.#slots.keys()) await this.#agreeAsOfferer(slot, offer, answer);
   }
 
   /** Our offer was refused: what was agreed before stands. */
   async offerRefused(): Promise<void> {
     this.#negotiation = offerFailed(this.#negotiation);
-    for (const slot of this.#offeredSlots.splice(0).toReversed()) {
+    for (const { slot, before } of this.#taken.splice(0).toReversed()) {
       const known = this.#slots[slot]!;
-      await this.#kill(slot, this.#offeredSection(known));
-      if (slot === this.#slots.length - 1) this.#slots.pop();
+      if (known.kind !== 'dead') await known.line.close();
+      if (before) this.#slots[slot] = before;
+      else this.#slots.pop();
     }
     for (const { line } of this.dataLines()) await line.rollback();
   }
@@ -293,11 +292,18 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
   }
 
   /** First vacant slot, else the end: chipsets have few m-lines (RFC 3264 8.1). */
-  #occupy(slot: Slot): number {
-    const vacant = this.#slots.findIndex((known) => known.kind === 'dead');
-    const index = vacant === -1 ? this.#slots.length : vacant;
-    this.#put(index, slot);
-    return index;
+  #take(line: Slot): number {
+    const vacant = this.#slots.findIndex((known, slot) => known.kind === 'dead' && this.#wasRefused(slot));
+    const slot = vacant === -1 ? this.#slots.length : vacant;
+    this.#taken.push({ slot, before: this.#slots[slot] });
+    this.#put(slot, line);
+    return slot;
+  }
+
+  /** Both ends have seen port 0 there: a slot that only our next offer empties is still somebody's. */
+  #wasRefused(slot: number): boolean {
+    const { agreed } = this.#negotiation;
+    return [agreed?.local, agreed?.remote].some((text) => text && !parseSessionDescription(text).media[slot]?.port);
   }
 
   #put(index: number, slot: Slot): void {
