@@ -142,6 +142,8 @@ export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>) {
   if (call.negotiation.step === 'heldForMf') return heldReply(turn, call.negotiation, reply);
   if (call.negotiation.step === 'instructed') return instructedReply(turn, call.negotiation, reply);
   if (reply.kind === 'failed') return contextLost(turn, reply.detail);
+  // An offer that began an association anew was refused: the peer must hear of the one that replaces it.
+  if (reply.renewed && !reconcile(turn)) return queueReoffers(turn);
   reconcile(turn);
 }
 

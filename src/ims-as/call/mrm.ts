@@ -2,6 +2,7 @@ import type { MediaContext } from '../../services/nmf-mrm.ts';
 import { desiredContext } from '../media/context.ts';
 import { diffContexts, layoutOf } from '../media/patch.ts';
 import { type MdcEndpoints, takeReply } from '../media/reply.ts';
+import type { MediaState } from '../media/types.ts';
 import { arm, note, type Turn } from './turn.ts';
 import type { MrmReply, Outcome } from './types.ts';
 
@@ -50,9 +51,17 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
     return false;
   }
   context.pending = { id: idempotencyKey, method: 'PATCH', json, layout };
+  askForRenewals(media);
   const operation = { method: 'PATCH' as const, mf: context.mf, contextId: context.contextId, patch, idempotencyKey };
   turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation, deadlineMs: until });
   return true;
+}
+
+/** Values in an answer to an older request are not the new ones. */
+function askForRenewals(media: MediaState) {
+  for (const line of media.lines) {
+    for (const end of [line.ends.served, line.ends.remote]) if (end?.renewal === 'wanted') end.renewal = 'asked';
+  }
 }
 
 /** Deletes the context, if the MF has one. A POST under way is deleted when its 201 comes (R17). */
@@ -81,7 +90,7 @@ const DELETE_DEADLINE_MS = 10_000;
 
 export type ReplyOutcome =
   | { readonly kind: 'stale' }
-  | { readonly kind: 'done'; readonly mdc: MdcEndpoints }
+  | { readonly kind: 'done'; readonly mdc: MdcEndpoints; readonly renewed: boolean }
   | { readonly kind: 'failed'; readonly status: number; readonly detail: string };
 
 /** Takes a reply of the MF. `stale`: it answers nothing that is open; a context that it brings is deleted. */
@@ -112,7 +121,7 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
   const taken = body === undefined ? undefined : takeReply(media, body, context.layout, turn.env);
   for (const problem of taken?.problems ?? []) note(turn, problem);
   turn.call.revision++;
-  return { kind: 'done', mdc: taken?.mdc ?? new Map() };
+  return { kind: 'done', mdc: taken?.mdc ?? new Map(), renewed: taken?.renewed ?? false };
 }
 
 /** A call that ended while its POST was under way waits for the 201 at most this long. */

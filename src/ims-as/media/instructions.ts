@@ -7,6 +7,7 @@ import { attachOfferer } from './offer.ts';
 import { lineById, newEnd } from './state.ts';
 import {
   type InstructionSpec,
+  type LineEnd,
   MAX_DATA_CHANNEL_LINES,
   type MediaLine,
   type MediaSnapshot,
@@ -237,10 +238,14 @@ export function refuseChanges(media: MediaState, before: MediaSnapshot): void {
       line.spec = old.spec;
       line.failed = false;
       // An association that was to begin anew cannot: the MF gave nothing for it.
-      if (line.ends.served?.renewing === true || line.ends.remote?.renewing === true) line.state = 'closing';
+      if (isRenewing(line.ends.served) || isRenewing(line.ends.remote)) line.state = 'closing';
     }
   }
   media.context.dirty = true;
+}
+
+function isRenewing(end: LineEnd | null): boolean {
+  return end !== null && end.renewal !== 'none';
 }
 
 function refuse(media: MediaState, line: MediaLine): void {

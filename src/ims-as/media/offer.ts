@@ -166,7 +166,7 @@ function readKnownLine(
     const role = roleForOffer(read.setup, peer.ice, current, config);
     if (role !== undefined) peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
-    end.renewing = renewing;
+    end.renewal = renewing ? 'wanted' : 'none';
   }
   const offered = toDcStreams(read.streams);
   if (newContent(previous, offer.media[slot]!, line, offered)) return 'asked';

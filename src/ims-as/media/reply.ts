@@ -22,9 +22,10 @@ export function takeReply(
   reply: MediaContext,
   layout: ContextState['layout'],
   env: Environment,
-): { problems: string[]; mdc: MdcEndpoints } {
+): { problems: string[]; mdc: MdcEndpoints; renewed: boolean } {
   const problems: string[] = [];
   const mdc: MdcEndpoints = new Map();
+  let renewed = false;
   for (const [t, termination] of reply.terminations.entries()) {
     const place = layout.find((p) => p.terminationId === termination.terminationId) ?? layout[t];
     if (place === undefined) continue;
@@ -36,9 +37,10 @@ export function takeReply(
       if (line === undefined || end == null) continue;
       const local = localEnd(info, line.treatment === 'flow', end.local, env);
       if (typeof local === 'string') problems.push(`${place.ours}/${info.mediaId}: ${local}`);
-      else if (end.local === null || end.renewing || !place.ours.includes('-')) {
+      else if (end.local === null || end.renewal === 'asked') {
+        if (end.renewal === 'asked') renewed = true;
         end.local = local;
-        end.renewing = false;
+        end.renewal = 'none';
       }
       const entry = mdc.get(info.mediaId) ?? {};
       if (info.dcMedia?.localMdc1Endpoint !== undefined) entry.mdc1 = info.dcMedia.localMdc1Endpoint;
@@ -46,7 +48,7 @@ export function takeReply(
       mdc.set(info.mediaId, entry);
     }
   }
-  return { problems, mdc };
+  return { problems, mdc, renewed };
 }
 
 /** A string says what is missing. An MF that gives no tls-id lets us choose one (RFC 8842 5.2). */
@@ -81,7 +83,7 @@ export function isReserved(media: MediaState): boolean {
       line.failed ||
       (['served', 'remote'] as const).every((leg) => {
         const end = line.ends[leg];
-        return end === null || (end.local !== null && !end.renewing);
+        return end === null || (end.local !== null && end.renewal === 'none');
       }),
   );
 }

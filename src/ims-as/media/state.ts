@@ -47,8 +47,16 @@ export function snapshot(media: MediaState): MediaSnapshot {
 }
 
 export function restore(media: MediaState, to: MediaSnapshot): void {
+  const { lines } = media;
   media.lines = structuredClone(to.lines);
   media.slots = structuredClone(to.slots);
+  for (const line of media.lines) {
+    const now = lines.find((one) => one.id === line.id);
+    for (const leg of ['served', 'remote'] as const) {
+      const end = line.ends[leg];
+      if (end !== null && hasBegunAnew(end, now?.ends[leg])) end.renewal = 'wanted';
+    }
+  }
   media.context.dirty = true;
 }
 
@@ -81,7 +89,7 @@ export function setPeer(media: MediaState, end: LineEnd, leg: LegName, fork: num
 }
 
 export function newEnd(): LineEnd {
-  return { local: null, setup: 'actpass', peers: [], renewing: false };
+  return { local: null, setup: 'actpass', peers: [], renewal: 'none' };
 }
 
 /** The far end as its section says. All strings are owned: they outlive the message. */
@@ -102,6 +110,12 @@ export function peerFrom(read: DataChannelMedia): Peer {
 /** The MF's role after our offer was answered; undefined: the two do not fit, so the line is refused. */
 export function roleAfterAnswer(offered: LineEnd['setup'], answered: SetupValue): 'active' | 'passive' | undefined {
   return offererRole(offered, answered);
+}
+
+/** The MF has, or is about to have, an association that the peer will not hear of: it needs yet another one. */
+function hasBegunAnew(before: LineEnd, now: LineEnd | null | undefined): boolean {
+  if (now == null) return false;
+  return now.renewal === 'asked' || (now.local !== null && now.local.tlsId !== before.local?.tlsId);
 }
 
 /** The line is over for us and the MF. Its slots stay taken until each peer has seen port 0 there (`freeSlots`). */

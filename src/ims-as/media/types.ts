@@ -80,8 +80,8 @@ export interface LineEnd {
   setup: 'active' | 'passive' | 'actpass';
   /** By fork; index 0 alone where the leg has no forks. */
   peers: PeerState[];
-  /** The peer asked for a new association (R12): the MF must give new local values first. */
-  renewing: boolean;
+  /** The peer began a new association (R12): the MF must give new local values; `asked` once it was told so. */
+  renewal: 'none' | 'wanted' | 'asked';
 }
 
 /** What the MF gave. */
