@@ -31,7 +31,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   'mf/engine': { may: ['mf/worker', 'dtls', 'sdp'] },
   'mf/worker': { may: ['ndc', 'stun', 'mf/engine'] },
   ue: { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'channel-http', 'ndc'] },
-  lab: { may: ['sip', 'sip/transport', 'sdp', 'ue', 'config', 'services', 'cli', 'dcar'] },
+  lab: { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'ue', 'config', 'services', 'cli', 'dcar'] },
   pki: { may: [] },
   cli: { may: ['*'] },
 };
