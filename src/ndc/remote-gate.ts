@@ -2,10 +2,17 @@ import { type Leg, type OuterPort, sameAddress } from './outer-port.ts';
 import type { TransportAddress } from './stun.ts';
 
 /**
- * While paused, one datagram in this time still passes: it keeps heartbeats and acknowledgements alive, so that the
- * far end's SCTP does not give up however long its reader is slow. At 1,200 octets this is 5 KB/s.
+ * While paused, datagrams are held back, the oldest first to go on. Dropping them instead would cost the far end a
+ * retransmission time-out per pause, doubling up to ten seconds. Above this bound they are dropped.
+ */
+const MAX_HELD_BYTES = 1 << 19;
+/**
+ * Even while paused one datagram in this time passes: it keeps heartbeats and acknowledgements alive, so that the far
+ * end's SCTP does not give up however long its reader is slow. At 1,200 octets this is 5 KB/s.
  */
 const TRICKLE_INTERVAL_MS = 250;
+/** Held datagrams let go per turn of the event loop: the socket of libjuice has a small buffer. */
+const RELEASE_BATCH = 32;
 /** A close follows what the far end sent; silence of this length before it means that it is gone. */
 const HEARD_LATELY_MS = 2_000;
 /** First octet of a DTLS handshake record. */
@@ -22,6 +29,9 @@ export class RemoteGate implements Leg {
   #proved = false;
   #paused = false;
   #nominated = false;
+  readonly #held: Buffer[] = [];
+  #heldBytes = 0;
+  #lettingGo = false;
   #lastPassedAtMs = 0;
   #lastHeardAtMs = 0;
 
@@ -42,6 +52,7 @@ export class RemoteGate implements Leg {
 
   close(): void {
     this.#port.detach(this);
+    this.#held.length = 0;
   }
 
   /** The certificate matched: no other source is accepted any more. */
@@ -55,6 +66,7 @@ export class RemoteGate implements Leg {
 
   resume(): void {
     this.#paused = false;
+    this.#letGo();
   }
 
   moveTo(remote: TransportAddress): void {
@@ -82,12 +94,42 @@ export class RemoteGate implements Leg {
     }
     const nowMs = performance.now();
     this.#lastHeardAtMs = nowMs;
-    if (this.#paused && nowMs - this.#lastPassedAtMs < TRICKLE_INTERVAL_MS) {
+    if (!this.#paused && this.#held.length === 0) {
+      this.#options.deliver(datagram);
+      return;
+    }
+    this.#hold(datagram);
+    if (!this.#paused || nowMs - this.#lastPassedAtMs < TRICKLE_INTERVAL_MS) return;
+    this.#lastPassedAtMs = nowMs;
+    this.#pass();
+  }
+
+  #hold(datagram: Buffer): void {
+    if (this.#heldBytes + datagram.length > MAX_HELD_BYTES) {
       this.#port.counters.datagramsIgnored++;
       return;
     }
-    this.#lastPassedAtMs = nowMs;
+    this.#held.push(datagram);
+    this.#heldBytes += datagram.length;
+  }
+
+  #pass(): void {
+    const datagram = this.#held.shift();
+    if (!datagram) return;
+    this.#heldBytes -= datagram.length;
     this.#options.deliver(datagram);
+  }
+
+  /** What was held goes first, so that nothing overtakes it. */
+  #letGo(): void {
+    if (this.#lettingGo) return;
+    this.#lettingGo = true;
+    const batch = () => {
+      for (let left = RELEASE_BATCH; left > 0 && this.#held.length > 0 && !this.#paused; left--) this.#pass();
+      this.#lettingGo = this.#held.length > 0 && !this.#paused;
+      if (this.#lettingGo) setImmediate(batch);
+    };
+    batch();
   }
 
   checked(source: TransportAddress, nominated: boolean): void {

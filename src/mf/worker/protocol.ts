@@ -319,7 +319,7 @@ export const FRAMES = {
       bool('ice', 'answers ICE checks and follows the nominated address'),
       bool(
         'receiveBackPressure',
-        'a slow reader closes the window of its sender; false: datagrams are dropped instead',
+        'a slow reader closes the window of its sender; false: its datagrams are held back, then dropped',
       ),
       bool('forking', 'RESERVE with `sharedHandle`'),
       bool('kernelDatagrams', 'FLOW with path kernel'),
