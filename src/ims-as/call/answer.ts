@@ -9,7 +9,7 @@ import { takeOffer } from '../media/offer.ts';
 import { asAnswer, mentionsDataChannel, renderAnswer, renderOffer, stamp } from '../media/render.ts';
 import { forkSdp, newMediaState } from '../media/state.ts';
 import { respond2xx } from './acknowledge.ts';
-import { reconcile } from './mrm.ts';
+import { reconcile, thaw } from './mrm.ts';
 import { readSdp } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
 import { note, type Turn } from './turn.ts';
@@ -23,6 +23,7 @@ export function answerArrived(turn: Turn, offerer: LegName, fork: number, body: 
   const { call, env } = turn;
   const { media } = call;
   if (media === null) return body;
+  thaw(turn);
   const far = otherLeg(offerer);
   const sdp = forkSdp(media, fork);
   const text = own(body.slice(span.start, span.end));
@@ -128,6 +129,7 @@ export function lateOfferArrived(turn: Turn, from: LegName, fork: number, body: 
     return replaceSdp(body, span, sdp[near].sent.text);
   }
   if (sdp[from].offerAnswer.state !== 'stable' || sdp[near].offerAnswer.state !== 'stable') return body;
+  thaw(turn);
   const reading = takeOffer(media, from, fork, offer, env.config);
   for (const line of reading.asked) if (line.treatment === 'undecided') line.treatment = 'refused';
   for (const problem of reading.notes) note(turn, problem);

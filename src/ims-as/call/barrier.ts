@@ -5,7 +5,7 @@ import { isReserved, type MdcEndpoints } from '../media/reply.ts';
 import { forkSdp, lineById, restore, snapshot } from '../media/state.ts';
 import type { MediaSnapshot } from '../media/types.ts';
 import { endCall } from './end.ts';
-import { type ReplyOutcome, reconcile, takeMrmReply } from './mrm.ts';
+import { type ReplyOutcome, reconcile, takeMrmReply, thaw } from './mrm.ts';
 import { proceed, withdrawOffer } from './negotiate.ts';
 import { queueReoffers } from './reoffer.ts';
 import { answer, disarm, exchangeById, note, type Turn } from './turn.ts';
@@ -99,6 +99,7 @@ function openOffer(turn: Turn, held: Held): OpenOffer | undefined {
 export function executeAlone(turn: Turn, id: string, data: MediaInstructionData) {
   const { call, env } = turn;
   const media = call.media!;
+  thaw(turn);
   const before = snapshot(media);
   const problem = applyInstructions(media, data, undefined, env.config);
   if (problem !== undefined) {

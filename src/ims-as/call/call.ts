@@ -3,7 +3,7 @@ import { repeat2xx } from './acknowledge.ts';
 import { barrierExpired, contextLost, instructed, mrmReplied, notified } from './barrier.ts';
 import { ackArrived, cancelArrived, clientFailed, requestArrived } from './dialog.ts';
 import { endCall, finish, releaseCall } from './end.ts';
-import { reconcile } from './mrm.ts';
+import { freeze, reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
 import { reofferFailed, runQueue } from './reoffer.ts';
 import { responseArrived } from './responses.ts';
@@ -45,6 +45,7 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
 export function completeTurn(turn: Turn) {
   if (turn.call.queue.length > 0) runQueue(turn);
   if (turn.call.media?.context.dirty === true && turn.call.negotiation.step === 'stable') reconcile(turn);
+  freeze(turn);
   finish(turn);
 }
 

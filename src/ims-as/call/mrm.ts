@@ -34,7 +34,7 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
   if (json === context.told) return false;
   const until = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, env.nowMs + env.config.mrmDeadlineMs);
   const idempotencyKey = `${call.id}.${call.revision}.${context.step++}`;
-  if (context.told === '') {
+  if (context.contextId === '') {
     const layout = desired.terminations.map(layoutOf);
     context.pending = { id: idempotencyKey, method: 'POST', json, layout };
     turn.out.emit({
@@ -62,6 +62,20 @@ function askForRenewals(media: MediaState) {
   for (const line of media.lines) {
     for (const end of [line.ends.served, line.ends.remote]) if (end?.renewal === 'wanted') end.renewal = 'asked';
   }
+}
+
+/** A call at rest need not keep what it can compute: half its memory. */
+export function freeze({ call }: Turn) {
+  const context = call.media?.context;
+  if (context == null || context.told === '' || context.dirty || context.pending !== null) return;
+  if (call.state === 'established' && call.negotiation.step === 'stable' && call.queue.length === 0) context.told = '';
+}
+
+/** Before the lines of a call at rest change: what the MF was told is what they say now. */
+export function thaw({ call, env }: Turn) {
+  const { media } = call;
+  if (media === null || media.context.contextId === '' || media.context.told !== '' || media.context.dirty) return;
+  media.context.told = JSON.stringify(desiredContext(media, env.config) ?? { terminations: [] });
 }
 
 /** Deletes the context, if the MF has one. A POST under way is deleted when its 201 comes (R17). */

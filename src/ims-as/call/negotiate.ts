@@ -11,7 +11,7 @@ import { mentionsDataChannel, renderOffer, stamp } from '../media/render.ts';
 import { forkSdp, newMediaState, restore, snapshot, withdrawFrom } from '../media/state.ts';
 import type { MediaSnapshot, MediaState } from '../media/types.ts';
 import { answerAlone } from './answer.ts';
-import { reconcile } from './mrm.ts';
+import { reconcile, thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { passOn } from './pass.ts';
 import { answer, arm, disarm, exchangeById, heldMessage, note, type Turn } from './turn.ts';
@@ -41,6 +41,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   if (call.negotiation.step !== 'stable' || state.offerAnswer.state !== 'stable')
     return refuseSecondOffer(turn, exchange);
 
+  thaw(turn);
   const rollback = snapshot(media);
   const reading = takeOffer(media, leg, exchange.fork, offer, env.config);
   state.offerAnswer = offerReceived(state.offerAnswer, text);

@@ -9,6 +9,7 @@ import { renderOffer, stamp } from '../media/render.ts';
 import { forkSdp, snapshot } from '../media/state.ts';
 import { negotiated } from './answer.ts';
 import { executeAlone } from './barrier.ts';
+import { thaw } from './mrm.ts';
 import { offerRefused, readSdp } from './negotiate.ts';
 import { acknowledge } from './responses.ts';
 import { arm, dropExchange, nextBranch, note, type Turn } from './turn.ts';
@@ -53,6 +54,7 @@ function reoffer(turn: Turn, leg: LegName) {
   const sdp = forkSdp(media, fork.index);
   const far = sdp[otherLeg(leg)].offerAnswer;
   if (far.agreed === undefined || sdp[leg].offerAnswer.state !== 'stable') return;
+  thaw(turn);
   const rollback = snapshot(media);
   const before = sdp[leg].sent;
   const offer = renderOffer(media, leg, fork.index, parseSessionDescription(far.agreed.remote), env.config);

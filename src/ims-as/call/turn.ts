@@ -28,7 +28,7 @@ export function arm(turn: Turn, name: DeadlineName, atMs: number): void {
 
 /** The edge forgets lazily: a deadline that the call no longer holds is not delivered. */
 export function disarm(turn: Turn, name: DeadlineName): void {
-  delete turn.call.deadlines[name];
+  turn.call.deadlines[name] = undefined;
 }
 
 export function note(turn: Turn, text: string): void {

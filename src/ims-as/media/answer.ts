@@ -47,7 +47,7 @@ export function takeAnswer(
       if (role === undefined) notes.push(`${leg} ${line.id}: a=setup:${matched.setup} does not answer ${offeredSetup}`);
       continue;
     }
-    const peer = peerFrom(matched);
+    const peer = peerFrom(media, matched);
     peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
     if (leg === media.caller || media.sdp.length === 1) {

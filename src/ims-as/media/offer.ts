@@ -158,7 +158,7 @@ function readKnownLine(
   if (end !== null) {
     renewing = mustRenew(media, line, leg, fork, end, read);
     const known = peerOf(media, line, leg, fork);
-    const peer = peerFrom(read);
+    const peer = peerFrom(media, read);
     if (typeof known === 'object' && !renewing) {
       peer.started = known.address === peer.address && known.port === peer.port && known.started;
     }
@@ -248,7 +248,7 @@ export function attachOfferer(
   line.ends[leg] = end;
   const known = peerOf(media, line, leg, fork);
   if (typeof known === 'object') return true;
-  const peer = peerFrom(read);
+  const peer = peerFrom(media, read);
   const role = roleForOffer(read.setup, peer.ice, undefined, config);
   if (role === undefined) return false;
   peer.localRole = role;

@@ -62,7 +62,7 @@ function localEnd(info: MediaInfo, flow: boolean, before: LocalEnd | null, env: 
     address: own(mb.address),
     port: mb.port,
     sctpPort: dc?.sctpPort ?? 0,
-    fingerprints: dc?.fingerprints.map((fingerprint) => own(formatFingerprint(fingerprint))) ?? [],
+    fingerprints: dc?.fingerprints.map((fingerprint) => sharedFingerprint(formatFingerprint(fingerprint))) ?? [],
     tlsId: dc?.tlsId === undefined ? (before?.tlsId ?? mintTlsId(env)) : own(dc.tlsId),
     ...(imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined
       ? {}
@@ -73,6 +73,19 @@ function localEnd(info: MediaInfo, flow: boolean, before: LocalEnd | null, env: 
         ? DEFAULT_MAX_MESSAGE_SIZE
         : fromMaxMessageSizeKiB(info.dcMedia.maxMessageSize)),
   };
+}
+
+/** An MF has one certificate: every line of every call shares its text. */
+const shared = new Map<string, string>();
+const MAX_SHARED = 1024;
+
+function sharedFingerprint(text: string): string {
+  const known = shared.get(text);
+  if (known !== undefined) return known;
+  if (shared.size >= MAX_SHARED) shared.clear();
+  const kept = own(text);
+  shared.set(kept, kept);
+  return kept;
 }
 
 /** Every line that needs the MF has what the MF gives: the barrier may open. */

@@ -92,13 +92,27 @@ export function newEnd(): LineEnd {
   return { local: null, setup: 'actpass', peers: [], renewal: 'none' };
 }
 
+/** A UE shows one certificate on all its lines: its fingerprint is kept once. */
+function ownFingerprint(media: MediaState, text: string): string {
+  for (const line of media.lines) {
+    for (const end of [line.ends.served, line.ends.remote]) {
+      for (const peer of end?.peers ?? []) {
+        const known =
+          typeof peer === 'object' ? peer.fingerprints.find((fingerprint) => fingerprint === text) : undefined;
+        if (known !== undefined) return known;
+      }
+    }
+  }
+  return own(text);
+}
+
 /** The far end as its section says. All strings are owned: they outlive the message. */
-export function peerFrom(read: DataChannelMedia): Peer {
+export function peerFrom(media: MediaState, read: DataChannelMedia): Peer {
   return {
     address: own(read.address),
     port: read.port,
     sctpPort: read.sctpPort,
-    fingerprints: read.fingerprints.map((fingerprint) => own(formatFingerprint(fingerprint))),
+    fingerprints: read.fingerprints.map((fingerprint) => ownFingerprint(media, formatFingerprint(fingerprint))),
     ...(read.tlsId === undefined ? {} : { tlsId: own(read.tlsId) }),
     setup: read.setup,
     maxMessageSizeBytes: read.maxMessageSizeBytes,

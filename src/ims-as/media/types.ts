@@ -119,7 +119,10 @@ export interface Peer {
 export interface ContextState {
   contextId: string;
   mf: string;
-  /** JSON of the MediaContext that the MF acknowledged; '' when it holds nothing. */
+  /**
+   * JSON of the MediaContext that the MF acknowledged. '' while it is what the lines say (a call at rest), and while the
+   * MF holds nothing: then `contextId` is '' too.
+   */
   told: string;
   /** Terminations and their medias in the order the MF keeps them, by its own names. */
   layout: { terminationId: string; ours: string; medias: string[] }[];
