@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import { ImsdcError } from '../errors.ts';
@@ -42,7 +41,8 @@ export interface SbiRequest {
 
 export interface SbiResponse {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Parsed JSON; undefined without a body. */
   readonly body: unknown;
 }
@@ -97,8 +97,8 @@ export class SbiClient {
       const name = `${request.method} ${path}`;
       if (remainingMs <= 0) throw new ImsdcError('SBI_TIMEOUT', { peer: peer.origin, request: name });
       const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
-      const headers = this.#headers(path, request, nowMs, remainingMs, body?.length);
-      const raw = await peer.exchange(headers, body, remainingMs);
+      const headers = fieldsOf(request, nowMs, remainingMs, body?.length);
+      const raw = await peer.exchange({ method: request.method, path, headers, body }, remainingMs);
       if (raw.status === 307 || raw.status === 308) {
         const [next, nextPath] = this.#follow(peer, name, raw, redirects);
         return await this.#send(next, nextPath, request, redirects + 1);
@@ -108,27 +108,6 @@ export class SbiClient {
       this.#failures.value++;
       throw error;
     }
-  }
-
-  #headers(path: string, request: SbiRequest, nowMs: number, remainingMs: number, length: number | undefined) {
-    const headers: OutgoingHttpHeaders = {
-      ':method': request.method,
-      ':path': path,
-      'user-agent': this.#options.userAgent,
-      accept: 'application/json, application/problem+json',
-      [SBI_HEADER.senderTimestamp]: formatSenderTimestamp(nowMs),
-      [SBI_HEADER.maxResponseTime]: formatMaxResponseTime(remainingMs),
-    };
-    if (length !== undefined) {
-      headers['content-type'] = request.contentType ?? 'application/json';
-      headers['content-length'] = length;
-    }
-    if (request.idempotencyKey !== undefined) {
-      headers[SBI_HEADER.requestInfo] = formatRequestInfo(request.idempotencyKey);
-    }
-    if (request.priority !== undefined) headers[SBI_HEADER.messagePriority] = request.priority;
-    if (request.callback !== undefined) headers[SBI_HEADER.callback] = request.callback;
-    return headers;
   }
 
   /** Where 307/308 leads: same scheme, an allowed origin, at most three times. */
@@ -154,6 +133,26 @@ export class SbiClient {
     }
     return peer;
   }
+}
+
+function fieldsOf(
+  request: SbiRequest,
+  nowMs: number,
+  remainingMs: number,
+  length: number | undefined,
+): [name: string, value: string][] {
+  const fields: [string, string][] = [
+    [SBI_HEADER.senderTimestamp, formatSenderTimestamp(nowMs)],
+    [SBI_HEADER.maxResponseTime, formatMaxResponseTime(remainingMs)],
+  ];
+  if (length !== undefined) {
+    fields.push(['content-type', request.contentType ?? 'application/json'], ['content-length', String(length)]);
+  }
+  const { callback, idempotencyKey, priority } = request;
+  if (idempotencyKey !== undefined) fields.push([SBI_HEADER.requestInfo, formatRequestInfo(idempotencyKey)]);
+  if (priority !== undefined) fields.push([SBI_HEADER.messagePriority, String(priority)]);
+  if (callback !== undefined) fields.push([SBI_HEADER.callback, callback]);
+  return fields;
 }
 
 function parseBody(peer: Http2Peer, request: string, raw: RawResponse): unknown {

@@ -1,43 +1,44 @@
-import http2, {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-} from 'node:http2';
 import type { Logger } from '../base/log.ts';
 import { ImsdcError } from '../errors.ts';
-import { clientTlsOptions, requireOrigin, type SbiTls } from './tls.ts';
+import { ClientConnection } from './http2/connection.ts';
+import { encodeField } from './http2/header-block.ts';
+import { requireOrigin, type SbiTls } from './tls.ts';
 
 export interface Http2PeerOptions {
   readonly tls?: SbiTls | undefined;
   readonly log: Logger;
+  readonly userAgent: string;
   /** More requests at once are refused with SBI_CONGESTED. Default 512. */
   readonly maxInFlight?: number;
   /** A longer answer is cancelled with SBI_MALFORMED. Default 1 MiB. */
   readonly maxResponseBytes?: number;
   /** A session that leaves a PING unanswered until the next is given up. Default 10 s. */
   readonly pingIntervalMs?: number;
-  /** Called at each new session, before its first request of ours. */
+  /** Called at each new session. */
   readonly onConnected?: () => void;
+}
+
+export interface RawRequest {
+  readonly method: string;
+  /** As it goes on the wire, with its query. */
+  readonly path: string;
+  /** Besides the pseudo-header fields and user-agent; names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Buffer | undefined;
 }
 
 export interface RawResponse {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-const { NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
 type FailureCode = 'SBI_INTERRUPTED' | 'SBI_MALFORMED' | 'SBI_TIMEOUT' | 'SBI_UNAVAILABLE';
-
-/** RFC 9113 8.7: never left us, or the peer says that it has not looked at it. */
-function wasRefused(stream: ClientHttp2Stream): boolean {
-  return stream.pending || stream.rstCode === NGHTTP2_REFUSED_STREAM;
-}
 
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Back-off after a failed connection; doubles up to the second figure. Requests meanwhile fail at once: voice waits for none. */
 const BACKOFF_MS = [50, 2_000] as const;
+/** Timeouts are rounded up: node keeps a list per duration, and every request would have its own. */
 const TIMEOUT_STEP_MS = 20;
 /** A session that lived so long ends the back-off. */
 const STABLE_MS = 1_000;
@@ -48,31 +49,37 @@ const STABLE_MS = 1_000;
  */
 export class Http2Peer {
   readonly origin: string;
-  readonly #options: Required<Omit<Http2PeerOptions, 'tls' | 'onConnected'>> & Http2PeerOptions;
-  #session: ClientHttp2Session | undefined;
+  readonly #url: URL;
+  readonly #options: Http2PeerOptions;
+  readonly #maxInFlight: number;
+  readonly #maxResponseBytes: number;
+  /** Fields that every request has, encoded once. */
+  readonly #common: string;
+  readonly #authority: string;
+  readonly #sessions = new Set<ClientConnection>();
+  #session: ClientConnection | undefined;
   #inFlight = 0;
   #backoffMs = 0;
   #retryAtMs = 0;
-  #pingTimer: NodeJS.Timeout | undefined;
   #closed = false;
+  #onIdle: () => void = () => undefined;
 
   /** Throws SBI_PLAINTEXT when `url` asks for h2c off loopback. */
   constructor(url: string, options: Http2PeerOptions) {
-    this.origin = requireOrigin(url).origin;
-    this.#options = {
-      ...options,
-      maxInFlight: options.maxInFlight ?? 512,
-      maxResponseBytes: options.maxResponseBytes ?? 1 << 20,
-      pingIntervalMs: options.pingIntervalMs ?? 10_000,
-    };
+    this.#url = requireOrigin(url);
+    this.origin = this.#url.origin;
+    this.#options = options;
+    this.#maxInFlight = options.maxInFlight ?? 512;
+    this.#maxResponseBytes = options.maxResponseBytes ?? 1 << 20;
+    this.#authority =
+      encodeField(':scheme', this.#url.protocol.slice(0, -1)) + encodeField(':authority', this.#url.host);
+    this.#common =
+      encodeField('user-agent', options.userAgent) +
+      encodeField('accept', 'application/json, application/problem+json');
   }
 
   get inFlight(): number {
     return this.#inFlight;
-  }
-
-  get connected(): boolean {
-    return this.#session !== undefined && !this.#session.connecting && !this.#session.closed;
   }
 
   /**
@@ -80,113 +87,109 @@ export class Http2Peer {
    * SBI_UNAVAILABLE (not executed), SBI_INTERRUPTED, SBI_TIMEOUT or SBI_MALFORMED (perhaps executed); an HTTP error
    * status is an answer, not a rejection.
    */
-  exchange(headers: OutgoingHttpHeaders, body: Buffer | undefined, timeoutMs: number): Promise<RawResponse> {
+  exchange(request: RawRequest, timeoutMs: number): Promise<RawResponse> {
     return new Promise((resolve, reject) => {
-      if (this.#inFlight >= this.#options.maxInFlight) {
+      const session = this.#acquire();
+      if (this.#inFlight >= this.#maxInFlight || session.room <= 0) {
         throw new ImsdcError('SBI_CONGESTED', { peer: this.origin, inFlight: this.#inFlight });
       }
-      const stream = this.#acquire().request(headers, { endStream: body === undefined });
-      this.#inFlight++;
-      let response: IncomingHttpHeaders | undefined;
-      let text = '';
-      let failure: ImsdcError | undefined;
-      const failed = (code: FailureCode, problem: string, cause?: Error) => {
-        const request = `${headers[':method']} ${headers[':path']}`;
-        failure ??= new ImsdcError(code, { peer: this.origin, request, problem }, { cause });
-      };
+      const { method, path, headers, body } = request;
+      let block = encodeField(':method', method) + this.#authority + encodeField(':path', path) + this.#common;
+      for (const [name, value] of headers) block += encodeField(name, value);
       const fail = (code: FailureCode, problem: string) => {
-        failed(code, problem);
-        stream.close(NGHTTP2_CANCEL);
+        settled();
+        session.cancel(id);
+        reject(new ImsdcError(code, { peer: this.origin, request: `${method} ${path}`, problem }));
       };
-      // Rounded up: node keeps a list per duration, and every request would have its own.
       const roundedMs = Math.ceil(timeoutMs / TIMEOUT_STEP_MS) * TIMEOUT_STEP_MS;
       const timer = setTimeout(() => fail('SBI_TIMEOUT', 'too late'), roundedMs);
-      stream.setEncoding('utf8');
-      stream.on('response', (received) => {
-        response = received;
-      });
-      stream.on('data', (chunk: string) => {
-        text += chunk;
-        if (text.length > this.#options.maxResponseBytes) fail('SBI_MALFORMED', 'too long');
-      });
-      stream.on('error', (error) => {
-        failed(wasRefused(stream) ? 'SBI_UNAVAILABLE' : 'SBI_INTERRUPTED', error.message, error);
-      });
-      // 'close' comes exactly once and last, whatever happened before it.
-      stream.on('close', () => {
+      const settled = () => {
         clearTimeout(timer);
         this.#inFlight--;
-        if (response && stream.readableEnded && !failure) {
-          resolve({ status: Number(response[':status']), headers: response, body: text });
-          return;
-        }
-        failed(wasRefused(stream) ? 'SBI_UNAVAILABLE' : 'SBI_INTERRUPTED', 'the stream ended without an answer');
-        reject(failure);
+        if (this.#inFlight === 0) this.#onIdle();
+      };
+      let status = 0;
+      let fields: RawResponse['headers'] = {};
+      let received: Buffer[] | Buffer | undefined;
+      let bytes = 0;
+      this.#inFlight++;
+      const id = session.request(block, body, {
+        onResponse: (code, decoded) => {
+          status = code;
+          fields = decoded;
+        },
+        onData: (chunk) => {
+          bytes += chunk.length;
+          if (bytes > this.#maxResponseBytes) fail('SBI_MALFORMED', 'too long');
+          else if (received === undefined) received = chunk;
+          else if (Array.isArray(received)) received.push(chunk);
+          else received = [received, chunk];
+        },
+        onEnd: () => {
+          settled();
+          const whole = Array.isArray(received) ? Buffer.concat(received) : received;
+          resolve({ status, headers: fields, body: whole ? whole.toString() : '' });
+        },
+        onFailed: (problem, executed) => fail(executed ? 'SBI_INTERRUPTED' : 'SBI_UNAVAILABLE', problem),
       });
-      if (body !== undefined) stream.end(body);
     });
   }
 
   /** Lets running requests finish, then ends the session. */
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#pingTimer);
-    const session = this.#session;
-    if (session && !session.destroyed) {
+    if (this.#inFlight > 0 && this.#session?.connected) {
       await new Promise<void>((resolve) => {
-        if (session.connecting) session.destroy();
-        else session.close();
-        session.once('close', resolve);
-        if (session.destroyed) resolve();
+        this.#onIdle = resolve;
       });
     }
+    for (const session of this.#sessions) session.close();
   }
 
-  #acquire(): ClientHttp2Session {
-    const session = this.#session;
-    if (session && !session.closed && !session.destroyed) return session;
+  #acquire(): ClientConnection {
+    if (this.#session?.usable) return this.#session;
     if (this.#closed) throw new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem: 'this client is closed' });
     if (Date.now() < this.#retryAtMs) {
       throw new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem: 'not reachable, trying again soon' });
     }
-    return this.#connect();
+    this.#session = this.#connect();
+    return this.#session;
   }
 
-  #connect(): ClientHttp2Session {
-    const { tls, log, pingIntervalMs, onConnected } = this.#options;
-    const session = http2.connect(this.origin, {
-      ...(tls && this.origin.startsWith('https:') ? clientTlsOptions(tls) : {}),
-      settings: { enablePush: false },
-    });
-    this.#session = session;
-    const connectTimer = setTimeout(() => session.destroy(new Error('no connection in time')), CONNECT_TIMEOUT_MS);
+  #connect(): ClientConnection {
+    const { tls, log, pingIntervalMs = 10_000, onConnected } = this.#options;
     let pingPending = false;
     let connectedAtMs = 0;
-    session.on('connect', () => {
-      clearTimeout(connectTimer);
-      connectedAtMs = Date.now();
-      this.#pingTimer = setInterval(() => {
-        // RFC 9113 6.7; R25: the PING also renews the lease of what the MF holds for us.
-        if (pingPending) {
-          session.destroy(new Error('PING unanswered'));
-          return;
-        }
-        pingPending = session.ping((error) => {
-          if (!error) pingPending = false;
-        });
-      }, pingIntervalMs);
-      onConnected?.();
+    let pingTimer: NodeJS.Timeout | undefined;
+    const session = new ClientConnection(this.#url, {
+      tls,
+      streamWindowBytes: this.#maxResponseBytes + 65_535,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      onConnected: () => {
+        connectedAtMs = Date.now();
+        pingTimer = setInterval(() => {
+          // RFC 9113 6.7; R25: the PING also renews the lease of what the MF holds for us.
+          if (pingPending) {
+            session.destroy('PING unanswered');
+            return;
+          }
+          pingPending = true;
+          session.ping(() => {
+            pingPending = false;
+          });
+        }, pingIntervalMs);
+        onConnected?.();
+      },
+      onClosed: (reason) => {
+        clearInterval(pingTimer);
+        this.#sessions.delete(session);
+        // One that worked is renewed at the next request; one that was refused, or cut right away, waits.
+        if (connectedAtMs > 0 && Date.now() - connectedAtMs > STABLE_MS) this.#backoffMs = 0;
+        else if (this.#session === session) this.#backOff();
+        if (!this.#closed) log.info({ peer: this.origin, reason }, 'SBI session ended');
+      },
     });
-    session.on('error', (error) => log.warn({ peer: this.origin, reason: error.message }, 'SBI session failed'));
-    session.on('close', () => {
-      clearTimeout(connectTimer);
-      if (this.#session !== session) return;
-      clearInterval(this.#pingTimer);
-      this.#session = undefined;
-      // One that worked is renewed at the next request; one that was refused, or cut right away, waits.
-      if (connectedAtMs > 0 && Date.now() - connectedAtMs > STABLE_MS) this.#backoffMs = 0;
-      else this.#backOff();
-    });
+    this.#sessions.add(session);
     return session;
   }
 
