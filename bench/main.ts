@@ -7,6 +7,7 @@ type Rig = (options: BenchOptions) => Promise<BenchRow[]>;
 /** Loaded when asked for: a rig may need programs that another machine lacks. */
 const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
   sip: { what: 'SIPp through the AS beside Kamailio', load: async () => (await import('./sip/bench.ts')).rows },
+  call: { what: 'INVITE to open bootstrap channels, on the lab', load: async () => (await import('./call.ts')).rows },
   'sip-parse': { what: 'parsing an IMS INVITE beside sip.js', load: async () => (await import('./sip-parse.ts')).rows },
 };
 
