@@ -12,6 +12,8 @@ const LOG_TAIL_LINES = 12;
 
 export interface ChildOptions {
   readonly name: string;
+  /** What runs instead of this installation's `imsdc`: program and first arguments, such as `docker exec ...`. */
+  readonly program?: readonly [string, ...string[]];
   /** Arguments of `imsdc`. */
   readonly args: readonly string[];
   readonly directory: string;
@@ -39,7 +41,8 @@ export class LabChild extends TypedEmitter<ChildEvents> {
     this.name = options.name;
     this.logFile = join(options.directory, `${options.name}.log`);
     const log = openSync(this.logFile, 'w');
-    this.process = spawn(process.execPath, [MAIN, ...options.args], {
+    const [program, ...first] = options.program ?? [process.execPath, MAIN];
+    this.process = spawn(program, [...first, ...options.args], {
       stdio: options.speaks === 'ipc' ? ['ignore', log, log, 'ipc'] : ['pipe', 'pipe', log],
       env: { ...process.env, ...options.env },
     });

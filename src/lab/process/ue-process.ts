@@ -33,12 +33,18 @@ export class UeProcess extends TypedEmitter<UeProcessEvents> {
   readonly events: UeEvent[] = [];
   readonly #waiting: { line: string; resolve: (result: UeResult) => void; reject: (error: Error) => void }[] = [];
 
-  constructor(options: { name: string; directory: string; args: readonly string[] }) {
+  constructor(options: {
+    name: string;
+    directory: string;
+    args: readonly string[];
+    program?: readonly [string, ...string[]];
+  }) {
     super();
     this.name = options.name;
     this.child = new LabChild({
       name: options.name,
       directory: options.directory,
+      ...(options.program ? { program: options.program } : {}),
       args: ['ue', '--json', '--keep-going', ...options.args],
       speaks: 'pipe',
     });

@@ -22,7 +22,7 @@ class Ladder {
   }
 
   head(): string {
-    return ' '.repeat(TIME_WIDTH) + this.#lanes.map((lane) => centre(lane, this.#width)).join('');
+    return (' '.repeat(TIME_WIDTH) + this.#lanes.map((lane) => centre(lane, this.#width)).join('')).trimEnd();
   }
 
   rows(event: TraceEvent): string[] {

@@ -18,7 +18,7 @@ export interface ForwardOptions {
   readonly recordRoute: boolean;
   /** Called instead of answering upstream when the next hop failed before it said anything but 100. True: handled. */
   readonly onSilentFailure?: (status: number) => boolean;
-  /** No response at all for this long counts as such a failure. */
+  /** Nothing but 100 (which every stack sends by itself) and no sign of life for this long counts as such a failure. */
   readonly silenceLimitMs?: number;
   /** The final response has gone upstream, or nobody waits for one any more. */
   readonly onFinished?: () => void;
@@ -116,12 +116,21 @@ export class Forwarder {
   response(key: ClientKey, response: ParsedMessage): void {
     const outbound = this.#outbound.get(key);
     if (!outbound) return;
-    if (outbound.silence) clearTimeout(outbound.silence);
-    outbound.silence = null;
+    if (response.status > 100) this.#heard(outbound);
     // 16.7 step 2: every provisional response but 100 starts timer C anew.
     if (response.status > 100 && response.status < 200) outbound.timerC?.refresh();
     if (response.status >= 200) this.#linger(key, outbound);
     outbound.context.response(key, response);
+  }
+
+  /** The next hop of `inbound` has shown in another way that it is at work. */
+  alive(inbound: Inbound): void {
+    for (const outbound of this.#outbound.values()) if (outbound.inbound === inbound) this.#heard(outbound);
+  }
+
+  #heard(outbound: Outbound): void {
+    if (outbound.silence) clearTimeout(outbound.silence);
+    outbound.silence = null;
   }
 
   failed(key: ClientKey, reason: 'timeout' | 'transport' | 'overload'): void {
@@ -160,7 +169,10 @@ export class Forwarder {
     this.#outbound.set(key, outbound);
     if (method === 'INVITE') outbound.timerC = setTimeout(() => this.#giveUp(key, outbound), this.#timerCMs);
     if (options.silenceLimitMs !== undefined) {
-      outbound.silence = setTimeout(() => this.failed(key, 'timeout'), options.silenceLimitMs);
+      outbound.silence = setTimeout(() => {
+        this.#endpoint.cancel(key);
+        this.failed(key, 'timeout');
+      }, options.silenceLimitMs);
     }
   }
 

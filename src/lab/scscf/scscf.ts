@@ -26,6 +26,8 @@ export class Scscf {
   readonly #chain: ServiceChain;
   readonly #forwarder: Forwarder;
   readonly #mint: IdMint;
+  /** Requests that the AS failed once: for it the other pass would be the same request again (482). */
+  readonly #unserved = new WeakSet<Inbound>();
 
   constructor(options: { config: ScscfConfig; endpoint: SipEndpoint; mint: IdMint; log: Logger }) {
     const { config, endpoint, mint, log } = options;
@@ -154,13 +156,18 @@ export class Scscf {
     const pass = this.#chain.returned(route.own?.user);
     // The call it belonged to has ended: without its pass we would serve the request a second time.
     if (!pass) this.#forwarder.reply(inbound, 481, 'Original Dialog Identifier Is Not Known');
-    else this.#after(inbound, pass, route.rest);
+    else {
+      pass.onReturn?.();
+      this.#after(inbound, pass, route.rest);
+    }
   }
 
   /** Sends a request to the AS for one pass, or goes on at once where no AS serves it. */
   #pass(inbound: Inbound, pass: ServicePass, routes: readonly string[], set: ReadonlyMap<string, string>): void {
     const { applicationServer } = this.#config;
-    const odi = applicationServer !== '' && inbound.message.method === 'INVITE' ? this.#chain.enter(pass) : undefined;
+    const isServed = applicationServer !== '' && inbound.message.method === 'INVITE' && !this.#unserved.has(inbound);
+    const onReturn = () => this.#forwarder.alive(inbound);
+    const odi = isServed ? this.#chain.enter({ ...pass, onReturn }) : undefined;
     if (odi === undefined) {
       this.#after(inbound, pass, routes, set);
       return;
@@ -180,6 +187,7 @@ export class Scscf {
       // TS 24.229 5.4.3.2: default handling SESSION_CONTINUED. Voice does not depend on the AS.
       onSilentFailure: (status) => {
         this.#log.warn({ status, sessionCase: pass.sessionCase }, 'application server skipped');
+        this.#unserved.add(inbound);
         this.#after(inbound, pass, routes, set);
         return true;
       },

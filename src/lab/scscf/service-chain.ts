@@ -6,6 +6,8 @@ export interface ServicePass {
   readonly sessionCase: 'orig' | 'term';
   /** Default public identity of the served user. */
   readonly servedUser: string;
+  /** The request came back: the AS is at work. */
+  readonly onReturn?: () => void;
 }
 
 /** Requests that are out at an AS at one time. More than a lab ever has; beyond it the chain is not entered. */
