@@ -71,10 +71,10 @@ export class Mdc1Client {
         host: endpoint.address,
         port: endpoint.port,
         path: url.pathname + url.search,
+        // Node takes SNI from Host, and sends none where that is an address (RFC 6066 3).
         headers: { ...request.headers, host: url.host, ...lengthOf(request) },
         maxHeaderSize: MAX_HEADER_BYTES,
         signal,
-        ...(secure ? { servername: url.hostname } : {}),
       });
       const where = `${endpoint.address}:${endpoint.port}`;
       const timer = setTimeout(() => outgoing.destroy(new ImsdcError('MDC1_TIMEOUT', { where })), timeoutMs);

@@ -257,7 +257,9 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     line.content = content;
     if (line.asksForNew(offered, role)) await line.renew();
     starts.push(() => line.agree(offered, role));
-    return line.section(role, offered.tlsId !== undefined);
+    const section = line.section(role, offered.tlsId !== undefined);
+    line.content = asOurOffer(content);
+    return section;
   }
 
   async #answerOther(offer: SessionDescription, slot: number, starts: (() => Promise<void>)[]): Promise<MediaSection> {
@@ -329,4 +331,10 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     this.#sent = stamped;
     return stamped.text;
   }
+}
+
+/** 3gpp-bdc-used-by is relative to who sends the offer: an answer echoes it, our own offer turns it round (R8). */
+function asOurOffer(content: DataChannelContent): DataChannelContent {
+  if (content.bootstrapUsedBy === undefined) return content;
+  return { ...content, bootstrapUsedBy: content.bootstrapUsedBy === 'sender' ? 'receiver' : 'sender' };
 }

@@ -121,6 +121,18 @@ describe('the media of one session', () => {
     ]);
   });
 
+  // conformance: R8 — 3gpp-bdc-used-by is relative to the sender of the offer
+  it('turns used-by round in an offer of its own, and echoes it in answers', async () => {
+    const { offer } = await caller();
+    const callee = session();
+    const fromNetwork = offer.replace('used-by:sender', 'used-by:receiver');
+    await answered(callee, fromNetwork);
+    const own = callee.offer();
+    assert.match(own, /a=3gpp-bdc-used-by:sender/);
+    await callee.offerRefused();
+    assert.match(await answered(callee, fromNetwork), /a=3gpp-bdc-used-by:receiver/);
+  });
+
   it('takes the local bootstrap line, refuses to be the server of the remote one (sender)', async () => {
     const { offer } = await caller();
     const answer = await answered(session(), offer);
