@@ -7,7 +7,6 @@ namespace {
 
 using protocol::WorkerError;
 
-constexpr std::uint64_t kIdleMs = 2000;         // then OpenSSL's buffers are given back
 constexpr std::uint64_t kHousekeepingMs = 5000;
 constexpr std::uint64_t kSilentWithDataMs = 20'000;  // unacknowledged data and not one record: the peer is gone
 constexpr std::uint64_t kSilentGraceMs = 10'000;
@@ -87,7 +86,7 @@ void Association::onIceCheck(const NetAddress& from, bool nominated) {
   }
 }
 
-void Association::onDtls(std::span<const std::uint8_t> datagram, const NetAddress& from) {
+void Association::onDtls(std::span<std::uint8_t> datagram, const NetAddress& from) {
   ++datagramsReceived_;
   if (!active()) {
     ++datagramsIgnored_;
@@ -177,7 +176,6 @@ void Association::dtlsOutput(std::span<const std::uint8_t> datagram) {
 void Association::dtlsConnected() {
   setHalfOpen(false);
   heardMs_ = host_.nowMs();
-  activeMs_ = heardMs_;
   sctp_ = std::make_unique<SctpEndpoint>(*this, sctpOptions());
   if (!sctp_->connect()) ending_ = {AssociationState::failed, WorkerError::Internal, "no SCTP endpoint"};
 }
@@ -188,7 +186,7 @@ SctpOptions Association::sctpOptions() const {
   options.localPort = kSctpPort;
   options.remotePort = remote_.sctpPort;
   options.streams = remote_.streams;
-  options.packetBytes = (host_.dtls().mtuBytes - DtlsSession::kRecordOverheadBytes) / 4 * 4;
+  options.packetBytes = (host_.dtls().mtuBytes - static_cast<std::uint32_t>(DtlsRecords::kMaxOverheadBytes)) / 4 * 4;
   // Whole messages wait in both buffers, so each holds the longest twice, and for a relay a round trip's worth.
   const std::uint32_t least = 2 * limits.maxMessageBytes + kSctpBufferSlackBytes;
   options.receiveBufferBytes = std::max(least, 512U * 1024);
@@ -199,7 +197,6 @@ SctpOptions Association::sctpOptions() const {
 
 void Association::dtlsContent(std::span<std::uint8_t> packet) {
   heardMs_ = host_.nowMs();
-  activeMs_ = heardMs_;
   if (sctp_ != nullptr) sctp_->receive(packet);
 }
 
@@ -220,7 +217,6 @@ void Association::dtlsEnded(DtlsEnd end, const std::string& detail) {
 // ---- SCTP
 
 void Association::sctpOutput(std::span<std::uint8_t> packet) {
-  activeMs_ = host_.nowMs();
   if (dtls_ != nullptr) dtls_->send(packet);
 }
 
@@ -301,7 +297,6 @@ void Association::onDeadline() {
   } else if (state_ == AssociationState::connected) {
     streams_.onDeadline();
     checkPeerAlive();
-    if (dtls_ != nullptr && now - activeMs_ >= kIdleMs) dtls_->releaseBuffers();
   }
   if (active()) schedule();
 }

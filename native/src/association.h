@@ -77,7 +77,7 @@ class Association final : public PortMember, public DtlsOwner, public SctpOwner 
   [[nodiscard]] bool mayLatch() const override;
   [[nodiscard]] bool waiting() const override { return state_ == AssociationState::reserved; }
   [[nodiscard]] bool doesIce() const override { return active() && remote_.ice; }
-  void onDtls(std::span<const std::uint8_t> datagram, const NetAddress& from) override;
+  void onDtls(std::span<std::uint8_t> datagram, const NetAddress& from) override;
   void onIceCheck(const NetAddress& from, bool nominated) override;
   void onTrace(std::span<const std::uint8_t> datagram, const NetAddress& remote, bool sent) override;
   void countIgnored() override { ++datagramsIgnored_; }
@@ -125,7 +125,6 @@ class Association final : public PortMember, public DtlsOwner, public SctpOwner 
   std::uint64_t startedMs_ = 0;
   std::uint32_t handshakeUs_ = 0;
   std::uint64_t heardMs_ = 0;     // the last authenticated record
-  std::uint64_t activeMs_ = 0;    // the last record either way
   std::uint64_t datagramsReceived_ = 0;
   std::uint64_t datagramsSent_ = 0;
   std::uint64_t datagramsIgnored_ = 0;

@@ -4,17 +4,21 @@
 
 #include <sys/time.h>
 
+#include <algorithm>
+
 #include "dtls_callbacks.h"
 
 namespace imsdc {
 namespace {
 
 constexpr std::size_t kMaxContentBytes = 16'384;  // of a record
+constexpr std::size_t kMaxFlightDatagrams = 8;
+constexpr std::uint8_t kMaxFlightRepeats = 16;
 
 }  // namespace
 
 DtlsSession::DtlsSession(DtlsContext& context, DtlsOwner& owner, DtlsRole role, const FingerprintSet& fingerprints)
-    : context_(context), owner_(owner), fingerprints_(fingerprints), ssl_(SSL_new(context.get())) {
+    : context_(context), owner_(owner), fingerprints_(fingerprints), role_(role), ssl_(SSL_new(context.get())) {
   SSL_set_app_data(ssl_.get(), this);
   BIO* bio = newDatagramBio(this);
   SSL_set_bio(ssl_.get(), bio, bio);  // takes one reference for both
@@ -43,31 +47,23 @@ void DtlsSession::startAfterCookie() {
   muted_ = false;
 }
 
-void DtlsSession::receive(std::span<const std::uint8_t> datagram) {
+void DtlsSession::receive(std::span<std::uint8_t> datagram) {
   if (ended_) return;
-  incoming_ = datagram;
-  restoreBuffers();
-  if (!connected_) {
-    advance();
-    if (!connected_ || ended_) return;
+  if (records_ != nullptr) {
+    receiveRecords(datagram);
+    return;
   }
-  readContent();
+  lastFlight_.clear();  // what is sent from now on answers this
+  incoming_ = datagram;
+  advance();
 }
 
 void DtlsSession::advance() {
   if (ended_ || connected_) return;
   ERR_clear_error();
-  const OSSL_HANDSHAKE_STATE before = SSL_get_state(ssl_.get());
   const int result = SSL_do_handshake(ssl_.get());
-  if (!muted_ && SSL_get_state(ssl_.get()) != before && before != TLS_ST_BEFORE) heard_ = true;
   if (result == 1) {
-    // RFC 7627: without it the keys are not bound to this handshake's certificates.
-    if (SSL_get_extms_support(ssl_.get()) != 1) {
-      end(DtlsEnd::failed, "the peer does not support the extended master secret");
-      return;
-    }
-    connected_ = true;
-    owner_.dtlsConnected();
+    takeOver();
     return;
   }
   const int error = SSL_get_error(ssl_.get(), result);
@@ -80,60 +76,129 @@ void DtlsSession::advance() {
   }
 }
 
-void DtlsSession::readContent() {
-  static std::array<std::uint8_t, kMaxContentBytes> buffer;  // content is dealt with before the next record is read
+void DtlsSession::takeOver() {
+  // RFC 7627: without it the keys are not bound to this handshake's certificates.
+  if (SSL_get_extms_support(ssl_.get()) != 1) {
+    end(DtlsEnd::failed, "the peer does not support the extended master secret");
+    return;
+  }
+  records_ = DtlsRecords::take(ssl_.get(), role_ == DtlsRole::active, sentInEpoch1_);
+  if (records_ == nullptr) {
+    end(DtlsEnd::failed, "no keys for the negotiated cipher suite");
+    return;
+  }
+  // The active side is done when it has the peer's last flight; the passive side's own last flight may be lost.
+  if (role_ == DtlsRole::active) lastFlight_ = {};
+  connected_ = true;
+  owner_.dtlsConnected();
+  drainOpenssl();
+  ssl_.reset();
+}
+
+/** Records of the peer that came with or before its last flight are in OpenSSL's hands. */
+void DtlsSession::drainOpenssl() {
+  std::array<std::uint8_t, kMaxContentBytes> buffer;
   while (!ended_) {
     const int length = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
-    if (length > 0) {
-      owner_.dtlsContent({buffer.data(), static_cast<std::size_t>(length)});
+    if (length <= 0) break;
+    owner_.dtlsContent({buffer.data(), static_cast<std::size_t>(length)});
+  }
+  ERR_clear_error();
+}
+
+void DtlsSession::receiveRecords(std::span<std::uint8_t> datagram) {
+  bool lateHandshake = false;
+  while (!ended_) {
+    const std::optional<DtlsRecord> record = nextRecord(datagram);
+    if (!record) break;
+    if (record->epoch == 0) {
+      lateHandshake = lateHandshake || record->type == RecordType::handshake;
       continue;
     }
-    const int error = SSL_get_error(ssl_.get(), length);
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return;
-    if (error == SSL_ERROR_ZERO_RETURN) {
-      end(DtlsEnd::closedByPeer, "close_notify");
-    } else {
-      const std::string detail = takeOpensslErrors();
-      end(DtlsEnd::failed, detail.empty() ? "DTLS record layer failed" : detail);
+    const auto content = records_->open(*record);
+    if (!content) continue;
+    switch (record->type) {
+      case RecordType::content:
+        lastFlight_ = {};  // the peer has it, or it could not have sent this
+        owner_.dtlsContent(*content);
+        break;
+      case RecordType::alert:
+        receiveAlert(*content);
+        break;
+      case RecordType::handshake:
+        // Its Finished again, or a wish to renegotiate, which it does not get.
+        if (lastFlight_.empty()) {
+          sendAlert(1, SSL_AD_NO_RENEGOTIATION);
+        } else {
+          lateHandshake = true;
+        }
+        break;
+      case RecordType::changeCipherSpec:
+        break;
     }
+  }
+  if (lateHandshake) receiveLateHandshake();
+}
+
+void DtlsSession::receiveLateHandshake() {
+  if (flightRepeats_ == kMaxFlightRepeats) return;  // a spoofed record of epoch 0 can ask for this
+  if (!lastFlight_.empty()) ++flightRepeats_;
+  for (const std::vector<std::uint8_t>& datagram : lastFlight_) owner_.dtlsOutput(datagram);
+}
+
+void DtlsSession::receiveAlert(std::span<const std::uint8_t> alert) {
+  if (alert.size() != 2) return;
+  constexpr std::uint8_t kFatal = 2;
+  if (alert[1] == SSL_AD_CLOSE_NOTIFY) {
+    end(DtlsEnd::closedByPeer, "close_notify");
+  } else if (alert[0] == kFatal) {
+    end(DtlsEnd::failed, std::string("alert ") + SSL_alert_desc_string_long(alert[1]));
   }
 }
 
+void DtlsSession::sendAlert(std::uint8_t level, std::uint8_t description) {
+  const std::array<std::uint8_t, 2> alert{level, description};
+  std::array<std::uint8_t, 2 + DtlsRecords::kMaxOverheadBytes> record{};
+  const std::size_t size = records_->seal(RecordType::alert, alert, record);
+  if (size > 0) owner_.dtlsOutput(std::span(record).first(size));
+}
+
 bool DtlsSession::send(std::span<const std::uint8_t> packet) {
-  if (!connected_ || ended_ || packet.empty()) return false;
-  restoreBuffers();
-  return SSL_write(ssl_.get(), packet.data(), static_cast<int>(packet.size())) > 0;
+  if (records_ == nullptr || ended_ || packet.empty()) return false;
+  static std::array<std::uint8_t, 2048> record;  // the owner copies
+  const std::size_t size = records_->seal(RecordType::content, packet, record);
+  if (size == 0) return false;
+  owner_.dtlsOutput(std::span(record).first(size));
+  return true;
+}
+
+/** Keeps the flight, and counts what OpenSSL has sent under the final keys: sequence numbers must never come twice. */
+void DtlsSession::noteSent(std::span<const std::uint8_t> datagram) {
+  std::vector<std::uint8_t> copy(datagram.begin(), datagram.end());
+  std::span<std::uint8_t> rest = copy;
+  while (const auto record = nextRecord(rest)) {
+    if (record->epoch == 1) sentInEpoch1_ = std::max(sentInEpoch1_, record->sequence + 1);
+  }
+  if (lastFlight_.size() < kMaxFlightDatagrams) lastFlight_.push_back(std::move(copy));
 }
 
 std::optional<std::uint32_t> DtlsSession::timeoutMs() const {
   timeval left{};
-  if (ended_ || DTLSv1_get_timeout(ssl_.get(), &left) != 1) return std::nullopt;
+  if (ended_ || ssl_ == nullptr || DTLSv1_get_timeout(ssl_.get(), &left) != 1) return std::nullopt;
   return static_cast<std::uint32_t>(left.tv_sec * 1000 + (left.tv_usec + 999) / 1000);
 }
 
 void DtlsSession::onTimeout() {
-  if (ended_) return;
+  if (ended_ || ssl_ == nullptr) return;
   ERR_clear_error();
-  restoreBuffers();
   // OpenSSL gives up after twelve retransmissions; how long a handshake may take is the owner's decision.
   if (DTLSv1_handle_timeout(ssl_.get()) < 0) end(DtlsEnd::failed, "no answer to the DTLS handshake");
 }
 
 void DtlsSession::close() {
-  if (ended_ || !connected_) return;
-  restoreBuffers();
-  SSL_shutdown(ssl_.get());
+  if (ended_ || records_ == nullptr) return;
+  sendAlert(1, SSL_AD_CLOSE_NOTIFY);
   ended_ = true;
-}
-
-void DtlsSession::releaseBuffers() {
-  if (buffersReleased_ || !connected_ || ended_) return;
-  buffersReleased_ = SSL_free_buffers(ssl_.get()) == 1;
-}
-
-void DtlsSession::restoreBuffers() {
-  if (!buffersReleased_) return;
-  buffersReleased_ = SSL_alloc_buffers(ssl_.get()) != 1;
 }
 
 void DtlsSession::end(DtlsEnd reason, const std::string& detail) {

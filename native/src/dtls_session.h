@@ -8,8 +8,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "dtls_context.h"
+#include "dtls_records.h"
 #include "fingerprint.h"
 
 namespace imsdc {
@@ -31,7 +33,10 @@ class DtlsOwner {
   ~DtlsOwner() = default;
 };
 
-/** One DTLS 1.2 session on OpenSSL (RFC 6347): certificates on both sides, checked against the SDP's fingerprints. */
+/**
+ * One DTLS 1.2 connection (RFC 6347): certificates on both sides, checked against the SDP's fingerprints. The handshake
+ * is OpenSSL's; once it is complete its SSL object goes and DtlsRecords protects what follows.
+ */
 class DtlsSession {
  public:
   DtlsSession(DtlsContext& context, DtlsOwner& owner, DtlsRole role, const FingerprintSet& fingerprints);
@@ -43,7 +48,8 @@ class DtlsSession {
   void start();
   /** Passive: the next ClientHello has answered a HelloVerifyRequest that nobody remembers. Call it instead of start. */
   void startAfterCookie();
-  void receive(std::span<const std::uint8_t> datagram);
+  /** May overwrite the datagram. */
+  void receive(std::span<std::uint8_t> datagram);
   /** One record; false before the handshake is complete and after the end. */
   bool send(std::span<const std::uint8_t> packet);
   /** Milliseconds until `onTimeout` is due; nothing while no flight waits for an answer. */
@@ -51,35 +57,36 @@ class DtlsSession {
   void onTimeout();
   /** Sends close_notify. */
   void close();
-  /** Gives OpenSSL's record buffers back until the next record. */
-  void releaseBuffers();
   [[nodiscard]] bool connected() const { return connected_; }
   [[nodiscard]] bool ended() const { return ended_; }
-  /** A handshake message of the peer has been accepted. */
-  [[nodiscard]] bool heardOfPeer() const { return heard_; }
-
-  /** Bytes that a record adds to its content, at most: header 13, explicit nonce 8, tag 16. */
-  static constexpr std::uint32_t kRecordOverheadBytes = 37;
 
  private:
   friend struct DtlsCallbacks;
   void advance();
-  void readContent();
+  void takeOver();
+  void drainOpenssl();
+  void receiveRecords(std::span<std::uint8_t> datagram);
+  void receiveAlert(std::span<const std::uint8_t> alert);
+  void receiveLateHandshake();
+  void sendAlert(std::uint8_t level, std::uint8_t description);
+  void noteSent(std::span<const std::uint8_t> datagram);
   void end(DtlsEnd reason, const std::string& detail);
-  void restoreBuffers();
 
   DtlsContext& context_;
   DtlsOwner& owner_;
   const FingerprintSet& fingerprints_;
-  std::unique_ptr<SSL, Deleter<SSL, SSL_free>> ssl_;
+  DtlsRole role_;
+  std::unique_ptr<SSL, Deleter<SSL, SSL_free>> ssl_;  // until the handshake is complete
+  std::unique_ptr<DtlsRecords> records_;              // from then on
   std::span<const std::uint8_t> incoming_;
   std::size_t retransmissions_ = 0;
+  std::uint64_t sentInEpoch1_ = 0;
+  std::vector<std::vector<std::uint8_t>> lastFlight_;  // sent again when the peer repeats its own
+  std::uint8_t flightRepeats_ = 0;
   bool muted_ = false;
   bool connected_ = false;
   bool ended_ = false;
-  bool heard_ = false;
   bool certificateRefused_ = false;
-  bool buffersReleased_ = false;
 };
 
 }  // namespace imsdc

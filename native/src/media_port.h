@@ -20,7 +20,7 @@ class PortMember {
   /** Not started: what comes may be for it. */
   [[nodiscard]] virtual bool waiting() const = 0;
   [[nodiscard]] virtual bool doesIce() const = 0;
-  virtual void onDtls(std::span<const std::uint8_t> datagram, const NetAddress& from) = 0;
+  virtual void onDtls(std::span<std::uint8_t> datagram, const NetAddress& from) = 0;
   virtual void onIceCheck(const NetAddress& from, bool nominated) = 0;
   /** A copy for the trace; `sent`: by us. Cheap when the trace is off. */
   virtual void onTrace(std::span<const std::uint8_t> datagram, const NetAddress& remote, bool sent) = 0;
