@@ -9,6 +9,11 @@ const MAX_REMEMBERED = 50_000;
  */
 export class Idempotency<T> {
   readonly #outcomes = new Map<string, { readonly outcome: Promise<T>; readonly untilMs: number }>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs;
+  }
 
   get size(): number {
     return this.#outcomes.size;
@@ -16,13 +21,15 @@ export class Idempotency<T> {
 
   once(key: string | undefined, execute: () => Promise<T>): Promise<T> {
     if (key === undefined) return execute();
-    const nowMs = Date.now();
+    const nowMs = this.#nowMs();
     this.#forget(nowMs);
     const known = this.#outcomes.get(key);
     if (known) return known.outcome;
     const outcome = execute();
     this.#outcomes.set(key, { outcome, untilMs: nowMs + REMEMBERED_MS });
-    outcome.catch(() => this.#outcomes.delete(key));
+    outcome.catch(() => {
+      if (this.#outcomes.get(key)?.outcome === outcome) this.#outcomes.delete(key);
+    });
     return outcome;
   }
 

@@ -186,7 +186,7 @@ describe('Nmf_MRM at a running MF', () => {
 // conformance: R25 — HTTP/2 PING renews the lease; a consumer that is gone loses its contexts after it
 test('PINGs keep the lease; a consumer that is gone loses its contexts', async () => {
   const engine = new FakeEngine();
-  const mf = await start(engine, { leaseMs: 1_200 });
+  const mf = await start(engine, { leaseMs: 2_500 });
   const living = new NmfMrmClient({ apiRoot: mf.address, userAgent: 'IMS_AS-living', log, pingIntervalMs: 100 });
   const dying = new NmfMrmClient({ apiRoot: mf.address, userAgent: 'IMS_AS-dying', log });
   const kept = await living.createContext(context({ served: [httpMedia('m1', 0)] }), soon());

@@ -1,11 +1,11 @@
 import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import { ImsdcError } from '../../errors.ts';
+import { Idempotency } from '../../sbi/idempotency.ts';
 import type { MediaContext, MediaEvent, PatchItem } from '../../services/nmf-mrm.ts';
 import type { MrmRequestInfo, MrmService } from '../../services/nmf-mrm-server.ts';
 import type { EngineEvents, MediaEngine } from '../engine/types.ts';
 import { Context, type ContextEnvironment, contextIdOf } from './context.ts';
-import { Idempotency } from './idempotency.ts';
 import { Leases } from './lease.ts';
 
 export interface ContextsOptions {
@@ -125,7 +125,7 @@ export class Contexts implements MrmService {
     this.#leases.renew(peer);
   }
 
-  /** Ends leases, gives up associations that never came up, forgets old answers. */
+  /** Ends leases, gives up associations that never came up. */
   tick(): void {
     const { log, nowMs } = this.#options;
     for (const [key, deadlineMs] of this.#connecting) {
@@ -141,8 +141,6 @@ export class Contexts implements MrmService {
         this.#settle(this.#remove(context), context);
       }
     }
-    this.#created.forgetOld();
-    this.#changed.forgetOld();
   }
 
   /** No new contexts; resolves when those there are gone. */

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CONNECT_LIMIT_MS } from '../../../src/mf/mrm/contexts.ts';
-import { Idempotency } from '../../../src/mf/mrm/idempotency.ts';
 import type { MediaInfo, PatchItem } from '../../../src/services/nmf-mrm.ts';
 import { context, endpoint, httpMedia, NO_RESIDUE, Rig, relayMedia, remoteDc, SHA_B, TLS_B } from '../rig.ts';
 
@@ -92,20 +91,6 @@ describe('idempotency', () => {
     await rig.delete('ctx1', { idempotencyKey: 'd1' });
     await rig.delete('ctx1', { idempotencyKey: 'd1' });
     await assert.rejects(rig.delete('ctx1', { idempotencyKey: 'd2' }), { code: 'MF_CONTEXT_NOT_FOUND' });
-  });
-
-  test('a failure is not remembered; answers are forgotten after a minute', async () => {
-    let nowMs = 0;
-    const once = new Idempotency<number>(() => nowMs);
-    let calls = 0;
-    const run = () => once.once('k', async () => ++calls);
-    await assert.rejects(once.once('k', async () => Promise.reject(new Error('no'))));
-    assert.equal(await run(), 1);
-    assert.equal(await run(), 1);
-    nowMs = 60_000;
-    once.forgetOld();
-    assert.equal(once.size, 0);
-    assert.equal(await run(), 2);
   });
 });
 
