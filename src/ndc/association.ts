@@ -1,70 +1,41 @@
 import { setTimeout } from 'node:timers/promises';
-import { type DataChannel, PeerConnection, type RtcConfig } from 'node-datachannel';
+import type { PeerConnection } from 'node-datachannel';
 import { TypedEmitter } from '../base/emitter.ts';
 import { ImsdcError } from '../errors.ts';
 import { Channel, type ChannelCounters, type ChannelSpec, type MessageKind, zeroCounters } from './channel.ts';
-import { chooseFingerprint, remoteOffer } from './description.ts';
+import { chooseFingerprint, pinhole, remoteOffer } from './description.ts';
 import { InnerLeg } from './inner-leg.ts';
+import { openConnection } from './native-connection.ts';
 import { canonicalAddress, OuterPort } from './outer-port.ts';
 import { RemoteGate } from './remote-gate.ts';
+import {
+  type FailureReason,
+  type FarEnd,
+  HIGH_MARK_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_STREAM_ID,
+  type PlainEvents,
+  type PlainState,
+  type ReserveRequest,
+} from './types.ts';
 
-/** libdatachannel is compiled for 1,024 streams; ids above throw. */
-export const MAX_STREAM_ID = 1023;
-export const MAX_MESSAGE_BYTES = 262_144;
-/** libdatachannel always listens on it. */
-export const LOCAL_SCTP_PORT = 5000;
-/** `send` takes nothing more above it; `writable` follows at half. */
-export const HIGH_MARK_BYTES = 1 << 20;
-
-export interface Certificate {
-  readonly certificatePem: string;
-  readonly keyPem: string;
-}
-
-export interface ReserveRequest {
-  readonly bindAddress: string;
-  /** 0 takes any. */
-  readonly port: number;
-  /** Make ICE-lite credentials for the answer. */
-  readonly ice?: boolean;
-  readonly certificate: Certificate;
-  /** R20: another association on the same port, told apart by the address of the far end. */
-  readonly sharedWith?: PlainAssociation;
-  /** Above it `send` is false. Default HIGH_MARK_BYTES. */
-  readonly highMarkBytes?: number;
-  readonly mtuBytes?: number;
-}
-
-export interface FarEnd {
-  readonly address: string;
-  readonly port: number;
-  readonly sctpPort: number;
-  /** `sha-256 AA:BB:..` as in SDP. */
-  readonly fingerprints: readonly string[];
-  /** Our DTLS role. */
-  readonly role: 'active' | 'passive';
-  /** What the far end takes; 0 = no limit. */
-  readonly maxMessageSizeBytes: number;
-  /** The far end does ICE: it is where its checks come from. */
-  readonly ice?: boolean;
-  /** Another source than the SDP's may prove itself by its certificate (R10). */
-  readonly natLatch?: boolean;
-}
-
-export type PlainState = 'reserved' | 'connecting' | 'connected' | 'failed' | 'closed';
-export type FailureReason = 'fingerprintMismatch' | 'handshakeFailed' | 'peerClosed' | 'peerGone' | 'fault';
-
-export interface PlainEvents {
-  /** After `failed` and `closed` nothing follows. `reason` is absent when `close` was called here. */
-  state: { readonly state: PlainState; readonly reason?: FailureReason; readonly detail?: string };
-  stream: { readonly streamId: number; readonly state: 'open' | 'closed' };
-  message: { readonly streamId: number; readonly data: Buffer; readonly kind: MessageKind };
-  /** The stream's buffer fell to half its mark. */
-  writable: { readonly streamId: number };
-}
+export {
+  type Certificate,
+  type FailureReason,
+  type FarEnd,
+  HIGH_MARK_BYTES,
+  LOCAL_SCTP_PORT,
+  MAX_MESSAGE_BYTES,
+  MAX_STREAM_ID,
+  type PlainEvents,
+  type PlainState,
+  type ReserveRequest,
+} from './types.ts';
 
 /** How long the sockets outlive the connection, so that the far end hears of its end. */
 const LINGER_MS = 50;
+
+const DEFAULT_MTU_BYTES = 1200;
 
 /** Strong references: garbage collection of a wrapper would close the connection under it. */
 const live = new Set<PlainAssociation>();
@@ -154,24 +125,15 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     this.#gate = gate;
     inner.onDatagram = (datagram) => gate.send(datagram);
     live.add(this);
-    const pc = this.#build();
-    this.#pc = pc;
-    pc.setRemoteDescription(
-      remoteOffer({
-        innerPort: inner.port,
-        credentials: inner.credentials,
-        fingerprint: this.#fingerprint,
-        localRole: far.role,
-        sctpPort: far.sctpPort,
-      }),
-      'offer',
-    );
-    for (const spec of streams) this.addStream(spec);
-    // Any precondition that fails inside setLocalDescription aborts the process, so all of them are checked here.
-    if (pc.signalingState() !== 'have-remote-offer') throw new Error(`signaling state ${pc.signalingState()}`);
-    pc.setLocalDescription('answer');
+    try {
+      this.#connect(inner, far, streams);
+    } catch (error) {
+      this.#fault(error);
+      throw error;
+    }
     this.emit('state', { state: 'connecting' });
     gate.open();
+    if (far.pinhole && far.role === 'passive') gate.send(pinhole());
   }
 
   /** False: the id is above MAX_STREAM_ID, or in use, or the association has ended. Before `start` it is an error. */
@@ -216,8 +178,7 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     const limit = this.#maxMessageSizeBytes;
     if (bytes > limit) throw new ImsdcError('MEDIA_MESSAGE_TOO_LARGE', { bytes, streamId, limit });
-    channel.send(data, kind);
-    return true;
+    return channel.send(data, kind);
   }
 
   /** Bytes accepted and not yet handed to SCTP, of one stream or of all. */
@@ -255,7 +216,7 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     counters.dropped++;
   }
 
-  /** Stops taking DTLS from the far end but for a trickle that keeps SCTP alive; its window closes (R29). */
+  /** Holds back DTLS of the far end but for a trickle that keeps SCTP alive; its window closes (R29). */
   pause(): void {
     this.#gate?.pause();
   }
@@ -281,33 +242,25 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     return this.#ending;
   }
 
-  #build(): PeerConnection {
-    const { certificatePem, keyPem } = this.#request.certificate;
-    const config: RtcConfig = {
-      iceServers: [],
-      bindAddress: '127.0.0.1',
-      disableAutoNegotiation: true,
-      // More than this is cut silently by libdatachannel, so it is the most there can be, not what SDP says.
-      maxMessageSize: MAX_MESSAGE_BYTES,
-      mtu: this.#request.mtuBytes ?? 1200,
-      certificatePemFile: certificatePem,
-      keyPemFile: keyPem,
-    };
-    const pc = new PeerConnection('imsdc', config);
-    const guard =
-      <A>(callback: (value: A) => void) =>
-      (value: A) => {
-        try {
-          callback(value);
-        } catch (error) {
-          this.#fault(error);
-        }
-      };
-    pc.onIceStateChange(guard((state) => state === 'connected' && this.#inner?.ready()));
-    pc.onStateChange(guard((state) => this.#onNativeState(state)));
-    // Negotiated streams only: a DCEP OPEN is not ours to serve. The handler must exist, see Channel.
-    pc.onDataChannel(guard((channel: DataChannel) => channel.close()));
-    return pc;
+  #connect(inner: InnerLeg, far: FarEnd, streams: readonly ChannelSpec[]): void {
+    const pc = openConnection(this.#request.certificate, this.#request.mtuBytes ?? DEFAULT_MTU_BYTES, {
+      iceConnected: () => inner.ready(),
+      state: (state) => this.#onNativeState(state),
+      fault: (error) => this.#fault(error),
+    });
+    this.#pc = pc;
+    const offer = remoteOffer({
+      innerPort: inner.port,
+      credentials: inner.credentials,
+      fingerprint: this.#fingerprint,
+      localRole: far.role,
+      sctpPort: far.sctpPort,
+    });
+    pc.setRemoteDescription(offer, 'offer');
+    for (const spec of streams) this.addStream(spec);
+    // Any precondition that fails inside setLocalDescription aborts the process, so all of them are checked here.
+    if (pc.signalingState() !== 'have-remote-offer') throw new Error(`signaling state ${pc.signalingState()}`);
+    pc.setLocalDescription('answer');
   }
 
   #onNativeState(state: string): void {

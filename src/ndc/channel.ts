@@ -83,18 +83,19 @@ export class Channel {
     return this.#ended ? 0 : this.#native.bufferedAmount();
   }
 
-  /** The caller has checked `isOpen` and the size. */
-  send(data: Uint8Array | string, kind: MessageKind): void {
-    this.counters.messagesSent++;
-    if (kind === 'text') {
-      const text = typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.length).toString();
-      this.counters.bytesSent += typeof data === 'string' ? Buffer.byteLength(data) : data.length;
-      this.#native.sendMessage(text);
-    } else {
-      const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-      this.counters.bytesSent += bytes.length;
-      this.#native.sendMessageBinary(bytes);
+  /** The caller has checked the size. False: the stream was closed in the meantime. */
+  send(data: Uint8Array | string, kind: MessageKind): boolean {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    try {
+      if (kind === 'binary') this.#native.sendMessageBinary(bytes);
+      else this.#native.sendMessage(typeof data === 'string' ? data : textOf(data));
+    } catch {
+      // The other thread may close the stream at any time, also between `isOpen` and here.
+      return false;
     }
+    this.counters.messagesSent++;
+    this.counters.bytesSent += bytes.length;
+    return true;
   }
 
   /** Resets the stream (RFC 6525); no callback follows. */
@@ -111,6 +112,10 @@ export class Channel {
   detach(): void {
     this.#ended = true;
   }
+}
+
+function textOf(data: Uint8Array): string {
+  return Buffer.from(data.buffer, data.byteOffset, data.length).toString();
 }
 
 function asBuffer(data: Buffer | ArrayBuffer): Buffer {

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { ImsdcError } from '../errors.ts';
-import type { IceCredentials } from './stun-responder.ts';
+import { BINDING_INDICATION, encodeStun } from '../stun/message.ts';
+import type { IceCredentials } from '../stun/responder.ts';
 
 /** Strongest first: RFC 8122 5 lets the verifier choose among the hash functions of the set. */
 const HASH_OCTETS = new Map([
@@ -64,4 +66,9 @@ export function remoteOffer(far: {
     'a=end-of-candidates',
     '',
   ].join('\r\n');
+}
+
+/** Opens the way through a gate that lets in only answers: an indication asks for none (RFC 8445 11). */
+export function pinhole(): Buffer {
+  return encodeStun({ type: BINDING_INDICATION, transactionId: randomBytes(12) });
 }

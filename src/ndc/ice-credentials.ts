@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { IceCredentials } from './stun-responder.ts';
+import type { IceCredentials } from '../stun/responder.ts';
 
 /** RFC 8445 5.3: at least 24 and 128 random bits; only ice-chars (base64 without padding). */
 export function iceCredentials(): IceCredentials {

@@ -1,8 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram';
+import { answerStun, type IceCredentials } from '../stun/responder.ts';
 import { classifyDatagram } from './demultiplex.ts';
 import { iceCredentials } from './ice-credentials.ts';
 import { MAX_EARLY_DATAGRAMS } from './outer-port.ts';
-import { answerStun, type IceCredentials } from './stun-responder.ts';
 
 const LOOPBACK = '127.0.0.1';
 const SOCKET_BUFFER_BYTES = 2 << 20;

@@ -1,10 +1,10 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { ImsdcError } from '../errors.ts';
+import type { TransportAddress } from '../stun/message.ts';
+import { answerStun, type IceCredentials } from '../stun/responder.ts';
 import { classifyDatagram } from './demultiplex.ts';
 import { iceCredentials } from './ice-credentials.ts';
-import type { TransportAddress } from './stun.ts';
-import { answerStun, type IceCredentials } from './stun-responder.ts';
 
 /** R5: DTLS datagrams that come before anybody can take them. */
 export const MAX_EARLY_DATAGRAMS = 4;

@@ -1,5 +1,5 @@
+import type { TransportAddress } from '../stun/message.ts';
 import { type Leg, type OuterPort, sameAddress } from './outer-port.ts';
-import type { TransportAddress } from './stun.ts';
 
 /**
  * While paused, datagrams are held back, the oldest first to go on. Dropping them instead would cost the far end a

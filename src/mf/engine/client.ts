@@ -5,6 +5,7 @@ import { Entries, type Entry } from './entries.ts';
 import { flowBody, flowEndpoints, localEndpoint, startBody, streamsBody, ZERO_COUNTERS } from './frames.ts';
 import { DEFAULT_LIMITS, type EngineOptions } from './options.ts';
 import { WorkerPayloadPort } from './payload-port.ts';
+import { collectStats } from './stats.ts';
 import type {
   Counters,
   EngineCapabilities,
@@ -24,9 +25,6 @@ import type {
 } from './types.ts';
 import { WorkerPool } from './worker-pool.ts';
 import type { WorkerProcess } from './worker-process.ts';
-
-/** STATS asks for so many handles at once. */
-const STATS_BATCH = 16;
 
 /**
  * The media engine over worker processes: places groups, keeps which key is which handle, and makes sure that nothing
@@ -78,9 +76,10 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     const known = this.#entries.find(key);
     if (known?.kind === 'association') return known.local as Promise<LocalEndpoint>;
     const worker = await this.#place(group);
-    const shared = options.sharesPortOf ? this.#entries.get(options.sharesPortOf, 'association') : null;
-    return this.#open(key, group, worker, 'association', (entry) =>
-      entry.worker
+    const { sharesPortOf } = options;
+    return this.#open(key, group, worker, 'association', (entry) => {
+      const shared = sharesPortOf === undefined ? null : this.#inSameWorker(entry, sharesPortOf, 'RESERVE');
+      return entry.worker
         .request('RESERVE', entry, {
           bindAddress: options.bindAddress,
           port: options.port,
@@ -88,8 +87,8 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
           sharedHandle: shared?.handle ?? 0,
           sharedGeneration: shared?.generation ?? 0,
         })
-        .then(localEndpoint),
-    );
+        .then(localEndpoint);
+    });
   }
 
   async start(key: string, remote: RemoteEndpoint): Promise<void> {
@@ -122,11 +121,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
 
   async route(from: StreamRef, to: RouteSink): Promise<void> {
     const entry = this.#entries.get(from.key, 'association');
-    const target = to.kind === 'stream' ? this.#entries.get(to.to.key, 'association') : null;
-    if (target && target.worker !== entry.worker) {
-      const detail = `${from.key} and ${target.key} are of different groups`;
-      throw new ImsdcError('WORKER_REFUSED', { operation: 'ROUTE', reason: 'UNKNOWN_HANDLE', detail });
-    }
+    const target = to.kind === 'stream' ? this.#inSameWorker(entry, to.to.key, 'ROUTE') : null;
     await entry.worker.request('ROUTE', entry, {
       streamId: from.streamId,
       sink: to.kind,
@@ -186,22 +181,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   }
 
   async stats(keys: readonly string[] = this.#entries.keys()): Promise<EngineStats> {
-    const associations: EngineStats['associations'][number][] = [];
-    for (const worker of this.#pool.workers) {
-      const entries = keys.flatMap((key) => {
-        const entry = this.#entries.find(key);
-        return entry?.worker === worker ? [entry] : [];
-      });
-      for (let at = 0; at < entries.length; at += STATS_BATCH) {
-        const { records } = await worker.stats(entries.slice(at, at + STATS_BATCH));
-        for (const record of records) {
-          const entry = this.#entries.owner(worker, record);
-          if (entry) associations.push({ key: entry.key, ...record });
-        }
-      }
-    }
-    const workers = this.#pool.workers.map(({ pid, load, loopLagMs }) => ({ pid, associations: load, loopLagMs }));
-    return { workers, associations };
+    return collectStats(this.#pool.workers, this.#entries, keys);
   }
 
   /** Handles per worker that runs. */
@@ -218,6 +198,14 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   async close(): Promise<void> {
     this.#draining = true;
     await this.#pool.close();
+  }
+
+  /** A handle means nothing in another worker; two keys of one group are never in two. */
+  #inSameWorker(entry: Entry, key: string, operation: string): Entry {
+    const other = this.#entries.get(key, 'association');
+    if (other.worker === entry.worker) return other;
+    const detail = `${entry.key} and ${key} are of different groups`;
+    throw new ImsdcError('WORKER_REFUSED', { operation, reason: 'UNKNOWN_HANDLE', detail });
   }
 
   async #place(group: string): Promise<WorkerProcess> {
@@ -252,7 +240,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
       releasing: false,
     };
     this.#entries.add(entry);
-    const local = ask(entry).catch((error: unknown) => {
+    const local = attempt(() => ask(entry)).catch((error: unknown) => {
       this.#forget(entry);
       throw error;
     });
@@ -341,4 +329,9 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     if (this.#draining && this.#entries.size === 0) this.#drained();
     if (entries.length > 0) this.emit('lost', { keys: entries.map(({ key }) => key), reason });
   }
+}
+
+/** A throw becomes a rejection. */
+async function attempt<T>(ask: () => Promise<T>): Promise<T> {
+  return ask();
 }

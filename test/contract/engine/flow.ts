@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import type { WorkerCommand } from '../../../src/mf/engine/options.ts';
-import { BINDING_REQUEST, BINDING_SUCCESS, decodeStun, encodeStun, integrityHolds } from '../../../src/ndc/stun.ts';
+import { BINDING_REQUEST, BINDING_SUCCESS, decodeStun, encodeStun, integrityHolds } from '../../../src/stun/message.ts';
 import { certificateA, certificateB, describe, ORDERED, opened, reserveLocal } from '../../ndc/support.ts';
 import { reasonIs } from './handshake.ts';
 import { withLab } from './lab.ts';

@@ -90,6 +90,9 @@ export class Lab {
   }
 }
 
+/** A case that waits for something that never comes fails after this long, and is cleaned up. */
+const CASE_LIMIT_MS = 60_000;
+
 /** Runs one case on an engine of its own. */
 export async function withLab(
   command: WorkerCommand,
@@ -99,9 +102,12 @@ export async function withLab(
 ): Promise<void> {
   const engine = await EngineClient.start({ command, ...certificateA, log: silentLogger, limits, workers });
   const lab = new Lab(engine);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not done after ${CASE_LIMIT_MS} ms`)), CASE_LIMIT_MS);
   try {
-    await body(lab);
+    await Promise.race([body(lab), late]);
   } finally {
+    clearTimeout(timer);
     await lab.close();
   }
 }

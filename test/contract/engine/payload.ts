@@ -156,6 +156,17 @@ export function payloadCases(command: WorkerCommand): void {
       assert.equal((await state).reason, 'PEER_CLOSED');
     }));
 
+  test('a stream reset by the engine ends its port', () =>
+    withLab(command, async (lab) => {
+      const ue = await lab.connect('a');
+      const port = await payloadPort(lab, 0, PLENTY);
+      const closed = closing(port);
+      const closedAtUe = ue.next('stream', ({ state }) => state === 'closed');
+      await lab.engine.resetStream({ key: 'a', streamId: 0 }, 'test');
+      assert.equal(await closed, 'end');
+      await closedAtUe;
+    }));
+
   test('release ends the ports', () =>
     withLab(command, async (lab) => {
       await lab.connect('a');

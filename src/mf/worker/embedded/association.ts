@@ -1,15 +1,17 @@
 import { ImsdcError } from '../../../errors.ts';
 import { MAX_STREAM_ID, type PlainAssociation, type PlainEvents } from '../../../ndc/association.ts';
-import type { ChannelSpec, MessageKind } from '../../../ndc/channel.ts';
+import type { MessageKind } from '../../../ndc/channel.ts';
 import type { FrameBody, FrameHeader, ReplyBody } from '../codec.ts';
 import type { FrameSocket } from '../frame-socket.ts';
 import { WORKER_ERRORS, type WorkerErrorName } from '../protocol.ts';
 import { type Hello, Refusal } from './limits.ts';
 import { PayloadStream } from './payload-stream.ts';
-import { type MessageSink, type Offer, Pipe, type PipeOwner } from './pipe.ts';
+import { type Offer, Pipe, type PipeOwner } from './pipe.ts';
+import { plainStats } from './stats.ts';
+import { StreamSink } from './stream-sink.ts';
+import { channelSpec, farEnd, type StreamSpec } from './translate.ts';
 
 type State = FrameBody<'STATE'>['state'];
-type StreamSpec = FrameBody<'STREAMS'>['streams'][number];
 
 const FAILURES = {
   fingerprintMismatch: 'FINGERPRINT_MISMATCH',
@@ -60,26 +62,17 @@ export class Association implements PipeOwner {
   async start(body: FrameBody<'START'>): Promise<void> {
     if (this.#state !== 'reserved') throw new Refusal('WRONG_STATE', this.#state);
     if (body.streams === 0) throw new Refusal('BAD_REMOTE', 'no streams');
-    this.#streams = body.streams;
     this.#startedAtMs = performance.now();
-    const specs = [...this.#specs.values()];
-    await this.plain.start(
-      {
-        address: body.remoteAddress,
-        port: body.remotePort,
-        sctpPort: body.remoteSctpPort,
-        fingerprints: body.fingerprints.map(({ value }) => value),
-        role: body.role,
-        maxMessageSizeBytes: body.maxMessageSizeBytes,
-        ice: body.ice,
-        natLatch: body.natLatch,
-      },
-      specs.filter((spec) => this.#refusal(spec.streamId) === 0).map(channelSpec),
-    );
-    for (const { streamId } of specs) {
-      const code = this.#refusal(streamId);
-      if (code !== 0) this.#sendStream(streamId, 'closed', code);
+    const fitting = [...this.#specs.values()].filter(({ streamId }) => streamId < body.streams);
+    await this.plain.start(farEnd(body), fitting.map(channelSpec));
+    this.#streams = body.streams;
+    for (const streamId of [...this.#specs.keys()]) {
+      if (streamId < body.streams) continue;
+      this.#specs.delete(streamId);
+      this.#sendStream(streamId, 'closed', WORKER_ERRORS.STREAM_ID_TOO_HIGH.value);
     }
+    // It may have ended, or been released, while its loopback socket was being bound.
+    if (this.plain.state !== 'connecting') return;
     this.#timeout = setTimeout(() => this.#end('failed', 'HANDSHAKE_TIMEOUT'), this.#hello.associationTimeoutMs);
   }
 
@@ -103,12 +96,16 @@ export class Association implements PipeOwner {
     return { outcomes };
   }
 
+  /** Resets the stream of this handle only; what is pending from it is dropped, the engine is told on its port. */
   closeStream(streamId: number, code: WorkerErrorName = 'RESET_BY_ENGINE'): void {
     this.#specs.delete(streamId);
-    this.#pipes.get(streamId)?.discard();
+    const pipe = this.#pipes.get(streamId);
+    const sink = pipe?.sink;
+    pipe?.discard();
     this.#closing.set(streamId, code);
     this.plain.closeStream(streamId);
     this.#closing.delete(streamId);
+    if (sink instanceof PayloadStream) sink.end();
   }
 
   /** See ROUTE; `to` is the association of a stream sink. */
@@ -123,7 +120,7 @@ export class Association implements PipeOwner {
         return;
       case 'stream':
         if (!to) throw new Refusal('UNKNOWN_HANDLE', 'toHandle');
-        pipe.route(to.#sinkFor(body.toStreamId, pipe));
+        pipe.route(new StreamSink(to, body.toStreamId, pipe));
     }
   }
 
@@ -133,8 +130,7 @@ export class Association implements PipeOwner {
   }
 
   fromEngine(body: FrameBody<'PAYLOAD'>): void {
-    // The bytes point into the socket's chunk; libdatachannel copies, but a queued message outlives the turn.
-    this.#payloadStream(body.streamId).fromEngine(Buffer.from(body.data), body.kind);
+    this.#payloadStream(body.streamId).fromEngine(body.data, body.kind);
   }
 
   async release(): Promise<ReplyBody<'RELEASE'>> {
@@ -153,10 +149,10 @@ export class Association implements PipeOwner {
     else this.plain.resume();
   }
 
+  /** R29, R11: a fault of the reader closes the channel at both ends of its route. */
   reset(streamId: number, code: WorkerErrorName): void {
-    const far = this.#pipes.get(streamId)?.sink;
-    if (far instanceof StreamSink) far.target.closeStream(far.streamId, code);
-    else if (far) far.end();
+    const sink = this.#pipes.get(streamId)?.sink;
+    if (sink instanceof StreamSink) sink.end(code);
     this.closeStream(streamId, code);
   }
 
@@ -165,30 +161,16 @@ export class Association implements PipeOwner {
   }
 
   stats(): FrameBody<'STATS_DATA'>['records'][number] {
-    const { outer } = this.plain;
-    let bufferedBytes = this.plain.bufferedAmount();
-    for (const pipe of this.#pipes.values()) bufferedBytes += pipe.pendingBytes;
-    const streams = [...this.plain.streams()]
-      .map(({ spec, counters }) => ({
-        streamId: spec.streamId,
-        bufferedBytes: this.plain.bufferedAmount(spec.streamId),
-        ...counters,
-      }))
-      .sort((a, b) => a.streamId - b.streamId);
+    let pendingBytes = 0;
+    for (const pipe of this.#pipes.values()) pendingBytes += pipe.pendingBytes;
     return {
+      ...plainStats(this.plain),
       handle: this.#header.handle,
       generation: this.#header.generation,
       state: this.#state,
       stateAgeMs: Math.round(performance.now() - this.#stateSinceMs),
       handshakeUs: this.#handshakeUs,
-      rttUs: this.plain.rttMs() * 1000,
-      bufferedBytes,
-      retransmissions: 0,
-      datagramsReceived: outer.counters.datagramsReceived,
-      datagramsSent: outer.counters.datagramsSent,
-      datagramsIgnored: outer.counters.datagramsIgnored,
-      ...this.plain.counters(),
-      streams: streams.slice(0, 1024),
+      bufferedBytes: this.plain.bufferedAmount() + pendingBytes,
     };
   }
 
@@ -222,10 +204,6 @@ export class Association implements PipeOwner {
     return pipe;
   }
 
-  #sinkFor(streamId: number, from: Pipe): MessageSink {
-    return new StreamSink(this, streamId, from);
-  }
-
   #payloadStream(streamId: number): PayloadStream {
     let stream = this.#payloads.get(streamId);
     if (!stream) {
@@ -238,7 +216,7 @@ export class Association implements PipeOwner {
         get low() {
           return plain.bufferedAmount(streamId) <= half;
         },
-        send: (data: Buffer, kind: MessageKind) => this.#sendFromEngine(streamId, data, kind),
+        send: (data: Uint8Array, kind: MessageKind) => this.#sendFromEngine(streamId, data, kind),
         close: () => this.closeStream(streamId),
         countDropped: () => plain.countDropped(streamId),
       };
@@ -249,7 +227,7 @@ export class Association implements PipeOwner {
   }
 
   /** A message that the peer cannot take is dropped and its stream reset (R11); true as for one that went. */
-  #sendFromEngine(streamId: number, data: Buffer, kind: MessageKind): boolean {
+  #sendFromEngine(streamId: number, data: Uint8Array, kind: MessageKind): boolean {
     try {
       return this.plain.send(streamId, data, kind);
     } catch (error) {
@@ -331,35 +309,4 @@ export class Association implements PipeOwner {
   #sendStream(streamId: number, state: 'open' | 'closed', code: number): void {
     this.#control.send('STREAM', this.#header, { streamId, state, code, detail: '' });
   }
-}
-
-/** A stream of an association as the sink of a pipe of another one. */
-class StreamSink implements MessageSink {
-  readonly target: Association;
-  readonly streamId: number;
-  readonly #from: Pipe;
-
-  constructor(target: Association, streamId: number, from: Pipe) {
-    this.target = target;
-    this.streamId = streamId;
-    this.#from = from;
-  }
-
-  offer(data: Buffer, kind: MessageKind): Offer {
-    return this.target.offer(this.streamId, data, kind, this.#from);
-  }
-
-  end(): void {
-    this.target.closeStream(this.streamId, 'PEER_RESET_STREAM');
-  }
-}
-
-function channelSpec(spec: StreamSpec): ChannelSpec {
-  const { streamId, ordered, reliability, reliabilityValue } = spec;
-  return {
-    streamId,
-    ordered,
-    ...(reliability === 'maxRetransmissions' ? { maxRetransmissions: reliabilityValue } : {}),
-    ...(reliability === 'maxTimeMs' ? { maxTimeMs: reliabilityValue } : {}),
-  };
 }

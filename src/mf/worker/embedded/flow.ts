@@ -1,5 +1,5 @@
 import { canonicalAddress, type Leg, OuterPort, sameAddress } from '../../../ndc/outer-port.ts';
-import type { TransportAddress } from '../../../ndc/stun.ts';
+import type { TransportAddress } from '../../../stun/message.ts';
 import type { FrameBody, ReplyBody } from '../codec.ts';
 import { Refusal } from './limits.ts';
 

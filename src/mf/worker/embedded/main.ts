@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { TypedEmitter } from '../../../base/emitter.ts';
 import { createLogger } from '../../../base/log.ts';
 import { FrameSocket } from '../frame-socket.ts';
 import { CONTROL_DESCRIPTOR, PAYLOAD_DESCRIPTOR } from '../protocol.ts';
@@ -9,6 +10,7 @@ import { EmbeddedWorker } from './worker.ts';
  * process alive, so it leaves by exit.
  */
 const log = createLogger({ name: 'mf-worker' });
+TypedEmitter.onListenerError = (error, event) => log.error({ err: error, event }, 'event handler');
 
 function leave(code: number, problem: string): never {
   if (code === 0) log.debug({ problem }, 'worker ends');

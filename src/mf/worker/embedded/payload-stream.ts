@@ -8,7 +8,7 @@ import type { MessageSink, Offer } from './pipe.ts';
 export interface PeerStream {
   readonly open: boolean;
   /** False: full. */
-  send(data: Buffer, kind: MessageKind): boolean;
+  send(data: Uint8Array, kind: MessageKind): boolean;
   /** The buffer towards the peer is below half of its mark. */
   readonly low: boolean;
   close(): void;
@@ -32,7 +32,7 @@ export class PayloadStream implements MessageSink {
   /** Taken from the engine and not given back as credit yet. */
   #owed = 0;
   #windowAsked = false;
-  readonly #outgoing: { readonly data: Buffer; readonly kind: MessageKind | 'end' }[] = [];
+  readonly #outgoing: { readonly data: Uint8Array; readonly kind: MessageKind | 'end' }[] = [];
 
   constructor(streamId: number, socket: FrameSocket, header: FrameHeader, peer: PeerStream, windowBytes: number) {
     this.streamId = streamId;
@@ -71,7 +71,7 @@ export class PayloadStream implements MessageSink {
   }
 
   /** PAYLOAD came. Beyond the window, or for a stream that is not open, it is dropped and counted. */
-  fromEngine(data: Buffer, kind: MessageKind | 'end'): void {
+  fromEngine(data: Uint8Array, kind: MessageKind | 'end'): void {
     if (!this.#peer.open || this.#window <= 0) {
       this.#peer.countDropped();
       return;
@@ -79,24 +79,34 @@ export class PayloadStream implements MessageSink {
     const cost = data.length + MESSAGE_CREDIT_OVERHEAD_BYTES;
     this.#window -= cost;
     this.#owed += cost;
-    this.#outgoing.push({ data, kind });
-    this.writable();
+    // A queued message is copied: it points into a chunk of the socket that is much larger than itself.
+    if (this.#outgoing.length > 0 || !this.#send(data, kind)) this.#outgoing.push({ data: Buffer.from(data), kind });
+    this.#settle();
   }
 
   /** The peer's side has room. */
   writable(): void {
     let taken = 0;
     for (const { data, kind } of this.#outgoing) {
-      if (kind === 'end') this.#peer.close();
-      else if (!this.#peer.send(data, kind)) break;
+      if (!this.#send(data, kind)) break;
       taken++;
     }
     this.#outgoing.splice(0, taken);
-    if (this.#owed > 0 && this.#outgoing.length === 0 && this.#peer.low) {
-      const owed = this.#owed;
-      this.#owed = 0;
-      this.#give(owed);
-    }
+    this.#settle();
+  }
+
+  #send(data: Uint8Array, kind: MessageKind | 'end'): boolean {
+    if (kind !== 'end') return this.#peer.send(data, kind);
+    this.#peer.close();
+    return true;
+  }
+
+  /** Gives back as credit what has left. */
+  #settle(): void {
+    if (this.#owed === 0 || this.#outgoing.length > 0 || !this.#peer.open || !this.#peer.low) return;
+    const owed = this.#owed;
+    this.#owed = 0;
+    this.#give(owed);
   }
 
   #give(bytes: number): void {

@@ -7,8 +7,8 @@ export type Offer = 'taken' | 'full' | 'gone' | 'tooLarge';
 /** Where the messages of one stream go. */
 export interface MessageSink {
   offer(data: Buffer, kind: MessageKind): Offer;
-  /** The source stream was closed and everything before was offered. */
-  end(): void;
+  /** The source stream is closed and nothing more will be offered. */
+  end(code: WorkerErrorName): void;
 }
 
 export interface PipeOwner {
@@ -109,8 +109,9 @@ export class Pipe {
   }
 
   #finish(): void {
-    this.#sink?.end();
+    const sink = this.#sink;
     this.#sink = null;
+    sink?.end('PEER_RESET_STREAM');
   }
 
   #hold(): void {

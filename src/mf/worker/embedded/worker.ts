@@ -9,6 +9,7 @@ import { FRAMES, PROTOCOL_VERSION, WORKER_ERRORS } from '../protocol.ts';
 import { Association } from './association.ts';
 import { Flow } from './flow.ts';
 import { type Hello, Refusal } from './limits.ts';
+import { flowStats } from './stats.ts';
 
 /** TRACE_DATA is dropped while the engine has this much unread. */
 const MAX_TRACE_BACKLOG_BYTES = 1 << 20;
@@ -295,27 +296,6 @@ export class EmbeddedWorker {
 
 function portsOf(media: Association | Flow): readonly OuterPort[] {
   return media instanceof Association ? [media.plain.outer] : media.ports;
-}
-
-function flowStats(flow: Flow, reference: { handle: number; generation: number }) {
-  const counters = flow.ports.map((port) => port.counters);
-  const sum = (key: 'datagramsReceived' | 'datagramsSent' | 'datagramsIgnored') =>
-    counters.reduce((total, each) => total + each[key], 0);
-  return {
-    handle: reference.handle,
-    generation: reference.generation,
-    state: 'connected' as const,
-    stateAgeMs: 0,
-    handshakeUs: 0,
-    rttUs: 0,
-    bufferedBytes: 0,
-    retransmissions: 0,
-    datagramsReceived: sum('datagramsReceived'),
-    datagramsSent: sum('datagramsSent'),
-    datagramsIgnored: sum('datagramsIgnored'),
-    ...flow.counters(),
-    streams: flow.sides().map((side, streamId) => ({ streamId, bufferedBytes: 0, ...side })),
-  };
 }
 
 function codeOf(error: unknown) {
