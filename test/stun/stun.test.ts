@@ -9,8 +9,8 @@ import {
   decodeStun,
   encodeStun,
   integrityHolds,
-} from '../../src/ndc/stun.ts';
-import { answerStun } from '../../src/ndc/stun-responder.ts';
+} from '../../src/stun/message.ts';
+import { answerStun } from '../../src/stun/responder.ts';
 
 /** RFC 5769 2: the vectors also prove RFC 8489 14.5 and 14.7, which did not change. */
 const PASSWORD = 'VOkJxbRl1RmTxUk/WvJxBt';
