@@ -8,6 +8,10 @@ type Rig = (options: BenchOptions) => Promise<BenchRow[]>;
 const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
   sip: { what: 'SIPp through the AS beside Kamailio', load: async () => (await import('./sip/bench.ts')).rows },
   call: { what: 'INVITE to open bootstrap channels, on the lab', load: async () => (await import('./call.ts')).rows },
+  sbi: {
+    what: 'the HTTP/2 client beside node:http2, and contexts per second',
+    load: async () => (await import('./sbi/bench.ts')).rows,
+  },
   'sip-parse': { what: 'parsing an IMS INVITE beside sip.js', load: async () => (await import('./sip-parse.ts')).rows },
 };
 
