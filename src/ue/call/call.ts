@@ -19,7 +19,8 @@ import type { Direction } from '../media/audio-line.ts';
 import type { UeChannel } from '../media/channel.ts';
 import type { SessionMedia } from '../media/session-media.ts';
 import type { DialogUser, PendingRequest, UserAgent } from '../sip/user-agent.ts';
-import { capabilityLines, sdpOf, sessionTimerLines, writeCapabilities } from './headers.ts';
+import { capabilityLines, sessionTimerLines, writeCapabilities } from './headers.ts';
+import { Renegotiation, type RenegotiationPort } from './renegotiation.ts';
 import { FinalRepeater } from './repeater.ts';
 import type { CallEnd, CallEvents, CallState } from './types.ts';
 
@@ -31,12 +32,9 @@ export interface CallContext {
   readonly userAgentName: string;
 }
 
-/** Attempts of a re-INVITE that meets the peer's own (491) before it is given up. */
-const MAX_GLARE_RETRIES = 6;
-
 /**
- * One call: a dialog with its media. What both directions share: changes of the session in either direction, BYE.
- * One offer/answer exchange at a time; one that meets the peer's gets or gives 491 (RFC 3261 14).
+ * One call: a dialog with its media. What both directions share: requests inside the dialog, changes of the session,
+ * BYE.
  */
 export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogUser {
   readonly media: SessionMedia;
@@ -46,12 +44,7 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
   protected dialog: Dialog | null = null;
   #state: CallState;
   #end: CallEnd | null = null;
-  /** A change of ours or of the peer is under way. */
-  #negotiating = false;
-  /** The peer's change that is under way; resolved when there is none. */
-  #peerChange: Promise<void> = Promise.resolve();
-  #changes: Promise<unknown> = Promise.resolve();
-  #answerDueInAck = false;
+  protected readonly renegotiation: Renegotiation;
   readonly #final: FinalRepeater;
   #finalKey: ServerKey | null = null;
   /** Everything the call held is given back. */
@@ -63,6 +56,7 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
     this.agent = context.agent;
     this.media = context.media;
     this.#state = state;
+    this.renegotiation = new Renegotiation(this.#renegotiationPort());
     this.#final = new FinalRepeater({
       transmit: (wire) => this.#finalKey && this.agent.respond(this.#finalKey, 200, wire),
       unacknowledged: () => void this.hangup(),
@@ -110,7 +104,7 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
   /** Offers an application's m-line by re-INVITE (E6). Resolves with its channels, open. Throws UE_CALL_FAILED. */
   async openApplication(request: ApplicationRequest): Promise<UeChannel[]> {
     let slot = -1;
-    await this.change(async () => {
+    await this.renegotiation.change(async () => {
       slot = await this.media.addData(applicationContent(request));
     });
     const line = [...this.media.dataLines()].find((one) => one.slot === slot)?.line;
@@ -122,37 +116,30 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
 
   /** The bootstrap lines by re-INVITE (TS 24.186 9.3.2.2.2), for calls that began without. */
   offerBootstrap(): Promise<void> {
-    return this.change(async () => {
+    return this.renegotiation.change(async () => {
       for (const content of BOOTSTRAP_LINES) await this.media.addData(content);
     });
   }
 
   /** Ends one m-line (TS 26.114 6.2.10.2). */
   removeLine(slot: number): Promise<void> {
-    return this.change(() => this.media.remove(slot));
+    return this.renegotiation.change(async () => this.media.remove(slot));
   }
 
   /** A new association on that line: new port, new tls-id (RFC 8842 5.2). */
   renewLine(slot: number): Promise<void> {
-    return this.change(async () => {
+    return this.renegotiation.change(async () => {
       await [...this.media.dataLines()].find((line) => line.slot === slot)?.line.renew();
     });
   }
 
   /** `sendonly` is hold; an unchanged direction is a session refresh. */
   setDirection(direction: Direction): Promise<void> {
-    return this.change(async () => undefined, direction);
+    return this.renegotiation.change(async () => undefined, direction);
   }
 
   /** Ends the call from here, in whatever state it is. Resolves when the peer has agreed, or said nothing. */
   abstract hangup(): Promise<void>;
-
-  /** One exchange begun by us, after those that are under way. `prepare` runs again after a 491. */
-  protected change(prepare: () => Promise<void>, direction?: Direction): Promise<void> {
-    const mine = this.#changes.then(() => this.#reinvite(prepare, direction));
-    this.#changes = mine.catch(() => undefined);
-    return mine;
-  }
 
   request(key: ServerKey, message: ParsedMessage): void {
     if (!this.dialog) {
@@ -172,7 +159,7 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
         break;
       case 'INVITE':
       case 'UPDATE':
-        this.#changeByPeer(key, message);
+        this.renegotiation.peerChange(key, message);
         break;
       case 'PRACK':
         this.agent.refuse(key, message, this.acknowledged(message) ? 200 : 481);
@@ -188,12 +175,7 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
   }
 
   ack(message: ParsedMessage): void {
-    if (!this.#final.stop()) return;
-    const sdp = sdpOf(message);
-    if (!this.#answerDueInAck) return;
-    this.#answerDueInAck = false;
-    // The ACK of a delayed offer carries the answer (RFC 3261 13.2.1).
-    this.#settle(sdp === undefined ? this.media.offerRefused() : this.media.acceptAnswer(sdp));
+    if (this.#final.stop()) this.renegotiation.acknowledged(message);
   }
 
   /** A PRACK: whether it acknowledges a response of ours. */
@@ -222,11 +204,6 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
     this.#finalKey = key;
     this.agent.respond(key, 200, wire);
     this.#final.start(wire);
-  }
-
-  protected expectAnswerInAck(): void {
-    this.#answerDueInAck = true;
-    this.#negotiating = true;
   }
 
   /** A request inside our dialog. */
@@ -285,103 +262,42 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
     if (agreed) this.emit('negotiated', { local: agreed.local, remote: agreed.remote });
   }
 
-  /** Waits for the work of an exchange; what goes wrong there ends the call, because its media are in doubt. */
-  #settle(work: Promise<void>): void {
-    this.#peerChange = work
-      .then(() => this.agreed())
-      .catch((error: unknown) => {
+  #renegotiationPort(): RenegotiationPort {
+    const call = this;
+    return {
+      media: this.media,
+      get ownsCallId() {
+        return call.dialog?.role === 'uac';
+      },
+      connected: () => this.connected(),
+      invite: (offer) => this.#reinvite(offer),
+      accept: (key, message, sdp) => {
+        const wire = this.answerWire(message, 200, sdp, '', sessionTimerLines(message));
+        if (message.method === 'INVITE') this.sendFinal(key, wire);
+        else this.agent.respond(key, 200, wire);
+      },
+      refuse: (key, message, status) => this.agent.refuse(key, message, status),
+      declined: (error) => this.agent.log.warn({ err: error }, 'an offer could not be answered'),
+      agreed: () => this.agreed(),
+      refused: ({ status, reason }) => {
+        if (endsDialog(status)) this.finish({ by: 'network', status, reason });
+      },
+      broken: (error) => {
         this.agent.log.error({ err: error }, 'offer/answer failed');
         if (this.#state !== 'ended') void this.hangup();
-      })
-      .finally(() => {
-        this.#negotiating = false;
-      });
-  }
-
-  async #reinvite(prepare: () => Promise<void>, direction?: Direction): Promise<void> {
-    await this.connected();
-    for (let attempt = 0; ; attempt++) {
-      const response = await this.#exchange(prepare, direction);
-      if (response.status < 300) return;
-      if (response.status !== 491 || attempt === MAX_GLARE_RETRIES) {
-        if (endsDialog(response.status))
-          this.finish({ by: 'network', status: response.status, reason: response.reason });
-        throw new ImsdcError('UE_CALL_FAILED', { status: response.status, reason: response.reason });
-      }
-      await new Promise((resolve) => setTimeout(resolve, this.#glareDelayMs()));
-      await this.connected();
-    }
-  }
-
-  async #exchange(prepare: () => Promise<void>, direction?: Direction): Promise<ParsedMessage> {
-    await this.#peerChange;
-    this.#negotiating = true;
-    try {
-      await prepare();
-      const offer = this.media.offer(direction);
-      const cseq = (this.dialog?.localCSeq ?? 0) + 1;
-      const { final } = this.send(
-        'INVITE',
-        (writer) =>
-          writeCapabilities(writer, this.context.contact, this.context.userAgentName).finish(offer, 'application/sdp'),
-        (answer) => {
-          if (answer.status >= 200 && answer.status < 300 && this.dialog) this.sendAck(this.dialog, cseq);
-        },
-      );
-      const response = await final.catch(async (error: unknown) => {
-        await this.media.offerRefused();
-        throw error;
-      });
-      const sdp = response.status < 300 ? sdpOf(response) : undefined;
-      if (sdp === undefined) await this.media.offerRefused();
-      else await this.media.acceptAnswer(sdp);
-      if (sdp !== undefined) this.agreed();
-      return response;
-    } finally {
-      this.#negotiating = false;
-    }
-  }
-
-  /** RFC 3261 14.1: the owner of the Call-ID waits 2.1 to 4 s, the other side up to 2 s, in units of 10 ms. */
-  #glareDelayMs(): number {
-    const units = this.dialog?.role === 'uac' ? 210 + Math.random() * 190 : Math.random() * 200;
-    return Math.floor(units) * 10;
-  }
-
-  #changeByPeer(key: ServerKey, message: ParsedMessage): void {
-    const sdp = sdpOf(message);
-    if (sdp === undefined && message.method === 'UPDATE') {
-      this.#answerChange(key, message, undefined);
-      return;
-    }
-    // 14.2: our own offer is out, or the answer to the last one is not: the peer tries again.
-    if (this.#negotiating || !this.media.stable) {
-      this.agent.refuse(key, message, 491);
-      return;
-    }
-    this.#negotiating = true;
-    if (sdp === undefined) {
-      this.#answerChange(key, message, this.media.offer());
-      this.expectAnswerInAck();
-      return;
-    }
-    const work = async () => {
-      const { answer, commit } = await this.media.answer(sdp);
-      this.#answerChange(key, message, answer);
-      await commit();
+      },
     };
-    this.#settle(
-      work().catch((error: unknown) => {
-        this.media.offerDeclined();
-        this.agent.refuse(key, message, 488);
-        this.agent.log.warn({ err: error }, 'an offer could not be answered');
-      }),
-    );
   }
 
-  #answerChange(key: ServerKey, message: ParsedMessage, sdp: string | undefined): void {
-    const wire = this.answerWire(message, 200, sdp, '', sessionTimerLines(message));
-    if (message.method === 'INVITE') this.sendFinal(key, wire);
-    else this.agent.respond(key, 200, wire);
+  #reinvite(offer: string): Promise<ParsedMessage> {
+    const { contact, userAgentName } = this.context;
+    const cseq = (this.dialog?.localCSeq ?? 0) + 1;
+    return this.send(
+      'INVITE',
+      (writer) => writeCapabilities(writer, contact, userAgentName).finish(offer, 'application/sdp'),
+      ({ status }) => {
+        if (status >= 200 && status < 300 && this.dialog) this.sendAck(this.dialog, cseq);
+      },
+    ).final;
   }
 }

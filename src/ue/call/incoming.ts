@@ -110,7 +110,7 @@ export class IncomingCall extends UeCall {
 
   async #offerInAnswer(): Promise<string> {
     await this.media.addAudio();
-    this.expectAnswerInAck();
+    this.renegotiation.expectAnswerInAck();
     return this.media.offer();
   }
 

@@ -21,6 +21,7 @@ import { acceptableStreams, type DataAnswer } from './answer-policy.ts';
 import { AudioLine, type Direction, offeredDirection } from './audio-line.ts';
 import type { UeChannel } from './channel.ts';
 import { DataLine, type DataLineEvents, type LocalEnd } from './data-line.ts';
+import { type Slot, Slots } from './slots.ts';
 
 export interface SessionMediaOptions {
   readonly local: LocalEnd;
@@ -38,23 +39,17 @@ export interface SessionMediaEvents {
   channel: { readonly slot: number; readonly channel: UeChannel };
 }
 
-/** Our half of one slot: what runs there, or the m-line that is (or was) refused. */
-type Slot =
-  | { readonly kind: 'audio'; readonly line: AudioLine }
-  | { readonly kind: 'data'; readonly line: DataLine }
-  | { readonly kind: 'dead'; readonly section: MediaSection };
-
 /**
  * All media of one session of the UE: builds offers and answers, and makes associations and RTP follow what both ends
  * agreed (RFC 3264; index == slot, never moves). One offer at a time.
  */
 export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
   readonly #options: SessionMediaOptions;
-  readonly #slots: Slot[] = [];
+  readonly #slots = new Slots();
   #negotiation: OfferAnswer = NEW_OFFER_ANSWER;
   #sent: Origin | SentDescription;
-  /** Slots that the open offer takes for new lines, with what was there before: restored if it fails. */
-  #taken: { readonly slot: number; readonly before: Slot | undefined }[] = [];
+  /** The direction before the open offer. */
+  #direction: Direction = 'sendrecv';
 
   constructor(options: SessionMediaOptions) {
     super();
@@ -63,7 +58,7 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
   }
 
   get audio(): AudioLine | undefined {
-    return this.#slots.find((slot) => slot.kind === 'audio')?.line;
+    return this.#slots.audio;
   }
 
   /** Live data channel lines with their slots. */
@@ -95,21 +90,23 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
 
   /** Adds a data channel line to the next offer; returns its slot. */
   async addData(content: DataChannelContent): Promise<number> {
-    return this.#take(await this.#dataSlot(content));
+    const line = await DataLine.reserve(this.#options.local, content);
+    const slot = this.#take({ kind: 'data', line });
+    this.#watch(slot, line);
+    return slot;
   }
 
   /** The next offer puts port 0 there (TS 26.114 6.2.10.2). */
-  async remove(slot: number): Promise<void> {
-    const known = this.#slots[slot];
-    if (!known || known.kind === 'dead') return;
-    this.#slots[slot] = { kind: 'dead', section: refusedSection(this.#offeredSection(known)) };
-    await known.line.close();
+  remove(slot: number): void {
+    this.#slots.leave(slot);
   }
 
   /** Opens an exchange with our offer. Throws SDP_OFFER_PENDING. */
   offer(direction?: Direction): string {
-    if (direction && this.audio) this.audio.direction = direction;
-    const sections = this.#slots.map((slot) => this.#offeredSection(slot));
+    const { audio } = this;
+    this.#direction = audio?.direction ?? this.#direction;
+    if (direction && audio) audio.direction = direction;
+    const sections = [...this.#slots.entries()].map(([slot, known]) => this.#offeredSection(slot, known));
     const text = this.#describe(sections);
     this.#negotiation = offerSent(this.#negotiation, text);
     return text;
@@ -126,20 +123,15 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     const offer = parseSessionDescription(this.#openOffer());
     const answer = parseSessionDescription(text);
     this.#negotiation = answerReceived(this.#negotiation, text);
-    this.#taken = [];
-    for (const slot of this.#slots.keys()) await this.#agreeAsOfferer(slot, offer, answer);
+    this.#slots.commit();
+    for (const [slot, known] of this.#slots.entries()) await this.#agreeAsOfferer(slot, known, offer, answer);
   }
 
   /** Our offer was refused: what was agreed before stands. */
   async offerRefused(): Promise<void> {
     this.#negotiation = offerFailed(this.#negotiation);
-    for (const { slot, before } of this.#taken.splice(0).toReversed()) {
-      const known = this.#slots[slot]!;
-      if (known.kind !== 'dead') await known.line.close();
-      if (before) this.#slots[slot] = before;
-      else this.#slots.pop();
-    }
-    for (const { line } of this.dataLines()) await line.rollback();
+    if (this.audio) this.audio.direction = this.#direction;
+    await this.#slots.rollback();
   }
 
   /**
@@ -172,8 +164,8 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     this.#negotiation = offerFailed(this.#negotiation);
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => (slot.kind === 'dead' ? undefined : slot.line.close())));
+  close(): Promise<void> {
+    return this.#slots.close();
   }
 
   #openOffer(): string {
@@ -182,34 +174,32 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     return this.#negotiation.offer;
   }
 
-  #offeredSection(slot: Slot): MediaSection {
-    switch (slot.kind) {
-      case 'audio':
-        return slot.line.section();
-      case 'data':
-        // 'actpass' also where an association goes on: the answerer keeps the roles (RFC 8842 5.3).
-        return slot.line.section(offerSetup());
-      case 'dead':
-        return slot.section;
-      default:
-        return slot satisfies never;
-    }
+  #offeredSection(slot: number, known: Slot): MediaSection {
+    if (known.kind === 'dead') return known.section;
+    // 'actpass' also where an association goes on: the answerer keeps the roles (RFC 8842 5.3).
+    const section = known.kind === 'audio' ? known.line.section() : known.line.section(offerSetup());
+    return this.#slots.isLeaving(slot) ? refusedSection(section) : section;
   }
 
-  async #agreeAsOfferer(slot: number, offer: SessionDescription, answer: SessionDescription): Promise<void> {
-    const known = this.#slots[slot]!;
+  async #agreeAsOfferer(
+    slot: number,
+    known: Slot,
+    offer: SessionDescription,
+    answer: SessionDescription,
+  ): Promise<void> {
     if (known.kind === 'dead') return;
-    if (!answer.media[slot]?.port) return this.#kill(slot, offer.media[slot]!);
+    const dead = () => this.#slots.kill(slot, offer.media[slot]!)();
+    if (!answer.media[slot]?.port || !offer.media[slot]?.port) return dead();
     if (known.kind === 'audio') {
       known.line.agree(answer, slot, known.line.direction);
       return;
     }
     const offered = readDataChannelMedia(offer, slot, { as: 'offer' });
     const read = readDataChannelMedia(answer, slot, { as: 'answer' });
-    if (isRejection(read) || isRejection(offered)) return this.#kill(slot, offer.media[slot]!);
+    if (isRejection(read) || isRejection(offered)) return dead();
     const answered = matchAnswer(offered, read);
     const role = offererRole(offered.setup, answered.setup);
-    if (role === undefined || answered.streams.length === 0) return this.#kill(slot, offer.media[slot]!);
+    if (role === undefined || answered.streams.length === 0) return dead();
     // The refused streams are dead (TS 26.114 6.2.10.3): the next offer is about the accepted ones.
     known.line.content = {
       ...known.line.content,
@@ -230,9 +220,9 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
 
   /** A running association keeps its roles whatever the re-offer says (RFC 8842 5.3); a new one is free. */
   #answerRole(slot: number, offered: DataChannelMedia): DtlsRole | undefined {
-    const known = this.#slots[slot];
-    const current = known?.kind === 'data' ? known.line.role : undefined;
-    const goesOn = current !== undefined && known?.kind === 'data' && !known.line.asksForNew(offered, current);
+    const line = this.#slots.dataLine(slot);
+    const current = line?.role;
+    const goesOn = current !== undefined && !line?.asksForNew(offered, current);
     return answerSetup(offered.setup, { preferred: this.#options.answerSetup, ...(goesOn ? { current } : {}) });
   }
 
@@ -250,10 +240,7 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
       ...(offered.qosHint === undefined ? {} : { qosHint: offered.qosHint.text }),
       ...(offered.mid === undefined ? {} : { mid: offered.mid }),
     };
-    if (this.#slots[slot]?.kind !== 'data') this.#put(slot, await this.#dataSlot(content));
-    const known = this.#slots[slot];
-    if (known?.kind !== 'data') throw new TypeError(`slot ${slot} is not a data channel line`);
-    const { line } = known;
+    const line = this.#slots.dataLine(slot) ?? (await this.#newDataLine(slot, content));
     line.content = content;
     if (line.asksForNew(offered, role)) await line.renew();
     starts.push(() => line.agree(offered, role));
@@ -264,13 +251,13 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
 
   async #answerOther(offer: SessionDescription, slot: number, starts: (() => Promise<void>)[]): Promise<MediaSection> {
     const section = offer.media[slot]!;
-    const known = this.#slots[slot];
+    const known = this.#slots.at(slot);
     if (section.media !== 'audio' || section.port === 0 || (this.audio && known?.kind !== 'audio')) {
       return this.#refuse(slot, section, starts);
     }
     if (known?.kind !== 'audio') {
       const line = await AudioLine.open(this.#options.local.address, this.#options.extraAudioLines);
-      this.#put(slot, { kind: 'audio', line });
+      this.#slots.put(slot, { kind: 'audio', line });
     }
     const line = this.audio!;
     const answered = line.answer(section);
@@ -280,43 +267,30 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
   }
 
   #refuse(slot: number, section: MediaSection, starts: (() => Promise<void>)[]): MediaSection {
-    const known = this.#slots[slot];
-    const dead = { kind: 'dead', section: refusedSection(section) } as const;
-    this.#put(slot, dead);
-    if (known && known.kind !== 'dead') starts.push(() => Promise.resolve(known.line.close()));
-    return dead.section;
+    starts.push(this.#slots.kill(slot, section));
+    return refusedSection(section);
   }
 
-  async #kill(slot: number, section: MediaSection): Promise<void> {
-    const known = this.#slots[slot];
-    this.#slots[slot] = { kind: 'dead', section: refusedSection(section) };
-    if (known && known.kind !== 'dead') await known.line.close();
+  async #newDataLine(slot: number, content: DataChannelContent): Promise<DataLine> {
+    const line = await DataLine.reserve(this.#options.local, content);
+    this.#slots.put(slot, { kind: 'data', line });
+    this.#watch(slot, line);
+    return line;
   }
 
-  /** First vacant slot, else the end: chipsets have few m-lines (RFC 3264 8.1). */
+  #watch(slot: number, line: DataLine): void {
+    line.on('state', (event) => this.emit('association', { slot, ...event }));
+    line.on('channel', (channel) => this.emit('channel', { slot, channel }));
+  }
+
   #take(line: Slot): number {
-    const vacant = this.#slots.findIndex((known, slot) => known.kind === 'dead' && this.#wasRefused(slot));
-    const slot = vacant === -1 ? this.#slots.length : vacant;
-    this.#taken.push({ slot, before: this.#slots[slot] });
-    this.#put(slot, line);
-    return slot;
+    return this.#slots.take(line, (slot) => this.#wasRefused(slot));
   }
 
   /** Both ends have seen port 0 there: a slot that only our next offer empties is still somebody's. */
   #wasRefused(slot: number): boolean {
     const { agreed } = this.#negotiation;
     return [agreed?.local, agreed?.remote].some((text) => text && !parseSessionDescription(text).media[slot]?.port);
-  }
-
-  #put(index: number, slot: Slot): void {
-    this.#slots[index] = slot;
-    if (slot.kind !== 'data') return;
-    slot.line.on('state', (event) => this.emit('association', { slot: index, ...event }));
-    slot.line.on('channel', (channel) => this.emit('channel', { slot: index, channel }));
-  }
-
-  async #dataSlot(content: DataChannelContent): Promise<Slot> {
-    return { kind: 'data', line: await DataLine.reserve(this.#options.local, content) };
   }
 
   #describe(sections: readonly MediaSection[]): string {

@@ -79,7 +79,7 @@ export const CHANNEL_COMMANDS: readonly Command[] = [
   {
     name: 'send-file',
     usage: 'STREAM FILE',
-    help: 'a file with its hash, in messages the peer takes',
+    help: 'a file with its hash, in messages the peer takes; waits until the peer has it',
     positionals: [2, 2],
     run: async (session, args) => {
       const channel = await channelOf(session, args);

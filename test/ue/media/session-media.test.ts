@@ -181,9 +181,11 @@ describe('the media of one session', () => {
     await media.acceptAnswer(await answered(session(), offer));
     const before = media.agreed;
     await media.addData(applicationContent(APPLICATION));
-    media.offer();
+    media.remove(1);
+    media.offer('sendonly');
     await media.offerRefused();
     assert.deepEqual(media.agreed, before);
+    assert.equal(media.audio?.direction, 'sendrecv');
     assert.deepEqual(mLines(media.offer()), ['audio', 'application', 'application 0']);
   });
 
@@ -192,7 +194,7 @@ describe('the media of one session', () => {
     const { media, offer } = await caller();
     const peer = session();
     await media.acceptAnswer(await answered(peer, offer));
-    await media.remove(1);
+    media.remove(1);
     const removed = media.offer();
     assert.deepEqual(mLines(removed), ['audio', 'application 0', 'application 0']);
     await media.acceptAnswer(await answered(peer, removed));
