@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -340,6 +340,30 @@ function suite(engine: 'embedded' | 'native'): void {
     assert.equal(mf.status().contexts, 1);
     assert.equal(mf.status().associations, 0);
     await mrm.deleteContext(created.contextId, soon());
+    isIdle();
+  });
+
+  const noChildren = existsSync('/proc/self/task') ? false : 'the processes of this system are not listed in /proc';
+  // conformance: R25 — a worker that dies: events, 404 to a patch of tests, and the next context lives
+  test('a killed worker loses its contexts, and the MF goes on', { skip: noChildren }, async () => {
+    const ue = await newUe('browser');
+    const created = await mrm.createContext(context({ served: [bootstrap(ue, 0)] }), soon());
+    await ue.connect(created.terminations[0]!.medias[0]!, 0);
+    const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'latin1').trim().split(' ');
+    assert.equal(children.length, 1);
+    process.kill(Number(children[0]), 'SIGKILL');
+    const lost = await event(({ contextId, state }) => contextId === created.contextId && state === 'failed');
+    assert.equal(lost.reason, 'workerExit');
+    const alive = [{ op: 'test' as const, path: '/contextId', value: created.contextId }];
+    await assert.rejects(mrm.patchContext(created.contextId, alive, soon()), { code: 'MRM_NOT_FOUND' });
+    assert.equal(mf.status().lostContexts, 1);
+    await mrm.deleteContext(created.contextId, soon());
+    isIdle();
+    const next = await newUe('browser');
+    const again = await mrm.createContext(context({ served: [bootstrap(next, 0)] }), soon());
+    await next.connect(again.terminations[0]!.medias[0]!, 0);
+    assert.equal((await next.get(0, '/')).status, 200);
+    await mrm.deleteContext(again.contextId, soon());
     isIdle();
   });
 
