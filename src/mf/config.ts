@@ -26,6 +26,15 @@ export const MfConfig = Type.Object({
       ),
       firstPort: Type.Integer({ default: 40_000, minimum: 1_024, maximum: 65_535, description: 'first UDP port' }),
       lastPort: Type.Integer({ default: 49_999, minimum: 1_024, maximum: 65_535, description: 'last UDP port' }),
+      natLatch: Type.Boolean({
+        default: false,
+        description:
+          'serve UEs behind a NAT that SDP does not show: take their real source once its certificate matched',
+      }),
+      pinhole: Type.Boolean({
+        default: false,
+        description: 'where the MF waits for a UE: open the gates between them with one STUN request (RFC 5763 6.7.2)',
+      }),
     },
     nested,
   ),

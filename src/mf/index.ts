@@ -81,6 +81,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
         mintTlsId: () => mintTlsId({ random }),
         streamHeadroom: config.streamHeadroom,
         maxStreamId: engine.capabilities.maxStreamId,
+        path: { natLatch: config.media.natLatch, pinhole: config.media.pinhole },
         maxMessageSizeBytes: Math.min(config.maxMessageSizeBytes, engine.capabilities.maxMessageSizeBytes),
       },
       render: { publicAddress, mdc1Address: config.mdc1.localAddress ?? bindAddress },

@@ -45,6 +45,7 @@ export class Rig {
           streamHeadroom: { bootstrap: 112, application: 1_024 },
           maxStreamId: engine.capabilities.maxStreamId,
           maxMessageSizeBytes: 65_536,
+          path: { natLatch: false, pinhole: true },
         },
         render: { publicAddress: '192.0.2.1', mdc1Address: '127.0.0.1' },
       },

@@ -39,7 +39,15 @@ export function startedAs(
   return { remote, role, streams, peerMaxMessageSizeBytes };
 }
 
-export function engineRemote(started: Started, ice: boolean): RemoteEndpoint {
+/** Of the network that the MF stands in, not of one call. */
+export interface PathOptions {
+  /** Accept another source than the SDP's once its certificate matched (R10). */
+  readonly natLatch: boolean;
+  /** Passive without ICE: open the gate between us and the peer with one datagram (RFC 5763 6.7.2). */
+  readonly pinhole: boolean;
+}
+
+export function engineRemote(started: Started, ice: boolean, path: PathOptions): RemoteEndpoint {
   const { remote, role, streams, peerMaxMessageSizeBytes } = started;
   return {
     address: remote.address,
@@ -50,6 +58,8 @@ export function engineRemote(started: Started, ice: boolean): RemoteEndpoint {
     maxMessageSizeBytes: peerMaxMessageSizeBytes,
     streams,
     ice,
+    natLatch: path.natLatch,
+    pinhole: path.pinhole && role === 'passive' && !ice,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { RemoteEndpoint, StreamSpec } from '../engine/types.ts';
-import { engineRemote, matches, resolveRole, startedAs } from './association.ts';
+import { engineRemote, matches, type PathOptions, resolveRole, startedAs } from './association.ts';
 import type { Desired, DesiredAssociation, DesiredFlow, DesiredStream, Sink } from './desired.ts';
 import { type Held, type HeldAssociation, type HeldFlow, type HeldSink, isBroken } from './held.ts';
 import { deepEqual } from './json-patch.ts';
@@ -66,6 +66,7 @@ export interface PlanOptions {
   readonly maxStreamId: number;
   /** Ours (R11). */
   readonly maxMessageSizeBytes: number;
+  readonly path: PathOptions;
 }
 
 const DISCARD: HeldSink = { kind: 'discard' };
@@ -183,7 +184,7 @@ class Planner {
     }
     const refused = new Set(wanted.streams.filter(({ streamId }) => streamId >= limit).map(({ streamId }) => streamId));
     if (started && !held.started) {
-      this.start.push({ do: 'start', key: held.key, remote: engineRemote(started, wanted.ice) });
+      this.start.push({ do: 'start', key: held.key, remote: engineRemote(started, wanted.ice, this.#options.path) });
       return { ...next, role, refused, streams: allowed, started, state: 'connecting' };
     }
     const moved = this.#move(wanted, held);

@@ -95,6 +95,8 @@ describe('Nmf_MRM create', () => {
       maxMessageSizeBytes: 65_536,
       streams: 112,
       ice: false,
+      natLatch: false,
+      pinhole: false,
     });
     assert.deepEqual(
       streams.map(({ streamId, ordered }) => [streamId, ordered]),
@@ -190,6 +192,8 @@ describe('Nmf_MRM create', () => {
     const { started } = rig.engine.associations.get(key(1))!;
     assert.equal(started!.maxMessageSizeBytes, 1_024);
     assert.equal(started!.role, 'passive');
+    // With ICE the peer's own checks open the gates.
+    assert.equal(started!.pinhole, false);
     assert.equal(started!.ice, true);
     // A patch elsewhere must not take our own 65,536 for the peer's.
     await rig.patch('ctx1', [{ op: 'replace', path: `${at(0)}/remoteMbEndpoint/portNumber`, value: 50_001 }]);
@@ -524,6 +528,8 @@ describe('Nmf_MRM patch', () => {
       await rig.state(key(2), 'connected');
       assert.deepEqual([...rig.engine.associations.keys()], [key(2)], name);
       if (name === 'our tls-id') assert.equal(media(patched!).dcMedia!.localDcEndpoint!.tlsId, 'wished-for-tls-id-01');
+      // RFC 5763 6.7.2: who waits opens the pinhole.
+      assert.equal(rig.engine.associations.get(key(2))!.started!.pinhole, name === 'role');
       if (name === 'role') assert.equal(media(patched!).dcMedia!.securitySetup, 'PASSIVE');
     }
     const rig = new Rig();
