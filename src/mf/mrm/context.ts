@@ -2,18 +2,12 @@ import { ImsdcError } from '../../errors.ts';
 import { requireValid } from '../../sbi/validation.ts';
 import { type DcMedia, MediaContext, type MediaEvent, type PatchItem } from '../../services/nmf-mrm.ts';
 import type { AssociationStateName } from '../engine/types.ts';
-import {
-  type Desired,
-  type DesiredAssociation,
-  entryId,
-  type RequestedValues,
-  readDesired,
-  requestedValues,
-} from './desired.ts';
+import { type Desired, type DesiredAssociation, entryId, type RequestedValues, requestedValues } from './desired.ts';
 import type { Executor } from './execute.ts';
 import { type Held, type HeldAssociation, NOTHING_HELD } from './held.ts';
 import { applyPatch, clone, deepEqual } from './json-patch.ts';
 import { isEmpty, type PlanOptions, plan } from './plan.ts';
+import { readDesired } from './read-desired.ts';
 import { type RenderOptions, render, toldBy, withoutRefused } from './render.ts';
 
 export interface ContextEnvironment {

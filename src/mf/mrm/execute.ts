@@ -3,6 +3,7 @@ import { ImsdcError } from '../../errors.ts';
 import type { FlowEndpoints, LocalEndpoint, MediaEngine, StreamSpec } from '../engine/types.ts';
 import type { PortPool } from '../ports.ts';
 import type { DesiredFlow } from './desired.ts';
+import { engineError, reasonOf } from './engine-error.ts';
 import type { Held, HeldAssociation, HeldFlow, HeldSink } from './held.ts';
 import type { Plan, PrepareStep, ShapeStep, StartStep } from './plan.ts';
 
@@ -285,30 +286,4 @@ function takePort(ports: PortPool): number {
   const port = ports.take();
   if (port === undefined) throw new ImsdcError('MF_NO_PORTS', { taken: ports.taken, resting: ports.resting });
   return port;
-}
-
-/** Why, in the words of docs/media-worker.md where a worker refused. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof ImsdcError)) return 'INTERNAL';
-  return error.code === 'WORKER_REFUSED' ? String(error.details.reason) : error.code;
-}
-
-/** What the engine says, in the MF's codes. */
-function engineError(error: unknown): unknown {
-  const reason = reasonOf(error);
-  if (reason.startsWith('MF_')) return error;
-  const problem = (error as Error).message;
-  switch (reason) {
-    case 'WORKER_LOST':
-    case 'WORKER_UNAVAILABLE':
-    case 'DRAINING':
-      return new ImsdcError('MF_NO_WORKER', { problem }, { cause: error });
-    case 'PORT_UNAVAILABLE':
-    case 'BUDGET':
-      return new ImsdcError('MF_NO_RESOURCES', { problem }, { cause: error });
-    case 'BAD_REMOTE':
-      return new ImsdcError('MF_CONTEXT_INVALID', { param: 'remoteDcEndpoint', problem }, { cause: error });
-    default:
-      return new ImsdcError('MF_ENGINE_FAILED', { problem }, { cause: error });
-  }
 }
