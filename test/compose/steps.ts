@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { packageBytes } from '../../src/dcar/package/source.ts';
+import { expect, expectEqual } from '../../src/lab/expect.ts';
+import { kill, start } from './containers.ts';
+import {
+  connect,
+  contextsAt,
+  disconnect,
+  expectReleased,
+  held,
+  type Lab,
+  OPERATORS,
+  received,
+  sippPair,
+  transfer,
+} from './lab.ts';
+
+/** One thing the lab shows. Resolves with what a person wants to read beside the title; throws what is not as it must be. */
+export interface Step {
+  readonly title: string;
+  run(lab: Lab): Promise<string>;
+}
+
+const HELLO = '10000001';
+const DOODLE = '10000005';
+/** Published by operator B only. */
+const TAP_MENU = '10000006';
+const MFS = ['opa-mf1', 'opa-mf2', 'opb-mf1', 'opb-mf2'] as const;
+const APPLICATION_SERVERS = { opa: '198.18.1.11:5060', opb: '198.18.1.12:5060' } as const;
+/** What one AS is asked to do, by scripts that are not ours to bend. */
+const PAIRS = [
+  'audio',
+  'cancel',
+  'prack',
+  'bootstrap-invite',
+  'bootstrap-reinvite',
+  'bootstrap-terminating',
+  'p2p-reinvite',
+] as const;
+/** 20 ms each: more than a second of speech. */
+const MORE_PACKETS = 60;
+
+const register: Step = {
+  title: 'REGISTER with each operator; the AS learns the handset from the third-party REGISTER (R23)',
+  run: async ({ alice, bob }) => {
+    for (const ue of [alice, bob]) {
+      const result = await ue.run('register');
+      expectEqual(result.dataChannelsSupported, true, `${ue.name}: Feature-Caps`);
+    }
+    const known = await Promise.all(OPERATORS.map(async (operator) => (await held(operator)).capabilities));
+    expectEqual(known, [1, 1], 'handsets known');
+    return 'both';
+  },
+};
+
+const call: Step = {
+  title: 'Alice (opA) calls Bob (opB): one session and one media context per network, RTP both ways',
+  run: async (lab) => {
+    await connect(lab);
+    for (const ue of [lab.alice, lab.bob]) await ue.run('audio --packets 20');
+    const networks = await Promise.all(OPERATORS.map(held));
+    expectEqual(
+      networks.map(({ calls, sessions }) => [calls, sessions]),
+      [
+        [1, 1],
+        [1, 1],
+      ],
+      'calls and sessions',
+    );
+    const contexts = await Promise.all(MFS.map(contextsAt));
+    expectEqual([contexts[0]! + contexts[1]!, contexts[2]! + contexts[3]!], [1, 1], 'contexts per operator');
+    return 'connected';
+  },
+};
+
+const bootstrap: Step = {
+  title: 'Bootstrap channels 0 and 100 of both UEs: list and packages of both repositories, hashes compared',
+  run: async ({ alice, bob }) => {
+    const wanted = createHash('sha256')
+      .update(await packageBytes(join(import.meta.dirname, '../../apps/doodle')))
+      .digest('hex');
+    // The tap menu in a list says whose repository answered.
+    for (const [ue, stream, fromB] of [
+      [alice, 0, false],
+      [alice, 100, true],
+      [bob, 0, true],
+      [bob, 100, false],
+    ] as const) {
+      const what = `${ue.name}, stream ${stream}`;
+      const list = await ue.run(`list --stream ${stream}`);
+      const { applications } = JSON.parse(String(list.body)) as { applications: { appid: string }[] };
+      expectEqual(
+        applications.some(({ appid }) => appid === TAP_MENU),
+        fromB,
+        `${what}: tap menu in the list`,
+      );
+      const { sha256 } = await ue.run(`download ${DOODLE} --stream ${stream}`);
+      expectEqual(sha256, wanted, `${what}: SHA-256 of ${DOODLE}`);
+    }
+    return '4 lists, 4 packages';
+  },
+};
+
+const channels: Step = {
+  title: 'P2P channels by re-INVITE: hello anchored at opA (e2DCe), doodle straight between the UEs; 60 KB both ways',
+  run: async ({ alice, bob }) => {
+    await alice.run(`open ${HELLO} --stream 1000`);
+    await bob.run(`open ${DOODLE} --stream 1002`);
+    for (const stream of [1000, 1002]) {
+      await transfer(alice, bob, stream, 60_000);
+      await transfer(bob, alice, stream, 60_000);
+    }
+    return 'hashes equal';
+  },
+};
+
+const hold: Step = {
+  title: 'Hold and resume leave every association as it is (R19)',
+  run: async ({ alice }) => {
+    const associations = async () => {
+      const { calls } = (await alice.run('status')) as unknown as { calls: { lines: { associations: number }[] }[] };
+      return calls.flatMap(({ lines }) => lines.map((line) => line.associations));
+    };
+    const before = await associations();
+    await alice.run('hold');
+    await alice.run('resume');
+    expectEqual(await associations(), before, 'associations per line');
+    return `${before.length} lines`;
+  },
+};
+
+const hangup: Step = {
+  title: 'BYE: no call, session or context is left in either network',
+  run: async (lab) => {
+    await disconnect(lab);
+    await expectReleased(MFS);
+    return 'nothing left';
+  },
+};
+
+const scripts: Step = {
+  title: 'SIPp UAC and UAS through the AS of each operator',
+  run: async () => {
+    const failures: string[] = [];
+    for (const operator of OPERATORS) {
+      for (const name of PAIRS) {
+        const { passed, output } = await sippPair(name, APPLICATION_SERVERS[operator]);
+        if (!passed) failures.push(`${operator} ${name}\n${output}`);
+      }
+    }
+    expect(failures.length === 0, 'SIPp', failures.join('\n'));
+    await expectReleased(MFS);
+    return `${OPERATORS.length * PAIRS.length} pairs`;
+  },
+};
+
+const mfLost: Step = {
+  title: 'An MF of opA killed in mid-call: voice and the direct channel go on, what needs that MF is refused',
+  run: async (lab) => {
+    const { alice, bob } = lab;
+    await connect(lab);
+    await alice.run(`open ${DOODLE} --stream 1002`);
+    await transfer(alice, bob, 1002, 1_000);
+    const victim = (await contextsAt('opa-mf1')) === 1 ? 'opa-mf1' : 'opa-mf2';
+    await kill(victim);
+    try {
+      await voiceGoesOn(lab);
+      await transfer(bob, alice, 1002, 1_000);
+      const refusal = await alice.run(`open ${HELLO} --stream 1000`).then(
+        () => 'none',
+        (error: Error) => error.message,
+      );
+      expect(/ failed: 488 /.test(refusal), 'a line that needs the lost MF', `refusal: ${refusal}`);
+      await voiceGoesOn(lab);
+      await disconnect(lab);
+      await connect(lab);
+      const { outcome } = await alice.run('list');
+      expectEqual(outcome, 'content', 'bootstrap of the next call, at the MF that is left');
+      await disconnect(lab);
+    } finally {
+      await start(victim);
+    }
+    await expectReleased(MFS);
+    return `${victim} killed, next call served, ${victim} back`;
+  },
+};
+
+/** More than a second of speech arrives at both ends. */
+async function voiceGoesOn({ alice, bob }: Lab): Promise<void> {
+  for (const ue of [alice, bob]) await ue.run(`audio --packets ${(await received(ue)) + MORE_PACKETS}`);
+}
+
+export const steps: readonly Step[] = [register, call, bootstrap, channels, hold, hangup, scripts, mfLost];
