@@ -15,7 +15,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   sdp: { pure: true, may: ['services', 'dtls'] },
   dtls: { pure: true, may: [] },
   'channel-http': { pure: true, may: [] },
-  stun: { pure: true, may: [] },
+  stun: { may: [] },
   sbi: { may: [] },
   services: { may: ['sbi', 'dtls'] },
   'ims-as': { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'services', 'sbi'] },
