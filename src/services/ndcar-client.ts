@@ -17,6 +17,13 @@ export interface GrantClientOptions {
   readonly heartbeatMs?: number;
 }
 
+/**
+ * A request per call would cost the DCSF more than its decision. No UE asks within 5 ms of the grant: its DTLS handshake
+ * has not begun.
+ */
+const GRANT_DELAY_MS = 5;
+/** A token that outlives its call a moment opens what it opened before. */
+const REVOKE_DELAY_MS = 100;
 /** Members per list of a batch (GrantBatch). */
 const MAX_BATCH = 1_000;
 const RETRY_MS = [50, 100, 200, 500, 1_000, 2_000] as const;
@@ -42,6 +49,8 @@ export class GrantClient implements GrantPort {
   #applications: ReadonlyMap<string, CatalogueEntry> = new Map();
   #bootId: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When `#timer` is due, epoch ms. */
+  #timerDueMs = 0;
   #sending: Promise<void> | undefined;
   #failed = 0;
   #closed = false;
@@ -69,7 +78,7 @@ export class GrantClient implements GrantPort {
       this.#live.set(grant.token, grant);
       this.#toGrant.set(grant.token, grant);
     }
-    this.#wake();
+    this.#wake(GRANT_DELAY_MS);
   }
 
   revoke(tokens: readonly string[]): void {
@@ -80,7 +89,7 @@ export class GrantClient implements GrantPort {
       if (this.#toRevoke.size < this.#maxGrants) this.#toRevoke.add(token);
       else this.#dropped.value++; // ends by its expiry instead
     }
-    this.#wake();
+    this.#wake(REVOKE_DELAY_MS);
   }
 
   applications(): ReadonlyMap<string, CatalogueEntry> {
@@ -108,18 +117,22 @@ export class GrantClient implements GrantPort {
     return this.#toGrant.size + this.#toRevoke.size === 0 && !this.#sending && this.#bootId !== undefined;
   }
 
-  /** Grants of one turn go together; while the repository is away its retry timer decides. */
-  #wake(): void {
+  /** Grants of a moment go together; while the repository is away its retry timer decides. */
+  #wake(delayMs: number): void {
     if (this.#idleSettled) {
       this.#idle = Promise.withResolvers();
       this.#idleSettled = false;
     }
-    if (this.#failed === 0 && !this.#sending) this.#schedule(0);
+    if (this.#failed > 0 || this.#sending) return;
+    if (this.#timer === undefined || this.#timerDueMs > Date.now() + delayMs) this.#schedule(delayMs);
   }
+
   #schedule(delayMs: number): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
+    this.#timerDueMs = Date.now() + delayMs;
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#sending = this.#send().finally(() => {
         this.#sending = undefined;
         this.#next();
@@ -133,7 +146,7 @@ export class GrantClient implements GrantPort {
     if (this.#failed > 0) {
       this.#schedule(RETRY_MS[Math.min(this.#failed, RETRY_MS.length) - 1]!);
     } else if (this.#toGrant.size + this.#toRevoke.size > 0) {
-      this.#schedule(0);
+      this.#schedule(GRANT_DELAY_MS);
     } else {
       this.#idleSettled = true;
       this.#idle.resolve();
