@@ -112,7 +112,7 @@ export class AsHarness {
 
   receive(wire: string): SipMessage {
     const parsed = parseMessage(wire);
-    assert.ok('message' in parsed, wire);
+    assert.ok('message' in parsed, wire.slice(0, 400));
     const { message } = parsed;
     const { dispatcher } = this;
     if (!message.isRequest)
@@ -225,6 +225,7 @@ export class AsHarness {
       },
       dcMedia: {
         ...media.dcMedia!,
+        imsdc: { maxMessageSizeBytes: 65_536 },
         localMdc1Endpoint: { ip: { ipv4Addr: '127.0.0.1' }, transport: 'TCP', portNumber: 7000 },
         localDcEndpoint: {
           sctpPort: 5000,

@@ -75,6 +75,7 @@ export function createCall(message: SipMessage, options: NewCall): Call {
     unacknowledged: null,
     negotiation: { step: 'stable' },
     media: null,
+    said: { served: 0, remote: 0 },
     queue: [],
     deadlines: {},
     serial: 0,

@@ -7,7 +7,7 @@ import { findSdp, replaceSdp, type SdpSpan } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { decideRest } from '../media/instructions.ts';
 import { takeOffer } from '../media/offer.ts';
-import { mentionsDataChannel, renderOffer, stamp } from '../media/render.ts';
+import { hashPlain, mentionsDataChannel, renderOffer, saysTheSame, stamp } from '../media/render.ts';
 import { forkSdp, newMediaState, restore, snapshot, withdrawFrom } from '../media/state.ts';
 import type { MediaSnapshot, MediaState } from '../media/types.ts';
 import { answerAlone } from './answer.ts';
@@ -25,8 +25,10 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   const { call, env } = turn;
   const { body } = message;
   exchange.sdp = 'offer';
-  if (call.media === null && !mentionsDataChannel(body, span.start, span.end))
+  if (call.media === null && !mentionsDataChannel(body, span.start, span.end)) {
+    call.said[exchange.from] = hashPlain(body, span.start, span.end);
     return passOn(turn, exchange, message, body);
+  }
   const text = own(body.slice(span.start, span.end));
   const offer = readSdp(turn, text);
   if (offer === undefined) {
@@ -35,6 +37,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
     return answer(turn, exchange, 488);
   }
   const leg = exchange.from;
+  const wasPlain = call.media === null;
   call.media ??= newMediaState(call.caller);
   const { media } = call;
   const state = forkSdp(media, exchange.fork)[leg];
@@ -52,7 +55,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
     from: leg,
     fork: exchange.fork,
     asked: reading.asked.map((line) => line.id),
-    otherChanges: reading.otherChanges,
+    otherChanges: wasPlain ? call.said[leg] !== hashPlain(body, span.start, span.end) : reading.otherChanges,
     sinceMs: env.nowMs,
   };
   const deadlineMs = env.nowMs + env.config.dcsfBudgetMs;
@@ -129,15 +132,13 @@ export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot) {
   const sdp = forkSdp(media, held.fork);
   const open = sdp[held.from].offerAnswer;
   if (open.state !== 'offerReceived') return;
-  const before = sdp[far].sent;
   const offer = renderOffer(media, far, held.fork, parseSessionDescription(open.offer), env.config);
-  const sent = stamp(media, far, held.fork, offer, () => env.random(4));
-  const mayAnswer = exchange.method === 'INVITE' || exchange.method === 'UPDATE';
-  if (sent === before && mayAnswer && call.state === 'established' && message.first('session-expires') === undefined) {
+  if (mayAnswerAlone(turn, exchange, message) && saysTheSame(media, far, held.fork, offer)) {
     answerAlone(turn, exchange, held, message);
     reconcile(turn);
     return;
   }
+  const sent = stamp(media, far, held.fork, offer, () => env.random(4));
   sdp[far].offerAnswer = offerSent(
     sdp[far].offerAnswer.state === 'stable' ? sdp[far].offerAnswer : offerFailed(sdp[far].offerAnswer),
     sent.text,
@@ -146,6 +147,12 @@ export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot) {
   if (exchange.method !== 'INVITE' || call.state === 'established') exchange.raw = '';
   passOn(turn, exchange, message, replaceSdp(message.body, span, sent.text));
   reconcile(turn);
+}
+
+/** R19; but a session refresh keeps the timers of both legs alive, so it goes through (RFC 4028). */
+function mayAnswerAlone({ call }: Turn, exchange: Exchange, message: SipMessage): boolean {
+  const canAnswer = exchange.method === 'INVITE' || exchange.method === 'UPDATE';
+  return canAnswer && call.state === 'established' && message.first('session-expires') === undefined;
 }
 
 /** 24.186 9.3.2.2.2: all that changed were data channels, and all of them were refused. */

@@ -4,6 +4,7 @@ import type { SipMessage } from '../../sip/types.ts';
 import { onwardResponse, ownRequest } from '../b2bua/compose.ts';
 import { mintTag, readTag } from '../b2bua/identity.ts';
 import { contactParams, contactUri, routeSet, supportsDataChannel } from '../b2bua/party.ts';
+import { hashPlain } from '../media/render.ts';
 import { respond2xx } from './acknowledge.ts';
 import { answerArrived, lateOfferArrived, negotiated } from './answer.ts';
 import { endCall } from './end.ts';
@@ -122,6 +123,7 @@ function withSdp(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
       ? findSdp(message)
       : undefined;
   if (span === undefined) return message.body;
+  if (turn.call.media === null) turn.call.said[otherLeg(exchange.from)] = hashPlain(message.body, span.start, span.end);
   if (exchange.sdp === 'offer')
     return turn.call.media === null ? message.body : answerArrived(turn, exchange.from, fork.index, message.body, span);
   if (exchange.method !== 'INVITE' || exchange.sdp === 'answer') return message.body;

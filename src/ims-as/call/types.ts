@@ -32,8 +32,10 @@ export interface Call {
   /** Our 2xx to an INVITE that waits for its ACK (RFC 3261 13.3.1.4). */
   unacknowledged: Unacknowledged | null;
   negotiation: Negotiation;
-  /** Null while the call has had no data channel line: then SDP is not looked at. */
+  /** Null while the call has had no data channel line: then SDP is not looked into. */
   media: MediaState | null;
+  /** While `media` is null: a hash of what each peer said last, but for its o= line. */
+  readonly said: Record<LegName, number>;
   /** Waiting for the offer/answer slot. At most MAX_INTENTIONS. */
   queue: Intention[];
   /** Epoch ms by name; the edge wakes us. */

@@ -1,6 +1,7 @@
 import { own } from '../../base/owned.ts';
 import { parseFingerprint } from '../../dtls/fingerprint.ts';
 import { offerSetup } from '../../dtls/role.ts';
+import { changedSlots } from '../../sdp/changes.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from '../../sdp/data-channel.ts';
 import { leaveBundle, refusedSection, setAttribute } from '../../sdp/edit.ts';
 import { attribute, fieldText } from '../../sdp/lines.ts';
@@ -337,6 +338,38 @@ function originOf(sdp: SessionDescription, randomId: () => string): Origin {
     version: 1,
     address: address === '' ? '0.0.0.0' : own(address),
   };
+}
+
+/**
+ * A hash of the description in `body`, up to its first data channel line and without o=: equal for a peer's description
+ * with and without the data channels that it adds.
+ */
+export function hashPlain(body: string, start: number, end: number): number {
+  const channel = body.indexOf('DTLS/SCTP', start);
+  const stop = channel < 0 || channel >= end ? end : body.lastIndexOf('\nm=', channel) + 1;
+  const origin = body.indexOf('\no=', start);
+  const resume = origin < 0 ? start : body.indexOf('\n', origin + 1);
+  let hash = 0x811c9dc5;
+  for (let i = start; i < stop; i++) {
+    if (i === origin && resume > origin) i = resume;
+    hash = Math.imul(hash ^ body.charCodeAt(i), 0x01000193);
+  }
+  return hash;
+}
+
+/** The same but for o=, a=setup and what is dead anyway: no reason to bother a peer again (R19). */
+export function saysTheSame(media: MediaState, to: LegName, fork: number, offer: SessionDescription): boolean {
+  const { sent, offerAnswer } = media.sdp[fork]![to];
+  if (sent === null || offerAnswer.agreed === undefined) return false;
+  const own = parseSessionDescription(sent.text);
+  const last = {
+    own,
+    other: parseSessionDescription(offerAnswer.agreed.remote),
+    ownWasAnswer: offerAnswer.agreed.offerer === 'remote',
+  };
+  if (!changedSlots(last, offer).every((change) => change === 'unchanged')) return false;
+  const withoutOrigin = (lines: readonly string[]): string => lines.filter((line) => !line.startsWith('o=')).join('\n');
+  return withoutOrigin(own.session) === withoutOrigin(offer.session);
 }
 
 /** Whether the SDP text may hold data channel lines: a cheap look before anything is parsed. */

@@ -3,7 +3,7 @@ import { own } from '../../base/owned.ts';
 import { formatFingerprint } from '../../dtls/fingerprint.ts';
 import { mintTlsId } from '../../dtls/tls-id.ts';
 import { DEFAULT_MAX_MESSAGE_SIZE } from '../../sdp/data-channel.ts';
-import { fromDcEndpoint, fromEndpoint, fromMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
+import { fromDcEndpoint, fromEndpoint } from '../../sdp/service-mapping.ts';
 import type { Endpoint } from '../../services/common-data.ts';
 import type { MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
 import { terminationOwner } from './context.ts';
@@ -67,11 +67,8 @@ function localEnd(info: MediaInfo, flow: boolean, before: LocalEnd | null, env: 
     ...(imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined
       ? {}
       : { iceUfrag: imsdc.iceUfrag, icePwd: imsdc.icePwd }),
-    maxMessageSizeBytes:
-      imsdc?.maxMessageSizeBytes ??
-      (info.dcMedia?.maxMessageSize === undefined
-        ? DEFAULT_MAX_MESSAGE_SIZE
-        : fromMaxMessageSizeKiB(info.dcMedia.maxMessageSize)),
+    // The standard field comes back as we sent it: the peer's limit, not the MF's (R11).
+    maxMessageSizeBytes: imsdc?.maxMessageSizeBytes ?? DEFAULT_MAX_MESSAGE_SIZE,
   };
 }
 
