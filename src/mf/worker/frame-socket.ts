@@ -50,6 +50,11 @@ export class FrameSocket {
     return this.#socket.writableLength;
   }
 
+  /** Ends once the other side has been sent everything. */
+  finish(problem: string): void {
+    this.#socket.end(() => this.end(problem));
+  }
+
   end(problem: string): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -76,7 +76,7 @@ export const FRAMES = {
     type: 1,
     from: 'engine',
     socket: 'control',
-    doc: 'First frame on the control socket; answered by WELCOME with the same request id, or ERROR and exit.',
+    doc: 'First frame on the control socket (another one ends the worker); answered by WELCOME with the same request id, or ERROR and exit.',
     fields: [
       u16('version', 'PROTOCOL_VERSION; another one is answered by VERSION_UNSUPPORTED'),
       u16('workerIndex', 'of this MF, for logs'),

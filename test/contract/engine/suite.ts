@@ -7,6 +7,7 @@ import { handshakeCases } from './handshake.ts';
 import { messageCases } from './messages.ts';
 import { payloadCases } from './payload.ts';
 import { streamCases } from './streams.ts';
+import { wireCases } from './wire.ts';
 
 /** What every worker program must do, whatever it is made of; where it cannot, it refuses with the documented code. */
 export function engineContract(name: string, command: WorkerCommand): void {
@@ -19,6 +20,7 @@ export function engineContract(name: string, command: WorkerCommand): void {
       backPressureCases,
       flowCases,
       failureCases,
+      wireCases,
     ]) {
       cases(command);
     }

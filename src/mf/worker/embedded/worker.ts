@@ -60,13 +60,14 @@ export class EmbeddedWorker {
     const code = error instanceof Refusal ? error.code : codeOf(error);
     const detail = error instanceof Error ? error.message : String(error);
     this.#control.send('ERROR', frame, { code: WORKER_ERRORS[code].value, detail: detail.slice(0, 128) });
+    if (!this.#hello) this.#control.finish(`HELLO refused: ${detail}`);
   }
 
   async #serve(frame: RawFrame): Promise<void> {
     if (FRAMES[frame.name].from !== 'engine' || FRAMES[frame.name].socket !== 'control') {
       throw new Refusal('BAD_FRAME', frame.name);
     }
-    if (!this.#hello && frame.name !== 'HELLO') throw new Refusal('WRONG_STATE', 'before HELLO');
+    if (!this.#hello && frame.name !== 'HELLO') return this.#control.end('the first frame is not HELLO');
     switch (frame.name) {
       case 'HELLO':
         return this.#onHello(frame);
