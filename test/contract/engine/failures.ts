@@ -97,7 +97,6 @@ export function failureCases(command: WorkerCommand): void {
       await assert.rejects(lab.engine.updateFlow('a', {}), { code: 'MEDIA_UNKNOWN_KEY' });
     }));
 
-  // conformance: R20 — retransmissions and garbage cost little
   test('a flood of garbage is dropped and counted; the channel lives', () =>
     withLab(command, async (lab) => {
       const ue = await lab.connect('a');
@@ -135,7 +134,6 @@ export function failureCases(command: WorkerCommand): void {
       assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
     }));
 
-  // conformance: R13 — a budget bounds what peers can make us hold
   test('above maxAssociations a reservation is refused with BUDGET', () =>
     withLab(
       command,

@@ -65,7 +65,6 @@ export function messageCases(command: WorkerCommand): void {
       );
     }));
 
-  // conformance: R8 — what has no route goes nowhere and is counted
   test('a stream without a route is read, dropped and counted', () =>
     withLab(command, async (lab) => {
       const a = await lab.connect('a', { streams: [0, 2] });
