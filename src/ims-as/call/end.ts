@@ -37,6 +37,7 @@ export function endCall(turn: Turn, outcome: string) {
     if (
       exchange.method === 'INVITE' &&
       exchange.branch !== '' &&
+      !exchange.cancelled &&
       (exchange.answered < 200 || exchange.answered >= 300)
     ) {
       turn.out.emit({ kind: 'cancel', branch: exchange.branch, headers: '' });

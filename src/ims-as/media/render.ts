@@ -38,7 +38,7 @@ export function renderOffer(
 ): SessionDescription {
   const from = otherLeg(to);
   giveSlots(media, to, source);
-  const last = lastSent(media, to, fork);
+  const last = lastAgreed(media, to, fork);
   const ours: number[] = [];
   const sections = media.slots[to].map((_, slot) => {
     const line = lineAt(media, to, slot);
@@ -295,15 +295,15 @@ function newSection(line: MediaLine, end: DataChannelEnd, config: CallConfig): M
   });
 }
 
-function lastSent(
+/** What we said in the last agreed exchange; a refused offer counts for nothing. */
+function lastAgreed(
   media: MediaState,
   leg: LegName,
   fork: number,
 ): { sdp: SessionDescription; wasAnswer: boolean } | undefined {
-  const state = media.sdp[fork]?.[leg];
-  if (state?.sent == null) return undefined;
-  const { agreed } = state.offerAnswer;
-  return { sdp: parseSessionDescription(state.sent.text), wasAnswer: agreed?.offerer === 'remote' };
+  const agreed = media.sdp[fork]?.[leg].offerAnswer.agreed;
+  if (agreed === undefined) return undefined;
+  return { sdp: parseSessionDescription(agreed.local), wasAnswer: agreed.offerer === 'remote' };
 }
 
 /**
@@ -359,9 +359,9 @@ export function hashPlain(body: string, start: number, end: number): number {
 
 /** The same but for o=, a=setup and what is dead anyway: no reason to bother a peer again (R19). */
 export function saysTheSame(media: MediaState, to: LegName, fork: number, offer: SessionDescription): boolean {
-  const { sent, offerAnswer } = media.sdp[fork]![to];
-  if (sent === null || offerAnswer.agreed === undefined) return false;
-  const own = parseSessionDescription(sent.text);
+  const { offerAnswer } = media.sdp[fork]![to];
+  if (offerAnswer.agreed === undefined) return false;
+  const own = parseSessionDescription(offerAnswer.agreed.local);
   const last = {
     own,
     other: parseSessionDescription(offerAnswer.agreed.remote),
