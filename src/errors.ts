@@ -155,6 +155,8 @@ export const ERRORS = {
   },
   WORKER_UNAVAILABLE: { template: 'no media worker runs: {problem}', http: 503, cause: 'INSUFFICIENT_RESOURCES' },
   SIP_LISTEN: { template: 'SIP over {transport} cannot listen on {address}:{port}: {problem}', exit: 71 },
+  SIP_TLS: { template: 'TLS of a SIP listener: {file}: {problem}', exit: 78 },
+  SIP_TRUST: { template: 'trustedPeers: {entry}: {problem}', exit: 78 },
   SIP_UNROUTABLE: { template: 'no way to {uri}: {problem}', sip: 404 },
 } as const satisfies Record<string, ErrorEntry>;
 
