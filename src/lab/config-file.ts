@@ -44,13 +44,15 @@ export interface ConfigObject {
 }
 
 /** UDP ports for one lab: several labs (and tests) on one machine seldom meet, and the MF tries the next port if so. */
-const MEDIA_PORTS = 2000;
+const MEDIA_PORTS = 1000;
+const FIRST_MEDIA_PORT = 10_000;
+const MEDIA_WINDOWS = 10;
 
 /** Writes the lab's `imsdc.yaml`: free ports, sample applications seeded, one anchoring rule for each. */
 export function writeLabConfig(options: LabConfigOptions): LabFiles {
   const directory = resolve(options.directory);
   const repository = join(directory, 'repository');
-  const firstPort = 16_384 + randomInt(20) * MEDIA_PORTS;
+  const firstPort = FIRST_MEDIA_PORT + randomInt(MEDIA_WINDOWS) * MEDIA_PORTS;
   const config: ConfigObject = {
     instance: 'lab',
     log: { level: 'info' },

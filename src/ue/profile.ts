@@ -1,6 +1,6 @@
 import type { SetupValue } from '../sdp/types.ts';
 
-/** How one family of deployed handsets behaves where the standard leaves room (ue-side notes: docs/handsets.md). */
+/** How one family of deployed handsets behaves where the standard leaves room. */
 export interface HandsetProfile {
   readonly name: ProfileName;
   /** What REGISTER and INVITE say of us. */

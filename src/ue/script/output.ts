@@ -26,7 +26,7 @@ export class JsonOutput implements Output {
 }
 
 /** Details that only programs want. */
-const LONG_DETAILS = new Set(['local', 'remote', 'invite', 'body', 'at']);
+const LONG_DETAILS = new Set(['local', 'remote', 'invite', 'body', 'at', 'farFingerprint', 'serviceRoute']);
 
 /** One readable line per record. */
 export class HumanOutput implements Output {
@@ -54,6 +54,13 @@ export class HumanOutput implements Output {
 
 function text(details: Readonly<Record<string, unknown>>): string {
   const shown = Object.entries(details).filter(([name, value]) => !LONG_DETAILS.has(name) && value !== undefined);
-  const parts = shown.map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const parts = shown.map(
+    ([name, value]) => `${name}=${typeof value === 'string' && isPlain(value) ? value : JSON.stringify(value)}`,
+  );
   return parts.length === 0 ? '' : `  ${parts.join('  ')}`;
+}
+
+/** Fits on the line as it is. */
+function isPlain(value: string): boolean {
+  return !/[\x00-\x1f\x7f]/.test(value);
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../../base/log.ts';
 import { ImsdcError } from '../../errors.ts';
 import { buildResponse, type DialogId, dialogIdOf, type ParsedMessage } from '../../sip/index.ts';
 import type { SipEndpoint } from '../../sip/transport/index.ts';
-import type { ClientKey, ServerKey, TransactionUserEvent } from '../../sip/types.ts';
+import type { ClientKey, Destination, ServerKey, TransactionUserEvent } from '../../sip/types.ts';
 
 /** A request that is on its way. */
 export interface PendingRequest {
@@ -80,11 +80,11 @@ export class UserAgent {
         reject(new ImsdcError('UE_CALL_FAILED', { status: 408, reason }));
       },
     };
-    this.endpoint.resolve(options.nextHop).then(([to]) => {
+    this.#resolve(options.nextHop).then((to) => {
       if (cancelled) return pending.failed('cancelled before it was sent');
       const branch = this.endpoint.newBranch();
-      const wire = options.build(this.endpoint.viaFor(to!, branch));
-      key = this.endpoint.request({ wire, method: options.method, branch, to: to! });
+      const wire = options.build(this.endpoint.viaFor(to, branch));
+      key = this.endpoint.request({ wire, method: options.method, branch, to });
       this.#pending.set(key, pending);
     }, reject);
     const cancel = () => {
@@ -96,10 +96,17 @@ export class UserAgent {
 
   /** The ACK of a 2xx: outside any transaction. */
   acknowledge(nextHop: string, build: (via: string) => string): void {
-    this.endpoint.resolve(nextHop).then(
-      ([to]) => this.endpoint.sendStateless(build(this.endpoint.viaFor(to!, this.endpoint.newBranch())), to!),
+    this.#resolve(nextHop).then(
+      (to) => this.endpoint.sendStateless(build(this.endpoint.viaFor(to, this.endpoint.newBranch())), to),
       (error: unknown) => this.log.warn({ err: error, nextHop }, 'ACK could not be sent'),
     );
+  }
+
+  /** A UE speaks one transport: where a URI leaves the choice, it is taken (Record-Route of a proxy on both, say). */
+  async #resolve(nextHop: string): Promise<Destination> {
+    const [to] = await this.endpoint.resolve(nextHop);
+    const own = this.endpoint.addresses()[0]!.transport;
+    return to!.transport === own ? to! : { ...to!, transport: own };
   }
 
   bind(id: DialogId, user: DialogUser): void {

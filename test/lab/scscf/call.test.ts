@@ -64,6 +64,29 @@ describe('two UEs behind the S-CSCF', () => {
     await callee.ended();
   });
 
+  it('carries a call between a UE on TCP and one on UDP', async () => {
+    const carol = await UserEquipment.start({
+      identity: 'sip:carol@ims.lab',
+      proxy: `sip:127.0.0.1:${scscf.port}`,
+      transport: 'tcp',
+    });
+    await carol.register();
+    for (const [from, to] of [
+      [carol, bob],
+      [alice, carol],
+    ] as const) {
+      const answered = to.answer();
+      const caller = await from.call(to.identity);
+      await caller.connected();
+      const callee = await answered;
+      await callee.setDirection('sendonly');
+      await caller.hangup();
+      await callee.ended();
+    }
+    await carol.unregister();
+    await carol.close();
+  });
+
   it('cancels a ringing call', async () => {
     const ringing = bob.incoming();
     const caller = await alice.call('sip:bob@ims.lab');
