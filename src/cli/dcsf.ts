@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { SupervisedProcess } from '../base/supervisor.ts';
 import { type Dcsf, startDcsf } from '../dcsf/index.ts';
-import { ImsdcError } from '../errors.ts';
-import { startImsAs } from '../ims-as/index.ts';
+import { type ImsAs, startImsAs } from '../ims-as/index.ts';
 import { GrantClient } from '../services/ndcar-client.ts';
 import type { MediaControl } from '../services/nimsas.ts';
+import { missing, remoteDcsf, remoteImsAs, serveDc1 } from './dc1.ts';
 import { type ProcessContext, type Running, runProcess } from './process.ts';
 
 const HELP = `imsdc dcsf [--config imsdc.yaml]
@@ -21,64 +21,82 @@ export function dcsfCommand(argv: string[]): Promise<number> {
 
 async function start(context: ProcessContext): Promise<Running> {
   const { config, log, metrics, token } = context;
-  // The repository trusts whoever knows the secret; when nobody chose one, this start does.
-  const secret = config.dcsf.grants.secret || config.dcar.internal.secret || randomBytes(24).toString('base64url');
-  const dcar = config.roles.includes('dcar') ? await startRepository(context, secret) : undefined;
-  const grants = new GrantClient({
-    url: dcar?.internalAddress ?? config.dcsf.grants.url,
-    secret,
-    log: log.child({ room: 'grants' }),
-    metrics,
-  });
-  const baseUrl = config.dcsf.mdc1.baseUrl ?? dcar?.address;
-  if (baseUrl === undefined) throw missing(context, 'dcsf.mdc1.baseUrl', 'is needed without the role dcar');
-  const mdc1 = { ...config.dcsf.mdc1, baseUrl };
-  // The AS needs the DCSF to exist and the DCSF needs the AS: instructions cannot come before the first notification.
-  let mediaControl: MediaControl | undefined;
-  const dcsf: Dcsf = startDcsf(
-    { ...config.dcsf, mdc1 },
-    {
-      mediaControl: {
-        mediaInstruction: (data, options) =>
-          mediaControl?.mediaInstruction(data, options) ?? Promise.reject(new Error('the IMS AS has not started')),
-      },
-      grants,
-      log: log.child({ room: 'dcsf' }),
-      metrics,
-      token,
-    },
-  );
-  const imsAs = await startImsAs(config.imsAs, {
-    sessionEvents: dcsf.sessionEvents,
-    log: log.child({ room: 'ims-as' }),
-    metrics,
-    token,
-  });
-  mediaControl = imsAs.mediaControl;
+  const closers: (() => Promise<void>)[] = [];
+  const opened = <T extends { close(): Promise<void> }>(part: T): T => {
+    closers.push(() => part.close());
+    return part;
+  };
+  const dcar = config.roles.includes('dcar') ? await startRepository(context) : undefined;
+  if (dcar) closers.push(() => dcar.process.stop());
+  // Each of the two needs the other to exist: instructions cannot come before the first notification.
+  let imsAs: ImsAs | undefined;
+  const local: MediaControl = {
+    mediaInstruction: (data, options) =>
+      imsAs?.mediaControl.mediaInstruction(data, options) ?? Promise.reject(new Error('the IMS AS has not started')),
+  };
+  const dcsf = config.roles.includes('dcsf')
+    ? opened(
+        startDecision(context, dcar, config.roles.includes('ims-as') ? local : opened(remoteImsAs(context)), opened),
+      )
+    : undefined;
+  if (config.roles.includes('ims-as')) {
+    const sessionEvents = dcsf?.sessionEvents ?? opened(remoteDcsf(context));
+    imsAs = opened(
+      await startImsAs(config.imsAs, { sessionEvents, log: log.child({ room: 'ims-as' }), metrics, token }),
+    );
+  }
+  const dc1 = await serveDc1(context, { dcsf: dcsf?.sessionEvents, imsAs: imsAs?.mediaControl });
+  if (dc1) opened(dc1);
   return {
-    ready: { sip: imsAs.addresses, ...(dcar && { mdc1: dcar.address }) },
-    status: () => ({ imsAs: imsAs.status(), dcsf: dcsf.status(), dcar: dcar && { pid: dcar.process.pid } }),
+    ready: {
+      ...(imsAs && { sip: imsAs.addresses }),
+      ...(dcar && { mdc1: dcar.address }),
+      ...(dc1 && { dc1: dc1.origin }),
+    },
+    status: () => ({ imsAs: imsAs?.status(), dcsf: dcsf?.status(), dcar: dcar && { pid: dcar.process.pid } }),
     close: async () => {
-      await imsAs.close();
-      await dcsf.close();
-      await grants.close();
-      await dcar?.process.stop();
+      for (const close of closers.toReversed()) await close();
     },
   };
 }
 
-function missing({ configFile }: ProcessContext, key: string, problem: string): ImsdcError {
-  return new ImsdcError('CONFIG_INVALID', { file: configFile ?? '(defaults)', line: 0, key, problem });
+/** The DCSF, with its line to the repository, which may be a child of ours or elsewhere. */
+function startDecision(
+  context: ProcessContext,
+  dcar: RepositoryProcess | undefined,
+  mediaControl: MediaControl,
+  opened: (grants: GrantClient) => GrantClient,
+): Dcsf {
+  const { config, log, metrics, token } = context;
+  const baseUrl = config.dcsf.mdc1.baseUrl ?? dcar?.address;
+  if (baseUrl === undefined) throw missing(context, 'dcsf.mdc1.baseUrl', 'is needed without the role dcar');
+  const grants = opened(
+    new GrantClient({
+      url: dcar?.internalAddress ?? config.dcsf.grants.url,
+      secret: dcar?.secret ?? config.dcsf.grants.secret,
+      log: log.child({ room: 'grants' }),
+      metrics,
+    }),
+  );
+  const mdc1 = { ...config.dcsf.mdc1, baseUrl };
+  return startDcsf(
+    { ...config.dcsf, mdc1 },
+    { mediaControl, grants, log: log.child({ room: 'dcsf' }), metrics, token },
+  );
 }
 
 interface RepositoryProcess {
+  /** What the repository trusts a DCSF by. */
+  readonly secret: string;
   readonly process: SupervisedProcess;
   /** Base of replacement URLs. */
   readonly address: string;
   readonly internalAddress: string;
 }
 
-async function startRepository({ configFile, log }: ProcessContext, secret: string): Promise<RepositoryProcess> {
+async function startRepository({ config, configFile, log }: ProcessContext): Promise<RepositoryProcess> {
+  // The repository trusts whoever knows the secret; when nobody chose one, this start does.
+  const secret = config.dcsf.grants.secret || config.dcar.internal.secret || randomBytes(24).toString('base64url');
   const process = new SupervisedProcess({
     name: 'dcar',
     module: resolve(import.meta.dirname, 'dcar-process.ts'),
@@ -88,5 +106,5 @@ async function startRepository({ configFile, log }: ProcessContext, secret: stri
     onReady: () => undefined,
   });
   const { address, internalAddress } = await process.start();
-  return { process, address: String(address), internalAddress: String(internalAddress) };
+  return { secret, process, address: String(address), internalAddress: String(internalAddress) };
 }

@@ -3,6 +3,7 @@ import { DcarConfig } from '../dcar/config.ts';
 import { DcsfConfig } from '../dcsf/config.ts';
 import { ImsAsConfig } from '../ims-as/config.ts';
 import { MfConfig } from '../mf/config.ts';
+import { Dc1Config } from './dc1.ts';
 
 const nested = { default: {} };
 const port = (description: string, fallback: number) =>
@@ -40,6 +41,7 @@ export const Config = Type.Object({
     },
     nested,
   ),
+  dc1: Type.Object(Dc1Config.properties, nested),
   imsAs: Type.Object(ImsAsConfig.properties, nested),
   dcsf: Type.Object(DcsfConfig.properties, nested),
   dcar: Type.Object(DcarConfig.properties, nested),
