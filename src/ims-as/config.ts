@@ -75,6 +75,7 @@ export const ImsAsConfig = Type.Object({
       }),
       tls: Type.Optional(SbiTls),
       retryAfterMs: milliseconds('an MF that did not answer is left alone so long', 5_000, 100),
+      probeMs: milliseconds('each MF is asked this often whether it still holds our contexts (R25); 0 = never', 5_000),
     },
     nested,
   ),

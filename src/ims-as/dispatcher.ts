@@ -262,8 +262,14 @@ export class Dispatcher {
   }
 
   contextLost(contextId: string, reason: string) {
+    this.contextsLost(new Set([contextId]), reason);
+  }
+
+  /** The MF does not hold these contexts any more: each call repairs itself (R25). */
+  contextsLost(contextIds: ReadonlySet<string>, reason: string) {
     for (const entry of [...this.#entries.values()]) {
-      if (entry.call.media?.context.contextId === contextId)
+      const contextId = entry.call.media?.context.contextId;
+      if (contextId !== undefined && contextIds.has(contextId))
         this.#run(entry, { from: 'mf', kind: 'lost', contextId, reason });
     }
   }

@@ -67,8 +67,14 @@ export async function startImsAs(
     maxConnections: config.maxConnections,
     idleTimeoutMs: config.idleTimeoutMs,
   });
-  const mfs = new MfPool(config.mf, { log, metrics, timers, token });
   let dispatcher: Dispatcher | undefined;
+  const mfs = new MfPool(config.mf, {
+    log,
+    metrics,
+    timers,
+    token,
+    lost: (contextIds, reason) => dispatcher?.contextsLost(contextIds, `MF lost the context: ${reason}`),
+  });
   const events = config.mediaEvents.enabled
     ? await listenForMediaEvents(config, log, (event) => dispatcher !== undefined && mediaEvent(dispatcher, log, event))
     : undefined;

@@ -8,10 +8,12 @@ import type { NmfMrm } from '../services/nmf-mrm.ts';
 import { NmfMrmClient } from '../services/nmf-mrm-client.ts';
 import type { MrmOperation, MrmReply, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
+import { MfWatch } from './mf-watch.ts';
 
 interface Mf {
   readonly name: string;
   readonly client: NmfMrm & { close(): Promise<void> };
+  readonly watch: MfWatch;
   /** Contexts of ours that it holds. */
   contexts: number;
   /** Not asked for new contexts before. */
@@ -37,29 +39,45 @@ export class MfPool {
 
   constructor(
     config: ImsAsConfig['mf'],
-    options: { log: Logger; metrics: Metrics; timers: Timers; token: RouteToken },
+    options: {
+      log: Logger;
+      metrics: Metrics;
+      timers: Timers;
+      token: RouteToken;
+      /** An MF does not hold these contexts of ours any more (R25). */
+      lost(contextIds: ReadonlySet<string>, reason: string): void;
+    },
   ) {
-    const { log, metrics, token } = options;
-    this.#timers = options.timers;
+    const { log, metrics, timers, token } = options;
+    this.#timers = timers;
     this.#restMs = config.retryAfterMs;
     this.#log = log;
     this.#orphans = metrics.counter(
       'imsdc_ims_as_orphaned_contexts_total',
       'MF contexts that could not be deleted; their lease ends them',
     );
-    this.#mfs = config.urls.map((apiRoot) => ({
-      name: apiRoot,
-      client: new NmfMrmClient({
+    const lostContexts = metrics.counter('imsdc_ims_as_lost_contexts_total', 'contexts that an MF lost');
+    this.#mfs = config.urls.map((apiRoot) => {
+      const client = new NmfMrmClient({
         apiRoot,
         userAgent: `IMS_AS-${token.instance}.${token.worker}`,
         tls: config.tls,
         log,
         metrics,
         generation: config.generation,
-      }),
-      contexts: 0,
-      restUntilMs: 0,
-    }));
+      });
+      const watch = new MfWatch({
+        client,
+        timers,
+        log: log.child({ mf: apiRoot }),
+        probeMs: config.probeMs,
+        lost: (contextIds, reason) => {
+          lostContexts.value += contextIds.size;
+          options.lost(contextIds, `${apiRoot}: ${reason}`);
+        },
+      });
+      return { name: apiRoot, client, watch, contexts: 0, restUntilMs: 0 };
+    });
     metrics.gauge('imsdc_ims_as_contexts', 'MF contexts held', () => this.contexts);
   }
 
@@ -97,7 +115,9 @@ export class MfPool {
       tried.add(mf);
       mf.contexts++;
       try {
-        return { mf: mf.name, context: await mf.client.createContext(context, { deadlineMs, idempotencyKey }) };
+        const created = await mf.client.createContext(context, { deadlineMs, idempotencyKey });
+        mf.watch.add(created.contextId);
+        return { mf: mf.name, context: created };
       } catch (error) {
         mf.contexts--;
         // Only what was certainly not executed may go to another MF.
@@ -120,6 +140,7 @@ export class MfPool {
 
   async #delete(mf: Mf, contextId: string, deadlineMs: number): Promise<void> {
     mf.contexts = Math.max(0, mf.contexts - 1);
+    mf.watch.remove(contextId);
     for (let attempt = 1; ; attempt++) {
       try {
         return await mf.client.deleteContext(contextId, {
@@ -141,6 +162,7 @@ export class MfPool {
 
   async close(): Promise<void> {
     this.#closed = true;
+    for (const { watch } of this.#mfs) watch.close();
     await Promise.all(this.#mfs.map((mf) => mf.client.close()));
   }
 

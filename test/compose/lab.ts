@@ -65,6 +65,23 @@ export async function transfer(from: UeProcess, to: UeProcess, streamId: number,
   );
 }
 
+/** The next time that a channel of `ue` ends. */
+export function closing(ue: UeProcess, streamId: number): Promise<unknown> {
+  return ue.next('event', (e) => e.event === 'channel' && e.streamId === streamId && e.state === 'closed');
+}
+
+/** Ids of the open streams of the call, sorted. */
+export async function streams(ue: UeProcess): Promise<number[]> {
+  const { calls } = (await ue.run('status')) as unknown as {
+    calls: { lines: { streams: { streamId: number; state: string }[] }[] }[];
+  };
+  const all = calls.flatMap(({ lines }) => lines.flatMap((line) => line.streams));
+  return all
+    .filter(({ state }) => state === 'open')
+    .map(({ streamId }) => streamId)
+    .sort((a, b) => a - b);
+}
+
 export interface Held {
   readonly calls: number;
   readonly sessions: number;
