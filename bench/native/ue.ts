@@ -11,7 +11,7 @@ import type { EngineLimits } from '../../src/mf/engine/options.ts';
 import type { LocalEndpoint, RemoteEndpoint, StreamSpec } from '../../src/mf/engine/types.ts';
 
 const build = resolve(import.meta.dirname, '../../native/build');
-export const WORKER = join(build, 'imsdc-media-worker');
+export const WORKER = process.env.IMSDC_NATIVE_WORKER ?? join(build, 'imsdc-media-worker');
 /** The measured MF has one core, the UEs the other. */
 export const MF_CPU = 0;
 export const UE_CPU = 1;
