@@ -4,7 +4,7 @@ import type { SipMessage } from '../../sip/types.ts';
 import { onwardResponse, ownRequest } from '../b2bua/compose.ts';
 import { mintTag, readTag } from '../b2bua/identity.ts';
 import { contactParams, contactUri, routeSet, supportsDataChannel } from '../b2bua/party.ts';
-import { hashPlain } from '../media/render.ts';
+import { hashPlain } from '../media/said.ts';
 import { respond2xx } from './acknowledge.ts';
 import { answerArrived, lateOfferArrived, negotiated } from './answer.ts';
 import { endCall } from './end.ts';

@@ -1,7 +1,8 @@
 import { offerFailed, offerSent } from '../../sdp/offer-answer.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
 import { findSdp, replaceSdp } from '../../sip/message/index.ts';
-import { renderOffer, stamp } from '../media/render.ts';
+import { renderOffer } from '../media/render.ts';
+import { stamp } from '../media/said.ts';
 import { forkSdp, reaches, withdrawFrom } from '../media/state.ts';
 import { reconcile } from './mrm.ts';
 import { passOn } from './pass.ts';
