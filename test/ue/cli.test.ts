@@ -46,10 +46,14 @@ async function ue(...args: string[]): Promise<Finished> {
 class Interactive {
   readonly process: ChildProcessByStdio<Writable, Readable, null>;
   readonly lines: Line[] = [];
-  readonly #waiting: { match: (line: Line) => boolean; resolve: (line: Line) => void }[] = [];
+  readonly #waiting: { match: (line: Line) => boolean; resolve: (line: Line) => void; reject: (e: Error) => void }[] =
+    [];
 
   constructor(...args: string[]) {
     this.process = spawn(process.execPath, [MAIN, 'ue', '--json', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.process.once('exit', (code) => {
+      for (const { reject } of this.#waiting) reject(new Error(`imsdc ue ended with status ${code}`));
+    });
     createInterface({ input: this.process.stdout }).on('line', (text) => {
       const line = JSON.parse(text) as Line;
       this.lines.push(line);
@@ -63,7 +67,8 @@ class Interactive {
 
   line(match: (line: Line) => boolean): Promise<Line> {
     const known = this.lines.find(match);
-    return known ? Promise.resolve(known) : new Promise((resolve) => this.#waiting.push({ match, resolve }));
+    if (known) return Promise.resolve(known);
+    return new Promise((resolve, reject) => this.#waiting.push({ match, resolve, reject }));
   }
 
   /** Ends its input, which ends it. */
