@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { pemFingerprint } from '../../src/dtls/certificate.ts';
+import type { EngineClient } from '../../src/mf/engine/client.ts';
+import { remoteOf, reserveOptions, startEngine, stateOf, workerMissing } from './rig.ts';
+
+/** OpenSSL's own client as the peer: what a UE may not do is refused, whatever it speaks. */
+const openssl = spawnSync('openssl', ['version'], { encoding: 'utf8' });
+const skip = workerMissing || (openssl.status === 0 ? false : 'openssl is not installed');
+const folder = mkdtempSync(join(tmpdir(), 'imsdc-openssl-'));
+let mf: EngineClient;
+let fingerprint: string;
+let serial = 0;
+
+before(async () => {
+  if (skip) return;
+  for (const name of ['right', 'wrong']) {
+    const subject = ['-subj', '/CN=ue', '-days', '2', '-keyout', join(folder, `${name}.key`)];
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    execFileSync('openssl', ['req', '-x509', ...key, ...subject, '-out', join(folder, `${name}.pem`)], {
+      stdio: 'ignore',
+    });
+  }
+  const { algorithm, value } = await pemFingerprint(readFileSync(join(folder, 'right.pem'), 'utf8'));
+  fingerprint = `${algorithm} ${value}`;
+  mf = await startEngine({ associationTimeoutMs: 8000 });
+});
+after(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await mf?.close();
+});
+
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+interface Outcome {
+  readonly output: string;
+  /** The MF's verdict, when there was one. */
+  readonly reason: string | undefined;
+}
+
+/** Runs `openssl s_client` against a waiting association until the MF gives it up or `until` stands in its output. */
+async function attempt(args: string[], until: RegExp, input?: string): Promise<Outcome> {
+  const key = `k${serial++}`;
+  const [local, port] = [await mf.reserve(key, key, reserveOptions), await freePort()];
+  const remote = { role: 'passive', port, fingerprints: [fingerprint] } as const;
+  const failed = stateOf(mf, key, 'failed');
+  await mf.start(key, remoteOf(local, remote));
+  const connect = ['-connect', `127.0.0.1:${local.port}`, '-bind', `127.0.0.1:${port}`];
+  const client = spawn('openssl', ['s_client', ...connect, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let output = '';
+  const decided = new Promise<void>((resolve) => {
+    const read = (chunk: Buffer) => {
+      output += chunk;
+      if (input && output.includes('Extended master secret')) client.stdin.write(input);
+      if (until.test(output)) resolve();
+    };
+    client.stdout.on('data', read);
+    client.stderr.on('data', read);
+  });
+  const verdict = await Promise.race([failed.then((reason) => ({ reason })), decided.then(() => undefined)]);
+  client.kill('SIGKILL');
+  await mf.release(key);
+  return { output, reason: verdict?.reason };
+}
+
+const CONNECTED = /Extended master secret: \w+/;
+const NEVER = /(?!)/;
+const REFUSED = /RENEGOTIATING\s[\s\S]*(no renegotiation|unexpected record)/;
+
+const certificate = (name: string) => ['-cert', join(folder, `${name}.pem`), '-key', join(folder, `${name}.key`)];
+
+test('a peer with the right certificate completes DTLS 1.2 with an AEAD suite and extended master secret', {
+  skip,
+}, async () => {
+  for (const cipher of [
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+  ]) {
+    const { output, reason } = await attempt(['-dtls1_2', '-cipher', cipher, ...certificate('right')], CONNECTED);
+    assert.match(output, new RegExp(`Cipher is ${cipher}`));
+    assert.match(output, /Extended master secret: yes/);
+    assert.equal(reason, undefined);
+  }
+});
+
+// conformance: RFC 8122 6.2 — a certificate that matches no fingerprint ends the session
+test('a wrong certificate is told from a missing one', { skip }, async () => {
+  assert.equal((await attempt(['-dtls1_2', ...certificate('wrong')], NEVER)).reason, 'FINGERPRINT_MISMATCH');
+  assert.equal((await attempt(['-dtls1_2'], NEVER)).reason, 'HANDSHAKE_FAILED');
+});
+
+test('DTLS 1.0 and suites without forward secrecy or authenticated encryption are refused', { skip }, async () => {
+  assert.equal(
+    (await attempt(['-dtls1', '-cipher', 'ALL:@SECLEVEL=0', ...certificate('right')], NEVER)).reason,
+    'HANDSHAKE_FAILED',
+  );
+  for (const cipher of ['ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES128-SHA256', 'AES128-GCM-SHA256']) {
+    const { reason } = await attempt(['-dtls1_2', '-cipher', `${cipher}:@SECLEVEL=0`, ...certificate('right')], NEVER);
+    assert.equal(reason, 'HANDSHAKE_FAILED', cipher);
+  }
+});
+
+test('renegotiation does not happen', { skip }, async () => {
+  const { output } = await attempt(['-dtls1_2', ...certificate('right')], REFUSED, 'R\n');
+  // Our alert, or our next SCTP packet, which a client in a handshake does not expect: whichever comes first.
+  assert.match(output, REFUSED);
+});
