@@ -1,57 +1,122 @@
-/**
- * `node sipp/run.ts [pattern] --target 127.0.0.1:5060 [--calls 1] [--rate 1] [--loss 2] [--transport tcp]`:
- * runs the call scripts against a running AS and prints one table.
- */
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type Core, startCore } from './core.ts';
+import { PAIRS } from './pairs/index.ts';
+import { junit, table } from './report.ts';
 import { type PairResult, pairNames, runPair, sippAvailable } from './sipp.ts';
+
+const USAGE = `imsdc-sipp run [pattern...]   runs call scripts and prints one table
+imsdc-sipp list [pattern...]  says what they show
+
+  --target HOST:PORT   an AS that runs already, set up as sipp/README.md says; default: start one on loopback
+  --calls N            of each pair (1; the pairs with loss make 60)
+  --rate N             calls per second, of each pair (10)
+  --loss PERCENT       messages that both ends lose
+  --transport udp|tcp
+  --at-once N          pairs that run side by side (1)
+  --all-together       all pairs at the same time, with --rate for all of them together, for --seconds
+  --seconds N          (60)
+  --timeout SECONDS    of one pair (60, or as long as --all-together takes and 60 more)
+  --json FILE, --junit FILE
+`;
+/** Exit codes of sysexits.h. */
+const EXIT = { usage: 64, unavailable: 69 } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    target: { type: 'string', default: '127.0.0.1:5060' },
-    calls: { type: 'string', default: '1' },
+    target: { type: 'string' },
+    calls: { type: 'string' },
     rate: { type: 'string', default: '10' },
     loss: { type: 'string', default: '0' },
-    transport: { type: 'string', default: 'udp' },
-    timeout: { type: 'string', default: '60' },
+    transport: { type: 'string' },
+    'at-once': { type: 'string', default: '1' },
+    'all-together': { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '60' },
+    timeout: { type: 'string' },
+    json: { type: 'string' },
+    junit: { type: 'string' },
+    help: { type: 'boolean', default: false },
   },
 });
+const [command, ...patterns] = positionals;
+const wanted = pairNames().filter((name) => patterns.length === 0 || patterns.some((p) => name.includes(p)));
 
-if (!sippAvailable()) {
+if (values.help || (command !== 'run' && command !== 'list')) {
+  process.stderr.write(USAGE);
+  process.exitCode = values.help ? 0 : EXIT.usage;
+} else if (wanted.length === 0) {
+  process.stderr.write(`no script matches ${patterns.join(' ')}; there are: ${pairNames().join(', ')}\n`);
+  process.exitCode = EXIT.usage;
+} else if (command === 'list') {
+  for (const { name, shows } of PAIRS) if (wanted.includes(name)) process.stdout.write(`${name}: ${shows}\n`);
+} else if (!sippAvailable()) {
   process.stderr.write('sipp is not installed here (Debian: apt-get install sip-tester)\n');
-  process.exit(69);
-}
-const [address, port] = [values.target.replace(/:\d+$/, ''), Number(/:(\d+)$/.exec(values.target)?.[1] ?? 5060)];
-const wanted = pairNames().filter((name) => positionals.length === 0 || positionals.some((p) => name.includes(p)));
-if (wanted.length === 0) {
-  process.stderr.write(`no script matches ${positionals.join(' ')}; there are: ${pairNames().join(', ')}\n`);
-  process.exit(64);
+  process.exitCode = EXIT.unavailable;
+} else {
+  await run();
 }
 
-const results: PairResult[] = [];
-for (const name of wanted) {
-  process.stderr.write(`${name} ...\n`);
-  results.push(
-    await runPair({
-      name,
-      target: { address, port },
-      calls: Number(values.calls),
-      rate: Number(values.rate),
-      lossPercent: Number(values.loss),
-      transport: values.transport === 'tcp' ? 'tcp' : 'udp',
-      timeoutSeconds: Number(values.timeout),
-    }),
-  );
+async function run() {
+  const core = values.target === undefined ? await startCore() : undefined;
+  // Ctrl-C ends the scripts too (same process group): their failures end the run, and `finally` stops the core.
+  process.once('SIGINT', () => process.stderr.write('stopping\n'));
+  try {
+    const results = values['all-together'] ? await together(core) : await oneAfterTheOther(core);
+    results.sort((a, b) => a.name.localeCompare(b.name));
+    process.stdout.write(table(results));
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
+    if (values.junit !== undefined) writeFileSync(values.junit, junit(results));
+    process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;
+    if (core !== undefined) process.exitCode ||= await leftovers(core);
+  } finally {
+    await core?.stop();
+  }
 }
 
-const width = Math.max(...results.map(({ name }) => name.length), 6);
-process.stdout.write(`${'script'.padEnd(width)}  result  calls  retransmissions  seconds\n`);
-for (const { name, passed, seconds, uac, uas } of results) {
-  const calls = `${uac.successful}/${uac.successful + uac.failed}`;
-  process.stdout.write(
-    `${name.padEnd(width)}  ${passed ? 'pass  ' : 'FAIL  '}  ${calls.padEnd(5)}  ` +
-      `${String(uac.retransmissions + uas.retransmissions).padEnd(15)}  ${seconds.toFixed(1)}\n`,
-  );
-  if (!passed) process.stdout.write(`${[uac.errors, uas.errors].join('\n').trim()}\n`);
+/** A call or a context that outlives its scripts is a leak, though every script passed. */
+async function leftovers(core: Core): Promise<number> {
+  const { calls, contexts } = await core.holds();
+  process.stdout.write(`left behind: ${calls} calls, ${contexts} MRM contexts\n`);
+  return calls === 0 && contexts === 0 ? 0 : 1;
 }
-process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;
+
+async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
+  const waiting = [...wanted];
+  const results: PairResult[] = [];
+  const worker = async () => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      const lossy = PAIRS.find((pair) => pair.name === name)?.run?.lossPercent !== undefined;
+      const calls = Number(values.calls ?? (lossy ? 60 : 1));
+      const result = await one(core, name, calls, Number(values.rate), Number(values.timeout ?? 60));
+      process.stderr.write(`${result.passed ? 'pass' : 'FAIL'} ${name}\n`);
+      results.push(result);
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values['at-once']) }, worker));
+  return results;
+}
+
+/** Every pair gets an equal share of the rate, for the whole time. */
+async function together(core: Core | undefined): Promise<PairResult[]> {
+  const seconds = Number(values.seconds);
+  const rate = Number(values.rate) / wanted.length;
+  const calls = Number(values.calls ?? Math.max(1, Math.round(rate * seconds)));
+  process.stderr.write(`${wanted.length} pairs, ${calls} calls each, ${Number(values.rate)} calls/s together\n`);
+  return Promise.all(wanted.map((name) => one(core, name, calls, rate, Number(values.timeout ?? seconds + 60))));
+}
+
+function one(core: Core | undefined, name: string, calls: number, rate: number, timeoutSeconds: number) {
+  const given = /^(.*):(\d+)$/.exec(values.target ?? `127.0.0.1:${core?.port}`);
+  const target = { address: given?.[1] ?? values.target!, port: Number(given?.[2] ?? 5060) };
+  const { transport } = values;
+  return runPair({
+    name,
+    target,
+    calls,
+    rate,
+    timeoutSeconds,
+    lossPercent: Number(values.loss),
+    ...(transport === 'udp' || transport === 'tcp' ? { transport } : {}),
+  });
+}

@@ -1,60 +1,37 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { pairNames, runPair, sippAvailable } from '../../sipp/sipp.ts';
-import { LOOPBACK, writeLabConfig } from '../../src/lab/config-file.ts';
-import { freePort } from '../../src/lab/ports.ts';
-import { LabChild } from '../../src/lab/process/child.ts';
+import { type Core, startCore } from '../../sipp/core.ts';
+import { PAIRS } from '../../sipp/pairs/index.ts';
+import { runPair, sippAvailable } from '../../sipp/sipp.ts';
 
 /** CI installs SIPp, so there a missing one is a failure and not a reason to skip. */
 const skip = !sippAvailable() && !process.env.CI && 'sipp is not installed (Debian: sip-tester)';
+/** So that scripts which mostly wait for timers do not wait one after the other. */
+const AT_ONCE = 4;
 
 describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () => {
-  const directory = mkdtempSync(join(tmpdir(), 'imsdc-sipp-test-'));
-  const children: LabChild[] = [];
-  let target: { address: string; port: number };
-  let admin: string;
+  let core: Core;
 
   before(async () => {
-    const [applicationServer, mrm] = [await freePort(LOOPBACK), await freePort(LOOPBACK)];
-    target = { address: LOOPBACK, port: applicationServer };
-    const files = writeLabConfig({
-      directory,
-      apps: resolve(import.meta.dirname, '../../apps'),
-      engine: 'auto',
-      ports: { applicationServer, scscf: 0, mrm },
-      // The scripts' P2P channel is not anchored: SIPp speaks no DTLS.
-      overrides: { dcsf: { policy: { applications: { rules: { '10000005': { anchor: 'none' } } } } } },
-    });
-    for (const name of ['mf', 'dcsf'] as const) {
-      children.push(new LabChild({ name, args: [name, '--config', files.config], directory, speaks: 'ipc' }));
-    }
-    const [, dcsf] = await Promise.all(children.map((child) => child.ready()));
-    const { address, port } = dcsf!.admin as { address: string; port: number };
-    admin = `http://${address}:${port}/status`;
+    core = await startCore();
   });
 
   after(async () => {
-    for (const child of children) await child.stop();
-    rmSync(directory, { recursive: true, force: true });
+    await core?.stop();
   });
 
-  for (const name of pairNames().filter((name) => !name.endsWith('-loss'))) {
-    test(name, async () => {
-      const result = await runPair({ name, target, calls: 5, rate: 10, timeoutSeconds: 30 });
-      assert.ok(result.passed, `${result.uac.errors}\n${result.uas.errors}`);
-    });
-  }
+  describe('each pair', { concurrency: AT_ONCE }, () => {
+    for (const { name, shows, run } of PAIRS) {
+      test(`${name}: ${shows}`, async () => {
+        const calls = run?.lossPercent === undefined ? 3 : 60;
+        const rate = run?.lossPercent === undefined ? 10 : 30;
+        const result = await runPair({ name, target: { address: '127.0.0.1', port: core.port }, calls, rate });
+        assert.deepEqual(result.problems, []);
+      });
+    }
+  });
 
   test('nothing is left of the calls', async () => {
-    const { imsAs } = (await (await fetch(admin)).json()) as { imsAs: { calls: number; contexts: number } };
-    assert.deepEqual({ calls: imsAs.calls, contexts: imsAs.contexts }, { calls: 0, contexts: 0 });
-  });
-
-  test('2 % of the messages lost on both ends: every call completes', async () => {
-    const result = await runPair({ name: 'audio-loss', target, calls: 60, rate: 30, lossPercent: 2, timeoutSeconds: 60 });
-    assert.ok(result.passed, `${result.uac.errors}\n${result.uas.errors}`);
+    assert.deepEqual(await core.holds(), { calls: 0, contexts: 0 });
   });
 });

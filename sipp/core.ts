@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { LOOPBACK, writeLabConfig } from '../src/lab/config-file.ts';
+import { freePort } from '../src/lab/ports.ts';
+import { LabChild } from '../src/lab/process/child.ts';
+
+/** `imsdc dcsf` and `imsdc mf` on loopback, set up as the scripts expect it. */
+export interface Core {
+  /** Where the UAC sends to: the same port on 127.0.0.1 and on ::1, UDP and TCP. */
+  readonly port: number;
+  /** What the DCSF process holds right now. */
+  holds(): Promise<Holdings>;
+  stop(): Promise<void>;
+}
+
+export interface Holdings {
+  readonly calls: number;
+  /** MRM contexts. */
+  readonly contexts: number;
+}
+
+/**
+ * What the scripts need beside the lab's own configuration: two users with profiles of their own, and enough media
+ * ports for a load (a freed one rests 30 s, R6).
+ */
+export const POLICY = {
+  imsAs: { maxCalls: 100_000 },
+  dcsf: {
+    subscribers: {
+      inline: {
+        'sip:standalone@ims.example.com': { standalone: true },
+        'sip:barred@ims.example.com': { allowed: false },
+      },
+    },
+  },
+  mf: { media: { firstPort: 20_000, lastPort: 39_999 } },
+} as const;
+
+/** Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. */
+export async function startCore(): Promise<Core> {
+  const directory = mkdtempSync(join(tmpdir(), 'imsdc-sipp-core-'));
+  const [applicationServer, mrm] = [await freePort(LOOPBACK), await freePort(LOOPBACK)];
+  const listeners = ['127.0.0.1', '::1'].flatMap((address) =>
+    (['udp', 'tcp'] as const).map((transport) => ({ transport, address, port: applicationServer })),
+  );
+  const files = writeLabConfig({
+    directory,
+    apps: resolve(import.meta.dirname, '../apps'),
+    engine: 'auto',
+    ports: { applicationServer, scscf: 0, mrm },
+    overrides: { ...POLICY, imsAs: { ...POLICY.imsAs, listeners } },
+  });
+  const children: LabChild[] = [];
+  const stop = async () => {
+    for (const child of children) await child.stop();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    for (const name of ['mf', 'dcsf'] as const) {
+      children.push(new LabChild({ name, args: [name, '--config', files.config], directory, speaks: 'ipc' }));
+    }
+    const [, dcsf] = await Promise.all(children.map((child) => child.ready()));
+    const { address, port } = dcsf!.admin as { address: string; port: number };
+    const holds = async () => {
+      const { imsAs } = (await (await fetch(`http://${address}:${port}/status`)).json()) as { imsAs: Holdings };
+      return { calls: imsAs.calls, contexts: imsAs.contexts };
+    };
+    return { port: applicationServer, holds, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,408 @@
+import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
+import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/caller.ts';
+import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
+import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
+import { type Pair, pause, type Step } from '../script/steps.ts';
+import { ANSWER, bootstrapped, calls, E2, hangsUp, isCalled, isHungUpOn, OFFER } from './flows.ts';
+
+/** The usual call, then one re-INVITE of the caller with these media beside the bootstrap lines. */
+function adds(media: readonly string[], answer: readonly Parameters<typeof expect>[1][]): readonly Step[] {
+  return [
+    ...bootstrapped.uac,
+    reinvite(2, sdp('alice', 2, ...OFFER, ...media)),
+    ...maybe(100),
+    expect(200, body('m=audio 42000 ', LINE.own, LINE.sender), ...answer),
+    ack(2),
+  ];
+}
+
+/** The callee's part of `adds`. */
+function isAdded(offer: readonly Parameters<typeof asked>[1][], media: readonly string[]): readonly Step[] {
+  return [
+    ...bootstrapped.uas,
+    asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...offer),
+    answers(200, { body: sdp('bob', 2, ...ANSWER, ...media) }),
+    asked('ACK'),
+  ];
+}
+
+/** A later re-INVITE, as both ends see it. */
+function changes(cseq: number, media: readonly string[], ...answer: Parameters<typeof expect>[1][]): readonly Step[] {
+  return [reinvite(cseq, sdp('alice', cseq, ...OFFER, ...media)), ...maybe(100), expect(200, ...answer), ack(cseq)];
+}
+
+function isChanged(cseq: number, media: readonly string[], ...offer: Parameters<typeof asked>[1][]): readonly Step[] {
+  return [asked('INVITE', ...offer), answers(200, { body: sdp('bob', cseq, ...ANSWER, ...media) }), asked('ACK')];
+}
+
+const past = { app: APP.past } as const;
+const alicePast = applicationLine('alice', { ...past, setup: 'actpass' });
+const bobPast = applicationLine('bob', { ...past, setup: 'passive' });
+/** The handset's own values travel untouched when nothing is anchored. */
+const SEEN_AT_BOB = body(
+  'm=application 40020 ',
+  'a=tls-id:aliceapp00000000000',
+  'a=dcmap:1000 ',
+  requestedApplication(APP.past, [1000]),
+);
+const SEEN_AT_ALICE = body('m=application 42020 ', 'a=setup:passive', 'a=tls-id:bobapp0000000000000', 'a=dcmap:1000 ');
+
+const SECOND = { app: APP.e2DCe, ids: [1004], port: 40_022, tlsId: 'alicesecondapp000001' } as const;
+
+export const APPLICATION: readonly Pair[] = [
+  {
+    name: 'p2p-reinvite',
+    shows: 'An application channel to the peer by re-INVITE, past the MF: the line and its binding pass as they are.',
+    conformance: [
+      ['23.228 AC.7.2.1', 'P2P application channel, not anchored'],
+      ['26.114 6.2.10.3', 'a=3gpp-req-app is repeated unchanged'],
+      ['26.114 6.2.7.4', 'a=3gpp-qos-hint passes and is answered'],
+    ],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { ...past, setup: 'actpass', qos: 'loss=0.01;latency=100' })],
+        [SEEN_AT_ALICE, body('a=3gpp-qos-hint:latency=100'), ...mediaLines(4)],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [SEEN_AT_BOB, body('a=3gpp-qos-hint:loss=0.01;latency=100'), ...mediaLines(4)],
+        [applicationLine('bob', { ...past, setup: 'passive', qos: 'latency=100' })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-e2dce',
+    shows: 'The policy anchors the application: DTLS ends at our MF on both legs (e2DCe), the binding is echoed.',
+    conformance: [
+      ['R3', 'e2DCe: one media id in two terminations, each with an end of the MF'],
+      ['23.228 AC.7.2.1', 'P2P application channel, anchored'],
+    ],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { app: APP.e2DCe })],
+        [
+          body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 ', requestedApplication(APP.e2DCe, [1000])),
+          without('bobapp'),
+          ...mediaLines(4),
+        ],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [
+          body(LINE.receiver, LIVE, 'a=dcmap:1000 ', requestedApplication(APP.e2DCe, [1000])),
+          without('aliceapp'),
+          ...mediaLines(4),
+        ],
+        [applicationLine('bob', { app: APP.e2DCe })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-e2e',
+    shows: 'The policy anchors the application as datagrams (e2e): only address and port change, DTLS is end to end.',
+    conformance: [['R10', 'e2e anchored: setup, fingerprint, tls-id and sctp-port travel untouched']],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { app: APP.e2e, setup: 'actpass' })],
+        [
+          body(LINE.sender, LIVE, 'a=setup:passive', 'a=tls-id:bobapp0000000000000', 'a=dcmap:1000 '),
+          without('m=application 42020 '),
+          ...mediaLines(4),
+        ],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [
+          body(LINE.receiver, LIVE, 'a=setup:actpass', 'a=tls-id:aliceapp00000000000', 'a=dcmap:1000 '),
+          without('m=application 40020 '),
+          ...mediaLines(4),
+        ],
+        [applicationLine('bob', { app: APP.e2e, setup: 'passive' })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-two-channels',
+    shows: 'Two channels of one application on one line.',
+    conformance: [['26.114 6.2.10.1', 'several channels on one m-line']],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { app: APP.e2DCe, ids: [1000, 1002] })],
+        [body('a=dcmap:1000 ', 'a=dcmap:1002 ', requestedApplication(APP.e2DCe, [1000, 1002])), ...mediaLines(4)],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [body('a=dcmap:1000 ', 'a=dcmap:1002 ', requestedApplication(APP.e2DCe, [1000, 1002])), ...mediaLines(4)],
+        [applicationLine('bob', { app: APP.e2DCe, ids: [1000, 1002] })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-two-applications',
+    shows: 'Two applications at once, a line each: one past the MF, one through it.',
+    conformance: [['24.186 9.3.2.2.2', 'several application lines in one offer, each by its own policy']],
+    uac: [
+      ...adds(
+        [alicePast, applicationLine('alice', SECOND)],
+        [SEEN_AT_ALICE, body('m=application 42020 ', LIVE, 'a=setup:passive', 'a=dcmap:1004 '), ...mediaLines(5)],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [SEEN_AT_BOB, body('m=application 40020 ', LIVE, 'a=dcmap:1004 '), without('alicesecond'), ...mediaLines(5)],
+        [bobPast, applicationLine('bob', { ...SECOND, port: 42_022, tlsId: 'bobsecondapp00000001' })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-label-binding',
+    shows: 'The application is named by label only, as deployed handsets do; nothing is added to the line.',
+    conformance: [['ue-side 2.4', 'binding by label, echoed unchanged']],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { ...past, setup: 'actpass', byLabel: true })],
+        [body('m=application 42020 ', 'a=dcmap:1000 label=.local_10000001_1_draw1000.'), without('3gpp-req-app')],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [body('m=application 40020 ', 'a=dcmap:1000 label=.local_10000001_1_draw1000.'), without('3gpp-req-app')],
+        [applicationLine('bob', { ...past, setup: 'passive', byLabel: true })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-unknown-application',
+    shows: 'A re-INVITE that adds only a channel of an unknown application is refused with 488; the call stands.',
+    conformance: [['24.186 9.3.2.2.2', '488 when every data channel is refused and nothing else changed']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.unknown }))),
+      ...maybe(100),
+      expect(488),
+      ackFailure(2, { inDialog: true }),
+      ...hangsUp(3),
+    ],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
+  },
+  {
+    name: 'p2p-unknown-with-hold',
+    shows: 'The same together with a hold: the hold passes, the line alone is refused with port 0.',
+    conformance: [['R17', 'a refused line beside another change: port 0 for the line, the change goes on']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(
+        2,
+        sdp('alice', 2, audio('alice', 'sendonly'), ...OFFER.slice(1), applicationLine('alice', { app: APP.unknown })),
+      ),
+      ...maybe(100),
+      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
+      ack(2),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...bootstrapped.uas,
+      asked('INVITE', body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver), ...mediaLines(3)),
+      answers(200, { body: sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1)) }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-refused-by-peer',
+    shows: 'The peer refuses the application with port 0; the bootstrap channels stay.',
+    conformance: [['26.114 6.2.10.3', 'an association refused by the answerer with port 0']],
+    uac: [...adds([alicePast], [body(LINE.sender, DEAD), ...mediaLines(4)]), ...hangsUp(3)],
+    uas: [...isAdded([SEEN_AT_BOB, ...mediaLines(4)], [closed()]), ...isHungUpOn()],
+  },
+  {
+    name: 'p2p-remove',
+    shows: 'The application ends by port 0; its place stays in the SDP of both legs.',
+    conformance: [['26.114 6.2.10.2', 'a data channel m-line is removed by port 0']],
+    uac: [
+      ...adds([alicePast], [SEEN_AT_ALICE]),
+      ...changes(3, [closed()], body('m=audio 42000 ', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...isAdded([SEEN_AT_BOB], [bobPast]),
+      ...isChanged(3, [closed()], body('m=audio 40000 ', LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-remove-anchored',
+    shows: 'The same for a line through the MF.',
+    conformance: [['26.114 6.2.10.2', 'an anchored data channel m-line is removed by port 0']],
+    uac: [
+      ...adds([applicationLine('alice', { app: APP.e2DCe })], [body(LINE.sender, LIVE, 'a=dcmap:1000 ')]),
+      ...changes(3, [closed()], body('m=audio 42000 ', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...isAdded([body(LINE.receiver, LIVE, 'a=dcmap:1000 ')], [applicationLine('bob', { app: APP.e2DCe })]),
+      ...isChanged(3, [closed()], body('m=audio 40000 ', LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-drop-channel',
+    shows: 'One of two channels ends: its dcmap is left out, the line and the other channel stay.',
+    conformance: [['26.114 6.2.10.2', 'a channel is removed by leaving its dcmap out']],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { app: APP.e2DCe, ids: [1000, 1002] })],
+        [body('a=dcmap:1000 ', 'a=dcmap:1002 '), ...mediaLines(4)],
+      ),
+      ...changes(
+        3,
+        [applicationLine('alice', { app: APP.e2DCe, ids: [1000] })],
+        body(LINE.sender, LIVE, 'a=dcmap:1000 '),
+        without('a=dcmap:1002 '),
+        ...mediaLines(4),
+      ),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...isAdded(
+        [body('a=dcmap:1000 ', 'a=dcmap:1002 '), ...mediaLines(4)],
+        [applicationLine('bob', { app: APP.e2DCe, ids: [1000, 1002] })],
+      ),
+      ...isChanged(
+        3,
+        [applicationLine('bob', { app: APP.e2DCe, ids: [1000] })],
+        body(LINE.receiver, LIVE, 'a=dcmap:1000 '),
+        without('a=dcmap:1002 '),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-again',
+    shows: 'An application is removed and another one takes its place in the SDP.',
+    conformance: [['RFC 3264 8', 'the slot of a removed line is used again, as another line']],
+    uac: [
+      ...adds([alicePast], [SEEN_AT_ALICE]),
+      ...changes(3, [closed()], body('m=audio 42000 ', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
+      ...changes(
+        4,
+        [applicationLine('alice', SECOND)],
+        body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1004 '),
+        ...mediaLines(4),
+      ),
+      ...hangsUp(5),
+    ],
+    uas: [
+      ...isAdded([SEEN_AT_BOB], [bobPast]),
+      ...isChanged(3, [closed()], body('m=audio 40000 ', LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
+      ...isChanged(
+        4,
+        [applicationLine('bob', { ...SECOND, port: 42_022, tlsId: 'bobsecondapp00000001' })],
+        body(LINE.receiver, LIVE, 'a=dcmap:1004 '),
+        without('alicesecond'),
+        ...mediaLines(4),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-changed-reliability',
+    shows: 'The answer changes the reliability of the channel: the channel is refused, the call goes on.',
+    conformance: [['ue-side 9', 'a dcmap whose reliability the answer changed is a failed channel']],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { app: APP.e2DCe })],
+        [body(LINE.sender, DEAD), without('a=dcmap:1000 '), ...mediaLines(4)],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [body(LINE.receiver, LIVE, 'a=dcmap:1000 ')],
+        [applicationLine('bob', { app: APP.e2DCe, reliability: ';max-retr=3' })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-in-invite',
+    shows: 'Bootstrap and application in one initial offer: the caller had the application already.',
+    conformance: [['24.186 9.3.2.2.1', 'bootstrap and application lines in the initial INVITE']],
+    uac: [
+      ...calls(
+        { body: sdp('alice', 1, ...OFFER, alicePast) },
+        body('m=audio 42000 ', LINE.own, LINE.sender),
+        SEEN_AT_ALICE,
+        ...mediaLines(4),
+      ),
+      ...hangsUp(2),
+    ],
+    uas: [
+      ...isCalled(
+        [body('m=audio 40000 ', LINE.sender), SEEN_AT_BOB, body(LINE.receiver), ...mediaLines(4)],
+        sdp('bob', 1, audio('bob'), ANSWER[1]!, bobPast, ANSWER[2]!),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-from-callee',
+    shows: 'The callee starts the application: its line goes to the served caller past the MF.',
+    conformance: [['23.228 AC.7.2.1', 'P2P application channel offered by the other side']],
+    uac: [
+      ...bootstrapped.uac,
+      expect('INVITE', body('m=audio 42000 ', LINE.own, LINE.receiver, 'm=application 42020 ', 'a=dcmap:1000 ')),
+      reply(200, { body: sdp('alice', 2, ...OFFER.map(flipped), applicationLine('alice', past)) }),
+      expect('ACK'),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(...keep(), ...E2),
+      respond(180),
+      respond(200, { body: sdp('bob', 1, ...ANSWER) }),
+      asked('ACK'),
+      pause(100),
+      ask('INVITE', 1, {
+        // Relative to the sender of this offer, who was the receiver before (R8).
+        body: sdp('bob', 2, ...ANSWER.map(flipped), applicationLine('bob', { ...past, setup: 'actpass' })),
+      }),
+      ...maybe(100),
+      expect(200, body('m=audio 40000 ', 'm=application 40020 ', 'a=setup:active', 'a=dcmap:1000 '), ...mediaLines(4)),
+      ask('ACK', 1),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-unbound',
+    shows: 'An application stream that names no application: refused by policy, 488 as nothing else changed.',
+    conformance: [['ue-side 9', 'an id from 1000 without a binding is refused by default']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(
+        2,
+        sdp('alice', 2, ...OFFER, applicationLine('alice', { app: '', streams: ['1000 label="draw"'], more: [] })),
+      ),
+      ...maybe(100),
+      expect(488),
+      ackFailure(2, { inDialog: true }),
+      ...hangsUp(3),
+    ],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
+  },
+];

@@ -1,0 +1,305 @@
+import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
+import { ack, alone, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
+import { body, DEAD, header, LINE, LIVE, mediaLines, without } from '../script/check.ts';
+import { audio, closed, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
+import { type Pair, pause } from '../script/steps.ts';
+import { ANSWER, bootstrapped, calls, E2, E4, hangsUp, isCalled, isHungUpOn, OFFER, UNTOUCHED } from './flows.ts';
+
+const LEGACY = 'legacy-[field1]@[field2]';
+const BARRED = 'barred@ims.example.com';
+const ICE = [
+  'a=ice-ufrag:8hhY',
+  'a=ice-pwd:asd88fgpdd777uzjYhagZg',
+  'a=candidate:1 1 UDP 2130706431 [media_ip] 40010 typ host',
+];
+
+const RENEWED = [audio('alice'), ownLine('alice', { tlsId: 'alicesecondtry000001' }), senderLine('alice')];
+
+/** The caller's lines with the own network answering and the far one refusing. */
+const HTTP_100 = ['100 subprotocol="http"'];
+const ONLY_OWN = [body('m=audio 42000 ', LINE.own, DEAD), ...mediaLines(3)];
+
+export const BOOTSTRAP: readonly Pair[] = [
+  {
+    name: 'bootstrap-invite',
+    shows: 'Bootstrap channels of both networks in the initial INVITE, originating side: E1 in, E2 out, E4 back.',
+    conformance: [
+      ['24.186 9.3.2.2.1', 'originating bootstrap in the initial INVITE'],
+      ['R1', 'originating: 0 ends at our MF, sender is anchored, receiver is added'],
+    ],
+    uac: [...bootstrapped.uac, ...hangsUp(2)],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
+  },
+  {
+    name: 'bootstrap-terminating',
+    shows: 'The far network calls a served user: sender answered here, receiver anchored, the local line added (E3).',
+    conformance: [['24.186 9.3.3.2.1', 'terminating bootstrap in the initial INVITE']],
+    uac: [
+      ...calls(
+        {
+          serves: 'callee',
+          body: sdp('alice', 1, audio('alice'), senderLine('alice', { streams: HTTP_100 }), receiverLine('alice')),
+        },
+        body('m=audio 42000 ', LINE.sender, LINE.receiver),
+        body('a=setup:passive.*a=dcmap:100 .*a=setup:passive.*a=dcmap:100 '),
+        ...mediaLines(3),
+      ),
+      ...hangsUp(2),
+    ],
+    uas: [
+      ...isCalled(
+        [body(LINE.own), body(LINE.receiver), without('a=3gpp-bdc-used-by:sender'), ...mediaLines(3), ...UNTOUCHED],
+        sdp('bob', 1, audio('bob'), ownLine('bob', { streams: ['0 subprotocol="http"'] }), receiverLine('bob')),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-reinvite',
+    shows: 'A plain call gets both bootstrap channels by a re-INVITE of the caller.',
+    conformance: [['24.186 9.3.2.2.2', 'bootstrap by re-INVITE']],
+    uac: [
+      ...calls({ body: sdp('alice', 1, audio('alice')) }, body('m=audio 42000 '), ...mediaLines(1)),
+      reinvite(2, sdp('alice', 2, ...OFFER)),
+      ...maybe(100),
+      expect(200, ...E4),
+      ack(2),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isCalled([body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED], sdp('bob', 1, audio('bob'))),
+      asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...mediaLines(3)),
+      answers(200, { body: sdp('bob', 2, ...ANSWER) }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-callee-reinvite',
+    shows: 'The served callee of a plain call asks for its bootstrap channels by a re-INVITE of its own.',
+    conformance: [['24.186 9.3.3.2.2', 'bootstrap by re-INVITE of the served callee']],
+    uac: [
+      ...calls({ serves: 'callee', body: sdp('alice', 1, audio('alice')) }, body('m=audio 42000 ')),
+      expect('INVITE', body('m=audio 42000 ', LINE.sender, LINE.receiver), without('a=dcmap:(0|10|110) ')),
+      reply(200, { body: sdp('alice', 2, audio('alice'), senderLine('alice'), receiverLine('alice')) }),
+      expect('ACK'),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(...keep(), body('m=audio 40000 ')),
+      respond(180),
+      respond(200, { body: sdp('bob', 1, audio('bob')) }),
+      asked('ACK'),
+      pause(100),
+      ask('INVITE', 1, { body: sdp('bob', 2, audio('bob'), ownLine('bob'), senderLine('bob')) }),
+      ...maybe(100),
+      expect(200, body('m=audio 40000 ', LINE.own, LINE.sender), without('a=dcmap:(10|110) ')),
+      ask('ACK', 1),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-local-only',
+    shows: 'The caller asks for its own network only; its network still offers itself to the callee.',
+    conformance: [['R1', 'a local line alone: answered here, the receiver line is added']],
+    uac: [
+      ...calls(
+        { body: sdp('alice', 1, audio('alice'), ownLine('alice')) },
+        body('m=audio 42000 ', LINE.own),
+        ...mediaLines(2),
+      ),
+      ...hangsUp(2),
+    ],
+    uas: [
+      ...isCalled(
+        [body('m=audio 40000 ', LINE.receiver), ...mediaLines(2), without('sender|a=dcmap:(0|10) '), ...UNTOUCHED],
+        sdp('bob', 1, audio('bob'), receiverLine('bob')),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-remote-refused',
+    shows: 'The far network refuses both lines with port 0: the caller keeps its own bootstrap channel.',
+    conformance: [['23.228 AC.7.9', 'peer without data channels by port 0: local bootstrap and voice go on']],
+    uac: [...calls({ body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN), ...hangsUp(2)],
+    uas: [...isCalled(E2, sdp('bob', 1, audio('bob'), closed(), closed())), ...isHungUpOn()],
+  },
+  {
+    name: 'bootstrap-fewer-lines',
+    shows: 'A legacy callee answers with fewer m-lines than were offered; what is missing counts as port 0.',
+    conformance: [['ue-side 8.4', 'an answer with fewer m-lines than the offer is survived']],
+    uac: [...calls({ body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN), ...hangsUp(2)],
+    uas: [
+      invited(...E2),
+      respond(180, { incapable: true }),
+      respond(200, { body: sdp('bob', 1, audio('bob')), incapable: true }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-488-retry',
+    shows: 'A callee that refuses data channels with 488 is offered the call once more without them.',
+    conformance: [['R23', '488 to an offer with data channels: once more without, voice goes on']],
+    uac: [...calls({ body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN), ...hangsUp(2)],
+    uas: [
+      invited(...E2),
+      respond(488, { tag: 'legacy' }),
+      asked('ACK'),
+      invited(body('m=audio 40000 '), without('m=application [1-9]'), ...UNTOUCHED),
+      respond(180, { incapable: true }),
+      respond(200, { body: sdp('bob', 1, audio('bob'), closed(), closed()), incapable: true }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-incapable-callee',
+    shows: 'A callee that registered without the feature tag (third-party REGISTER) is offered audio only.',
+    conformance: [
+      ['24.229 5.4.1.7', "third-party REGISTER with the handset's own REGISTER as message/sip"],
+      ['R23', 'known without data channels: the lines are not offered'],
+    ],
+    uac: [
+      alone('REGISTER', LEGACY, {
+        headers: ['Expires: 600'],
+        contentType: 'message/sip',
+        body: [
+          'REGISTER sip:[field2] SIP/2.0',
+          'Via: SIP/2.0/UDP 198.18.0.7:5060;branch=z9hG4bKinner[call_number]',
+          `From: <sip:${LEGACY}>;tag=r[call_number]`,
+          `To: <sip:${LEGACY}>`,
+          'Call-ID: register-[call_id]',
+          'CSeq: 1 REGISTER',
+          'Max-Forwards: 70',
+          'Contact: <sip:198.18.0.7:5060>;+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";audio',
+          'Content-Length: 0',
+        ].join('\n'),
+      }),
+      expect(200),
+      ...calls({ callee: LEGACY, body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN),
+      ...hangsUp(2, { callee: LEGACY }),
+    ],
+    uas: [
+      invited(body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED),
+      respond(180, { incapable: true }),
+      respond(200, { body: sdp('bob', 1, audio('bob')), incapable: true }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-barred',
+    shows: 'A caller who may not use data channels: the lines are left out onward and answered with port 0.',
+    conformance: [['R9', 'not authorised: stripped onward, port 0 in the answer, the call goes on']],
+    uac: [
+      ...calls(
+        { caller: BARRED, body: sdp('alice', 1, ...OFFER) },
+        body('m=audio 42000 ', DEAD, DEAD),
+        ...mediaLines(3),
+        without(LIVE),
+      ),
+      ...hangsUp(2, { caller: BARRED }),
+    ],
+    uas: [
+      ...isCalled([body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED], sdp('bob', 1, audio('bob'))),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-ice',
+    shows: 'An offer with ICE gets an ICE-lite answer with one host candidate; towards the callee there is no ICE.',
+    conformance: [['R7', 'ICE-lite lines in an answer exactly when the offer had ICE']],
+    uac: [
+      ...calls(
+        { body: sdp('alice', 1, audio('alice'), ownLine('alice', { more: ICE }), senderLine('alice')) },
+        body('m=audio 42000 ', LINE.own, LINE.sender),
+        body('a=ice-ufrag:[A-Za-z0-9+/]{4,}.*a=candidate:[^ ]+ 1 (UDP|udp) [0-9]+ [0-9.]+ [0-9]+ typ host'),
+        ...mediaLines(3),
+      ),
+      ...hangsUp(2),
+    ],
+    uas: [...isCalled(E2, sdp('bob', 1, ...ANSWER)), ...isHungUpOn()],
+  },
+  {
+    name: 'bootstrap-spiral',
+    shows:
+      'Caller and callee are served by the same AS: originating, then terminating session, each with its own MF ends.',
+    conformance: [
+      ['R22', 'a spiral is two independent sessions'],
+      ['24.186 9.3.3.2.1', 'terminating bootstrap behind our own originating AS'],
+    ],
+    uac: [
+      ...calls(
+        {
+          byRoute: true,
+          body: sdp('alice', 1, ...OFFER),
+          routes: ['<sip:[remote_ip]:[remote_port];transport=[transport];lr;term>'],
+        },
+        ...E4,
+      ),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(
+        body('m=audio 40000 ', LINE.own, LINE.receiver),
+        without('a=3gpp-bdc-used-by:sender'),
+        ...mediaLines(3),
+        ...UNTOUCHED,
+      ),
+      respond(180),
+      respond(200, {
+        body: sdp('bob', 1, audio('bob'), ownLine('bob', { streams: ['0 subprotocol="http"'] }), receiverLine('bob')),
+      }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-new-association',
+    shows: 'A new tls-id on the own line begins a new association; repeating everything begins none and stays here.',
+    conformance: [
+      ['R12', 'a new tls-id means a new association; the other lines stay as they are'],
+      ['R19', 'a re-INVITE that changes nothing is answered by the AS itself'],
+    ],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, sdp('alice', 2, ...RENEWED)),
+      ...maybe(100),
+      expect(200, ...E4),
+      ack(2),
+      reinvite(3, sdp('alice', 2, ...RENEWED)),
+      ...maybe(100),
+      expect(200, ...E4),
+      ack(3),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...bootstrapped.uas,
+      asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...mediaLines(3)),
+      answers(200, { body: sdp('bob', 1, ...ANSWER) }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'bootstrap-in-late-offer',
+    shows: 'INVITE without SDP; the callee offers data channels in its 2xx: answered with port 0, voice goes on.',
+    conformance: [['R18', 'data channel lines in a late offer are answered with port 0']],
+    uac: [
+      invite({ body: '' }),
+      ...maybe(100, 180),
+      establishes(200, body('m=audio 42000 '), without(LIVE)),
+      ack(1, { body: sdp('alice', 1, audio('alice')) }),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(header('X-Untouched', 'two  spaces')),
+      respond(180),
+      respond(200, { body: sdp('bob', 1, audio('bob'), senderLine('bob'), receiverLine('bob')) }),
+      asked('ACK', body('m=audio 40000 ', DEAD, DEAD), ...mediaLines(3)),
+      ...isHungUpOn(),
+    ],
+  },
+];

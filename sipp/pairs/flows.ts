@@ -1,0 +1,65 @@
+import { asked, invited, ok, respond } from '../script/callee.ts';
+import { ack, bye, establishes, expect, type Invite, invite, maybe, type Request } from '../script/caller.ts';
+import { body, header, LINE, mediaLines, without } from '../script/check.ts';
+import { audio, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
+import type { Check, Step } from '../script/steps.ts';
+
+/** Sequences that most pairs begin and end with, and the SDP of the usual call with bootstrap channels. */
+
+/** Call-ID-less mark that the odd header and the odd attribute of the INVITE have come through byte for byte. */
+export const UNTOUCHED: readonly Check[] = [
+  body('a=x-imsdc-untouched:7 keep me'),
+  header('X-Untouched', 'two  spaces ; and a .quoted, comma.'),
+];
+
+/** E1 of ue-side.md: audio, the line of the own network, the line of the far network. */
+export const OFFER = [audio('alice'), ownLine('alice'), senderLine('alice')];
+/** What the callee answers to E2: audio, sender and receiver line. */
+export const ANSWER = [audio('bob'), senderLine('bob'), receiverLine('bob')];
+
+/** E2: towards the far network 0/10 are gone, `sender` is anchored, `receiver` is added; no ICE of our own accord. */
+export const E2: readonly Check[] = [
+  body('m=audio 40000 ', LINE.sender, LINE.receiver),
+  ...mediaLines(3),
+  without('a=dcmap:(0|10|110) '),
+  without('a=(ice-ufrag|candidate)'),
+  ...UNTOUCHED,
+];
+
+/** E4: the caller's two lines answered, each by our MF, which stays passive; user channels are not served. */
+export const E4: readonly Check[] = [
+  body('m=audio 42000 ', `${LINE.own}`, LINE.sender),
+  body('a=setup:passive.*a=dcmap:0 .*a=setup:passive.*a=dcmap:100 '),
+  ...mediaLines(3),
+  without('a=dcmap:(10|110) '),
+];
+
+/** INVITE to ACK at the caller. */
+export function calls(options: Invite, ...answer: readonly Check[]): readonly Step[] {
+  return [invite(options), ...maybe(100, 180), establishes(200, ...answer), ack(1, userOf(options))];
+}
+
+/** Who calls must stand in From of every later request too. */
+export function userOf({ caller, callee }: Invite): { readonly caller?: string; readonly callee?: string } {
+  return { ...(caller === undefined ? {} : { caller }), ...(callee === undefined ? {} : { callee }) };
+}
+
+/** INVITE to ACK at the callee, who rings and answers. */
+export function isCalled(offer: readonly Check[], answer: string): readonly Step[] {
+  return [invited(...offer), respond(180), respond(200, { body: answer }), asked('ACK')];
+}
+
+/** The caller hangs up. */
+export function hangsUp(cseq: number, options: Request = {}): readonly Step[] {
+  return [bye(cseq, options), expect(200)];
+}
+
+export function isHungUpOn(): readonly Step[] {
+  return [asked('BYE'), ok()];
+}
+
+/** A call with both bootstrap channels up, from where the application pairs start. */
+export const bootstrapped = {
+  uac: calls({ body: sdp('alice', 1, ...OFFER) }, ...E4),
+  uas: isCalled(E2, sdp('bob', 1, ...ANSWER)),
+} as const;

@@ -1,0 +1,224 @@
+import { answers, request as ask, asked, invited, keep, ok, respond } from '../script/callee.ts';
+import { ack, ackFailure, bye, cancel, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
+import { body, header, LINE, mediaLines } from '../script/check.ts';
+import { audio, sdp } from '../script/sdp.ts';
+import { type Pair, pause } from '../script/steps.ts';
+import { ANSWER, bootstrapped, E2, E4, hangsUp, isCalled, isHungUpOn, OFFER, UNTOUCHED } from './flows.ts';
+
+/** Messages that cross, come twice, or do not come. */
+
+const ALICE = sdp('alice', 1, ...OFFER);
+const BOB = sdp('bob', 1, ...ANSWER);
+const HOLD = sdp('alice', 2, audio('alice', 'sendonly'), ...OFFER.slice(1));
+const HELD = sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1));
+const called = [invited(...E2, ...keep()), respond(180), respond(200, { body: BOB }), asked('ACK')];
+/** So SIPp sends the INVITE again after T1. */
+const LOST_100 = { ...expect(100), optional: true, lostPercent: 100 } as const;
+/** Longer than the first interval after which a 2xx is sent again (T1, 500 ms). */
+const LONGER_THAN_T1_MS = 700;
+
+export const RACES: readonly Pair[] = [
+  {
+    name: 'race-200-crosses-cancel',
+    shows:
+      'The callee answers in the moment in which the caller gives up: the AS acknowledges and ends what nobody wants.',
+    conformance: [['RFC 3261 15', 'a 2xx that crosses the CANCEL: ACK and BYE towards the callee, 487 to the caller']],
+    uac: [invite({ body: ALICE }), ...maybe(100), expect(180), cancel(), expect(200), expect(487), ackFailure()],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(180),
+      asked('CANCEL'),
+      { ...respond(200), repeated: false },
+      respond(200, { to: 'invite', body: BOB }),
+      asked('ACK'),
+      asked('BYE'),
+      ok(),
+    ],
+  },
+  {
+    name: 'race-bye-crosses-reinvite',
+    shows: 'The callee hangs up instead of answering a re-INVITE: both are settled, nothing is left.',
+    conformance: [['RFC 3261 15.1.2', 'BYE ends a pending re-INVITE with 487']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, HOLD),
+      ...maybe(100),
+      expect(487),
+      ackFailure(2, { inDialog: true }),
+      expect('BYE'),
+      reply(200),
+    ],
+    uas: [
+      ...called,
+      asked('INVITE', ...keep('reinvite')),
+      ask('BYE', 1),
+      expect(200),
+      answers(487, { to: 'reinvite' }),
+      asked('ACK'),
+    ],
+  },
+  {
+    name: 'race-bye-while-reinvite',
+    shows: 'The caller hangs up while its own re-INVITE is open.',
+    conformance: [['RFC 3261 15.1.1', 'BYE behind an open re-INVITE of the same side']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, HOLD, { once: true }),
+      expect(100),
+      pause(50),
+      bye(3),
+      expect(487),
+      ackFailure(2, { inDialog: true }),
+      expect(200),
+    ],
+    uas: [
+      ...called,
+      asked('INVITE', ...keep('reinvite')),
+      asked('BYE'),
+      ok(),
+      answers(487, { to: 'reinvite' }),
+      asked('ACK'),
+    ],
+  },
+  {
+    name: 'race-byes-cross',
+    shows: 'Both hang up at once: each BYE is answered.',
+    conformance: [['RFC 3261 15.1.2', 'BYEs that cross are both answered']],
+    uac: [...bootstrapped.uac, ...hangsUp(2)],
+    uas: [...called, asked('BYE', ...keep('bye')), ask('BYE', 1), expect(200), ok({ to: 'bye' })],
+  },
+  {
+    name: 'race-overlapping-reinvites',
+    shows: 'A second re-INVITE while the first is open: 500 with Retry-After, the first one completes.',
+    conformance: [['RFC 3261 14.2', '500 with Retry-After while an INVITE of the same side is open']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, HOLD, { once: true }),
+      expect(100),
+      reinvite(3, HOLD, { once: true }),
+      ...maybe(100),
+      expect(500, header('Retry-After', '[0-9]+')),
+      ackFailure(3, { inDialog: true }),
+      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)),
+      ack(2),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...called,
+      asked('INVITE', body('m=audio 40000 ', 'a=sendonly')),
+      pause(150),
+      answers(200, { body: HELD }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'race-lost-200',
+    shows: 'Half of the 200s get lost on their way to the caller: the AS repeats them until the ACK comes.',
+    conformance: [['RFC 3261 13.3.1.4', 'a 2xx is repeated until its ACK comes']],
+    uac: [
+      invite({ body: ALICE }),
+      ...maybe(100, 180),
+      { ...establishes(200, ...E4), lostPercent: 50 },
+      ack(),
+      ...hangsUp(2),
+    ],
+    uas: [...isCalled(E2, BOB), ...isHungUpOn()],
+    run: { retransmissions: 'any' },
+  },
+  {
+    name: 'race-lost-ack',
+    shows: 'The first ACK gets lost: the callee repeats its 200 until the second one comes.',
+    conformance: [['RFC 3261 13.2.2.4', 'each 2xx is acknowledged, also the repeated one']],
+    uac: [
+      invite({ body: ALICE }),
+      ...maybe(100, 180),
+      establishes(200, ...E4),
+      { ...ack(), lost: true },
+      pause(LONGER_THAN_T1_MS),
+      ack(),
+      ...hangsUp(2),
+    ],
+    uas: [...isCalled(E2, BOB), ...isHungUpOn()],
+    run: { retransmissions: 'some' },
+  },
+  {
+    name: 'race-invite-twice',
+    shows: 'The 100 gets lost, so the INVITE comes twice: one call, one INVITE onward.',
+    conformance: [['RFC 3261 17.2.1', 'a repeated INVITE is absorbed by its server transaction']],
+    uac: [invite({ body: ALICE }), LOST_100, ...maybe(180), establishes(200, ...E4), ack(), ...hangsUp(2)],
+    uas: [
+      invited(...E2),
+      pause(LONGER_THAN_T1_MS),
+      respond(180),
+      respond(200, { body: BOB }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+    run: { retransmissions: 'some' },
+  },
+  {
+    name: 'race-reinvite-twice',
+    shows: 'The same with a re-INVITE: the callee sees it once.',
+    conformance: [['RFC 3261 17.2.1', 'a repeated re-INVITE is absorbed by its server transaction']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, HOLD),
+      LOST_100,
+      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)),
+      ack(2),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...called,
+      asked('INVITE', body('m=audio 40000 ', 'a=sendonly')),
+      pause(LONGER_THAN_T1_MS),
+      answers(200, { body: HELD }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+    run: { retransmissions: 'some' },
+  },
+  {
+    name: 'audio-loss',
+    shows: 'A plain call on a line that loses 2 % of the messages on both ends: every call completes.',
+    conformance: [['RFC 3261 17', 'all calls complete at 2 % loss both ways']],
+    uac: [
+      invite({ body: sdp('alice', 1, audio('alice')) }),
+      ...maybe(100, 180),
+      establishes(200, body('m=audio 42000 RTP/AVP 104 105')),
+      ack(),
+      pause(LONGER_THAN_T1_MS),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(body('m=audio 40000 '), ...UNTOUCHED),
+      respond(180),
+      respond(200, { body: sdp('bob', 1, audio('bob')) }),
+      { ...asked('ACK'), optional: true },
+      ...isHungUpOn(),
+    ],
+    run: { lossPercent: 2, retransmissions: 'any' },
+  },
+  {
+    name: 'bootstrap-loss',
+    shows: 'The same with bootstrap channels of both networks.',
+    conformance: [['RFC 3261 17', 'all calls with data channels complete at 2 % loss both ways']],
+    uac: [
+      invite({ body: ALICE }),
+      ...maybe(100, 180),
+      establishes(200, ...E4),
+      ack(),
+      pause(LONGER_THAN_T1_MS),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(...E2),
+      respond(180),
+      respond(200, { body: BOB }),
+      { ...asked('ACK'), optional: true },
+      ...isHungUpOn(),
+    ],
+    run: { lossPercent: 2, retransmissions: 'any' },
+  },
+];

@@ -1,0 +1,145 @@
+import { send } from './caller.ts';
+import { save } from './check.ts';
+import type { Check, Receive, Send, Step } from './steps.ts';
+
+/** What the UAS says: the next hop of the INVITE, with the callee's handset (or network) behind it. */
+
+const FEATURES = '+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";+sip.app-subtype="webrtc-datachannel"';
+const CONTACT = `Contact: <sip:[local_ip]:[local_port];transport=[transport]>;${FEATURES}`;
+
+/** The initial INVITE. `keeps` stores what a later response or request of this side needs. */
+export function invited(...checks: readonly Check[]): Receive {
+  return { kind: 'receive', what: 'INVITE', checks, target: true };
+}
+
+/** For `invited` and `asked`: so that the request can be answered after others have come. */
+export function keep(name = 'invite'): readonly Check[] {
+  return [
+    save(`${name}Via`, 'Via'),
+    save(`${name}From`, 'From'),
+    save(`${name}To`, 'To'),
+    save(`${name}Cseq`, 'CSeq', `[0-9]+ [A-Z]+`),
+  ];
+}
+
+/** A request inside the dialog. */
+export function asked(method: string, ...checks: readonly Check[]): Receive {
+  return { kind: 'receive', what: method, checks };
+}
+
+export interface Response {
+  readonly body?: string;
+  readonly contentType?: string;
+  readonly headers?: readonly string[];
+  /** To tag of this branch; default `b`. */
+  readonly tag?: string;
+  /** Answers the request that `keep(name)` stored, not the last one. */
+  readonly to?: string;
+  /** The handset has no data channels: no feature tag in Contact. */
+  readonly incapable?: boolean;
+}
+
+/** A response to the request that made the dialog: with a tag of ours. */
+export function respond(status: number, options: Response = {}): Send {
+  const { tag = 'b', to, body } = options;
+  const lines =
+    to === undefined
+      ? ['[last_Via:]', '[last_From:]', `[last_To:];tag=${tag}[call_number]`, '[last_Call-ID:]', '[last_CSeq:]']
+      : kept(to, `;tag=${tag}[call_number]`);
+  return send([`SIP/2.0 ${status} ${REASONS[status]}`, ...lines, ...answering(status, options)], {
+    body,
+    contentType: options.contentType,
+    repeated: status >= 200 || (options.headers ?? []).includes('Require: 100rel'),
+  });
+}
+
+/** CANCEL comes; it is answered, and then the INVITE that `keep()` stored. */
+export function isCancelled(...checks: readonly Check[]): readonly Step[] {
+  return [
+    asked('CANCEL', ...checks),
+    { ...respond(200), repeated: false },
+    respond(487, { to: 'invite' }),
+    asked('ACK'),
+  ];
+}
+
+/** A response to a request inside the dialog other than INVITE. */
+export function ok(options: Response = {}): Send {
+  return { ...answers(200, options), repeated: false };
+}
+
+/** The final response to a re-INVITE: repeated until its ACK comes. */
+export function answers(status: number, options: Response = {}): Send {
+  const { to, body } = options;
+  const lines =
+    to === undefined ? ['[last_Via:]', '[last_From:]', '[last_To:]', '[last_Call-ID:]', '[last_CSeq:]'] : kept(to, '');
+  return send([`SIP/2.0 ${status} ${REASONS[status]}`, ...lines, ...answering(status, options)], {
+    body,
+    contentType: options.contentType,
+    repeated: true,
+  });
+}
+
+function kept(name: string, tag: string): readonly string[] {
+  return [
+    `Via:[$${name}Via]`,
+    `From:[$${name}From]`,
+    `To:[$${name}To]${tag}`,
+    '[last_Call-ID:]',
+    `CSeq: [$${name}Cseq]`,
+  ];
+}
+
+function answering(status: number, options: Response): readonly string[] {
+  const contact = options.incapable ? CONTACT.slice(0, CONTACT.indexOf(';+g.3gpp')) : CONTACT;
+  return [
+    ...(status < 300 ? [contact] : []),
+    'Allow: INVITE, ACK, CANCEL, BYE, UPDATE, INFO, PRACK, NOTIFY, MESSAGE, REFER, OPTIONS',
+    ...((options.headers ?? []).some((line) => line.startsWith('Supported:')) ? [] : ['Supported: 100rel, timer']),
+    ...(options.headers ?? []),
+  ];
+}
+
+export interface Request {
+  readonly headers?: readonly string[];
+  readonly body?: string;
+  readonly contentType?: string;
+}
+
+/** A request of the callee inside the dialog; `keep()` must have stored the INVITE. */
+export function request(method: string, cseq: number, options: Request = {}): Send {
+  const shows = method === 'INVITE' || method === 'UPDATE' || method === 'REFER';
+  return send(
+    [
+      `${method} [next_url] SIP/2.0`,
+      'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
+      '[routes]',
+      'Max-Forwards: 70',
+      'From:[$inviteTo];tag=b[call_number]',
+      'To:[$inviteFrom]',
+      'Call-ID: [call_id]',
+      `CSeq: ${cseq} ${method}`,
+      ...(shows ? [CONTACT, 'Supported: 100rel, timer'] : []),
+      ...(options.headers ?? []),
+    ],
+    { body: options.body, contentType: options.contentType, repeated: method !== 'ACK', name: `${method} ${cseq}` },
+  );
+}
+
+export function ackFailure(cseq: number): Send {
+  return { ...request('ACK', cseq), name: undefined, branchOf: `INVITE ${cseq}` };
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  180: 'Ringing',
+  183: 'Session Progress',
+  200: 'OK',
+  202: 'Accepted',
+  302: 'Moved Temporarily',
+  407: 'Proxy Authentication Required',
+  486: 'Busy Here',
+  487: 'Request Terminated',
+  488: 'Not Acceptable Here',
+  491: 'Request Pending',
+  603: 'Decline',
+};

@@ -1,0 +1,49 @@
+import type { Check } from './steps.ts';
+
+/** What an m-line of a data channel looks like on any leg, at a live port. */
+export const LIVE = 'm=application [1-9][0-9]* UDP/DTLS/SCTP webrtc-datachannel';
+/** The same, refused or removed. */
+export const DEAD = 'm=application 0 UDP/DTLS/SCTP webrtc-datachannel';
+
+/** A bootstrap line as our MF offers or answers it. */
+export const LINE = {
+  own: `${LIVE}.*a=dcmap:0 `,
+  sender: `${LIVE}.*a=dcmap:100 .*a=3gpp-bdc-used-by:sender`,
+  receiver: `${LIVE}.*a=dcmap:100 .*a=3gpp-bdc-used-by:receiver`,
+} as const;
+
+/** The SDP shows these things in this order. */
+export function body(...parts: readonly string[]): Check {
+  return { in: 'body', pattern: parts.join('.*'), mode: 'matches' };
+}
+
+/** The SDP (or whatever the body is) does not contain this. */
+export function without(pattern: string): Check {
+  return { in: 'body', pattern, mode: 'lacks' };
+}
+
+/** The SDP has so many m-lines: none is missing, none appears. */
+export function mediaLines(count: number): readonly Check[] {
+  const line = 'm=[a-z]+ [0-9]+ ';
+  return [
+    body(...Array<string>(count).fill(line)),
+    without(
+      Array<string>(count + 1)
+        .fill(line)
+        .join('.*'),
+    ),
+  ];
+}
+
+export function header(name: string, pattern: string): Check {
+  return { in: `${name}:`, pattern, mode: 'matches' };
+}
+
+export function noHeader(name: string): Check {
+  return { in: `${name}:`, pattern: '.+', mode: 'lacks' };
+}
+
+/** Keeps a header's value for `[$variable]`. */
+export function save(variable: string, name: string, pattern = '.*'): Check {
+  return { in: `${name}:`, pattern, mode: 'save', name: variable };
+}

@@ -1,0 +1,125 @@
+import type { Check, Pair, Receive, Send, Step } from './steps.ts';
+
+/** How long an end waits for a message that must come. */
+const RECEIVE_TIMEOUT_MS = 20_000;
+
+/** One end of a pair as a SIPp scenario that runs with bare `sipp -sf`. */
+export function scenarioXml(pair: Pair, end: 'uac' | 'uas'): string {
+  const steps = (end === 'uac' ? pair.uac : pair.uas) ?? [];
+  const variables = new Variables();
+  const body = new Scenario(steps, variables).xml();
+  const tags =
+    end === 'uac' ? pair.conformance.map(([clause, what]) => `<!-- conformance: ${clause} — ${what} -->`) : [];
+  return [
+    '<?xml version="1.0" encoding="ISO-8859-1" ?>',
+    '<!DOCTYPE scenario SYSTEM "sipp.dtd">',
+    '<!-- Written by `node sipp/build.ts` from sipp/pairs: change it there. -->',
+    `<!-- ${pair.shows} -->`,
+    ...tags,
+    `<scenario name="${pair.name}.${end}">`,
+    body,
+    ...(variables.names.size > 0 ? [`  <Reference variables="${[...variables.names].join(',')}" />`] : []),
+    '</scenario>',
+    '',
+  ].join('\n');
+}
+
+/** SIPp refuses variables that are set and never read, so all are listed at the end. */
+class Variables {
+  readonly names = new Set<string>();
+
+  of(check: Check): string {
+    const name = check.name ?? `check${this.names.size + 1}`;
+    this.names.add(name);
+    return name;
+  }
+}
+
+class Scenario {
+  readonly #steps: readonly Step[];
+  readonly #variables: Variables;
+  readonly #stopsTimer: boolean;
+  /** Of named messages, counted as SIPp counts for `[branch-N]`: labels are none. */
+  readonly #indexes = new Map<string, number>();
+
+  constructor(steps: readonly Step[], variables: Variables) {
+    this.#steps = steps;
+    this.#stopsTimer = steps.some((step) => step.kind === 'receive' && step.stopsTimer);
+    this.#variables = variables;
+  }
+
+  xml(): string {
+    const parts: string[] = [];
+    let index = 0;
+    for (const step of this.#steps) {
+      parts.push(this.#step(step, index));
+      if (step.kind !== 'label') index++;
+    }
+    return parts.join('\n');
+  }
+
+  #step(step: Step, index: number): string {
+    switch (step.kind) {
+      case 'send':
+        return this.#send(step, index);
+      case 'receive':
+        return this.#receive(step);
+      case 'pause':
+        return `  <pause milliseconds="${step.milliseconds}" />`;
+      case 'label':
+        return `  <label id="${step.id}" />`;
+      default:
+        return step satisfies never;
+    }
+  }
+
+  #send(step: Send, index: number): string {
+    if (step.name !== undefined) this.#indexes.set(step.name, index);
+    const attributes = [
+      ...(step.repeated ? [' retrans="500"'] : []),
+      ...(step.lost ? [' lost="100"'] : []),
+      // SIPp refuses a timer that is never stopped.
+      ...(step.startsTimer && this.#stopsTimer ? [' start_rtd="1"'] : []),
+    ].join('');
+    const lines = this.#branched(step, index)
+      .split('\n')
+      .map((line) => (line === '' ? '' : `      ${line}`));
+    return [`  <send${attributes}>`, '    <![CDATA[', ...lines, '', '    ]]>', '  </send>'].join('\n');
+  }
+
+  #branched(step: Send, index: number): string {
+    if (step.branchOf === undefined) return step.message;
+    const first = this.#indexes.get(step.branchOf);
+    if (first === undefined) throw new Error(`no message named ${step.branchOf} before`);
+    return step.message.replace('branch=[branch]', `branch=[branch-${index - first}]`);
+  }
+
+  #receive(step: Receive): string {
+    const request = typeof step.what === 'string';
+    const jump = step.jump === undefined ? '' : ` next="${step.jump.to}"`;
+    const when = step.jump?.when === undefined ? '' : ` test="${step.jump.when}"`;
+    const attributes = [
+      ` ${request ? 'request' : 'response'}="${step.what}"`,
+      ...(step.optional ? [' optional="true"'] : []),
+      ...(step.target ? [' rrs="true"'] : []),
+      ...(step.stopsTimer ? [' rtd="1"'] : []),
+      ...(step.lostPercent === undefined ? [] : [` lost="${step.lostPercent}"`]),
+      ...(request || step.optional ? [] : [` timeout="${RECEIVE_TIMEOUT_MS}"`]),
+      jump,
+      when,
+    ].join('');
+    if (step.checks.length === 0) return `  <recv${attributes} />`;
+    const checks = step.checks.map((check) => `      ${this.#check(check)}`);
+    return [`  <recv${attributes}>`, '    <action>', ...checks, '    </action>', '  </recv>'].join('\n');
+  }
+
+  #check(check: Check): string {
+    const where = check.in === 'body' ? 'search_in="body"' : `search_in="hdr" header="${check.in}"`;
+    const must = { matches: ' check_it="true"', lacks: ' check_it_inverse="true"', save: '' }[check.mode];
+    return `<ereg regexp="${escaped(check.pattern)}" ${where}${must} assign_to="${this.#variables.of(check)}" />`;
+  }
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
