@@ -53,13 +53,20 @@ export interface Flow {
   readonly localPort: number;
   /** Stream transports: the connection it came on. */
   readonly connection?: string;
+  /** TLS: the names in the peer's verified certificate, lower case; absent when it showed none. */
+  readonly peerNames?: readonly string[];
 }
 
 /** A resolved next hop (RFC 3263 done). */
 export interface Destination {
   readonly transport: Transport;
+  /** IP address; for a WebSocket client the `.invalid` name that it goes by (RFC 7118 5.1). */
   readonly address: string;
   readonly port: number;
+  /** The name that was resolved: SNI, and what the certificate must say (RFC 5922 4). Absent: the address itself. */
+  readonly serverName?: string;
+  /** The URI names the transport, so that a large request does not change it (RFC 3261 18.1.1). */
+  readonly transportFixed?: boolean;
   /** Prefer this connection when it still lives. */
   readonly connection?: string;
   /** Send from this listener: a response leaves from where its request came in (RFC 3581 4). */

@@ -25,6 +25,8 @@ export interface MessageFields {
   readonly bodyEnd: number;
 }
 
+const OC_PARAMETERS = /;[ \t]*oc(?:-algo|-validity|-seq)?(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?(?=[ \t]*(?:;|$))/gi;
+
 /** The message of the parser: header offsets are found once, values are cut out when asked for. */
 export class ParsedMessage implements SipMessage {
   readonly raw: string;
@@ -126,18 +128,23 @@ export class ParsedMessage implements SipMessage {
 
   /**
    * RFC 3261 18.2.1 and RFC 3581 4: the server transport notes where a request really came from in its topmost Via.
-   * From here on every copy of that Via carries `received` and `rport`.
+   * From here on every copy of that Via carries `received` and `rport`. `overload` takes the place of the `oc` that was
+   * offered (RFC 7339 4.3).
    */
-  stampReceived(address: string, port: number): void {
+  stampReceived(address: string, port: number, overload = ''): void {
     const at = this.#find('via', 0);
     const wantsPort = this.via.params.has('rport') && this.via.params.get('rport') === undefined;
     const literal = address.includes(':') ? `[${address}]` : address;
-    if (!wantsPort && this.via.host.toLowerCase() === literal) return;
+    const known = this.via.host.toLowerCase() === literal;
+    if (!wantsPort && known && overload === '') return;
     const line = this.raw.slice(this.#index[at + 1]!, this.#index[at + 3]!);
     const comma = topLevelComma(line);
     let value = comma < 0 ? line : line.slice(0, comma);
     if (wantsPort) value = value.replace(/;(\s*rport)(?=\s*(?:;|$))/i, `;$1=${port}`);
-    this.#topViaLine = `${value};received=${address}${comma < 0 ? '' : line.slice(comma)}`;
+    if (overload !== '') value = value.replace(OC_PARAMETERS, '') + overload;
+    // RFC 3261 25.1: an IPv6 address there has no brackets (RFC 5118 4.5), and no zone.
+    if (!known || wantsPort) value += `;received=${address.replace(/%.*$/, '')}`;
+    this.#topViaLine = comma < 0 ? value : value + line.slice(comma);
   }
 
   /** Index of the first line named `name` at or after `from`; -1 when there is none. */

@@ -1,4 +1,4 @@
-import { buildResponse, type ResponseOptions } from '../message/index.ts';
+import { buildResponse, isPriorityRequest, type Refusal, type ResponseOptions } from '../message/index.ts';
 import type {
   ClientKey,
   Destination,
@@ -32,12 +32,17 @@ import {
 
 export interface TransactionLayerOptions {
   readonly timers?: TimerValues;
-  /** Above it a request outside a dialog gets 503; inside one, above 1.25 times it, so that calls can still end. */
+  /**
+   * Above it a request outside a dialog gets 503; inside one, and for priority requests, above 1.25 times it, so that
+   * calls can still end.
+   */
   readonly maxServers?: number;
   /** Above it `request` reports clientFailed/overload. */
   readonly maxClients?: number;
   /** Seconds in the Retry-After of a 503. */
   readonly retryAfterSeconds?: number;
+  /** Asked once for each new request outside dialogs, after retransmissions and merges are out: overload control. */
+  readonly admit?: (message: SipMessage, flow: Flow, nowMs: number) => Refusal | undefined;
   /** Salt of the To tags that the layer puts into its own answers. */
   readonly tagSalt?: string;
 }
@@ -68,6 +73,7 @@ export class Transactions implements TransactionLayer {
       maxClients: options.maxClients ?? DEFAULT_MAX_TRANSACTIONS,
       retryAfterSeconds: options.retryAfterSeconds ?? 2,
       tagSalt: options.tagSalt ?? '',
+      admit: options.admit ?? (() => undefined),
     };
     this.#unreliable = { ...this.#options.timers, reliable: false };
     this.#reliable = { ...this.#options.timers, reliable: true };
@@ -91,14 +97,22 @@ export class Transactions implements TransactionLayer {
       this.#runServer(known, { kind: 'request' }, nowMs);
       return;
     }
-    const bound = message.toTag === '' ? this.#options.maxServers : this.#options.maxServers * 1.25;
-    if (this.#servers.size >= bound) {
+    const { maxServers } = this.#options;
+    const inDialog = message.toTag !== '';
+    const full = this.#servers.size >= maxServers;
+    if (full && (this.#servers.size >= maxServers * 1.25 || !(inDialog || isPriorityRequest(message)))) {
       this.#answer(message, flow, 503, { headers: `Retry-After: ${this.#options.retryAfterSeconds}\r\n` });
       return;
     }
     const merge = mergeKey(message);
     if (merge !== '' && this.#merges.has(merge)) {
       this.#answer(message, flow, 482);
+      return;
+    }
+    const refusal = inDialog ? undefined : this.#options.admit(message, flow, nowMs);
+    if (refusal !== undefined) {
+      const { status, reason, headers } = refusal;
+      this.#answer(message, flow, status, { headers, ...(reason !== undefined && { reason }) });
       return;
     }
     const server: Server = {

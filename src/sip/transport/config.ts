@@ -1,13 +1,48 @@
 import { type Static, Type } from 'typebox';
 
+/** TLS of one listener, towards clients and, for what is sent from it, towards servers. */
+export const SipTlsSchema = Type.Object(
+  {
+    certFile: Type.String({ description: 'our certificate chain, PEM' }),
+    keyFile: Type.String({ description: 'its private key, PEM' }),
+    caFile: Type.Optional(
+      Type.String({ description: 'the authorities that peers must be certified by, PEM; default: the public ones' }),
+    ),
+    requestCert: Type.Optional(
+      Type.Boolean({ default: false, description: 'mutual TLS: refuse clients without a certificate of caFile' }),
+    ),
+    minVersion: Type.Optional(
+      Type.Union([Type.Literal('TLSv1.2'), Type.Literal('TLSv1.3')], {
+        default: 'TLSv1.2',
+        description: 'oldest version of TLS',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'needed for tls and wss' },
+);
+
+export type SipTlsConfig = Static<typeof SipTlsSchema>;
+
 /** One place where SIP is listened for. */
 export const SipListenerSchema = Type.Object(
   {
-    transport: Type.Union([Type.Literal('udp'), Type.Literal('tcp')], { default: 'udp', description: 'udp or tcp' }),
+    transport: Type.Union(
+      [Type.Literal('udp'), Type.Literal('tcp'), Type.Literal('tls'), Type.Literal('ws'), Type.Literal('wss')],
+      { default: 'udp', description: 'udp, tcp, tls, ws or wss' },
+    ),
     address: Type.String({ default: '127.0.0.1', description: 'IP address to bind; 0.0.0.0 or :: needs `advertise`' }),
     port: Type.Integer({ minimum: 0, maximum: 65535, default: 5060, description: 'port to bind; 0 takes a free one' }),
     advertise: Type.Optional(
       Type.String({ description: 'host or IP address that peers see in Via and Contact; default: the bound address' }),
+    ),
+    tls: Type.Optional(SipTlsSchema),
+    allowedOrigins: Type.Optional(
+      Type.Array(Type.String({ maxLength: 255 }), {
+        maxItems: 64,
+        default: [],
+        description:
+          'ws and wss: pages that may connect, as scheme://host[:port]; "*" any. Pages of our own host and clients without an Origin always may',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -15,25 +50,43 @@ export const SipListenerSchema = Type.Object(
 
 export type SipListenerConfig = Static<typeof SipListenerSchema>;
 
+/** Knobs of the endpoint that every function with SIP has. */
+export const SipLimitKeys = {
+  maxTransactions: Type.Integer({
+    minimum: 100,
+    default: 100_000,
+    description: 'live server transactions; above it new requests get 503',
+  }),
+  maxConnections: Type.Integer({
+    minimum: 1,
+    default: 1000,
+    description: 'stream connections (TCP, TLS, WebSocket) per listener, in and out',
+  }),
+  idleTimeoutMs: Type.Integer({
+    minimum: 1000,
+    default: 1_800_000,
+    description: 'close a TCP or TLS connection that is silent for so long, ms',
+  }),
+  udpMtuBytes: Type.Integer({
+    minimum: 0,
+    maximum: 65_535,
+    default: 1300,
+    description:
+      'requests above it go over TCP where a TCP listener is there and the URI does not say transport=udp (RFC 3261 18.1.1); back to UDP when TCP is refused; 0: always UDP',
+  }),
+  keepAliveMs: Type.Integer({
+    minimum: 0,
+    maximum: 3_600_000,
+    default: 0,
+    description: 'double CRLF so often on TCP and TLS connections that we open (RFC 5626 4.4.1), ms; 0: none',
+  }),
+};
+
 /** The SIP endpoint of a process. */
 export const SipEndpointSchema = Type.Object(
   {
     listeners: Type.Array(SipListenerSchema, { minItems: 1, description: 'where SIP is listened for' }),
-    maxTransactions: Type.Integer({
-      minimum: 100,
-      default: 100_000,
-      description: 'live server transactions; above it new requests get 503',
-    }),
-    maxConnections: Type.Integer({
-      minimum: 1,
-      default: 1000,
-      description: 'TCP connections per listener, in and out',
-    }),
-    idleTimeoutMs: Type.Integer({
-      minimum: 1000,
-      default: 1_800_000,
-      description: 'close a TCP connection that is silent for so long',
-    }),
+    ...SipLimitKeys,
   },
   { additionalProperties: false },
 );

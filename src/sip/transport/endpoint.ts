@@ -1,11 +1,12 @@
 import { TypedEmitter } from '../../base/emitter.ts';
 import type { IdMint } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Counter, Metrics } from '../../base/metrics.ts';
+import type { Metrics } from '../../base/metrics.ts';
 import type { Timer, Timers } from '../../base/timers.ts';
 import { buildResponse, type ParsedMessage, parseMessage } from '../message/index.ts';
-import { responseDestination, statelessTag } from '../transaction/derived.ts';
-import { MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
+import type { OverloadControl } from '../overload/index.ts';
+import { defaultPort, responseDestination, statelessTag } from '../transaction/derived.ts';
+import { clientKey, MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
 import type {
   ClientKey,
   Destination,
@@ -16,10 +17,15 @@ import type {
   Transport,
 } from '../types.ts';
 import type { SipListenerConfig } from './config.ts';
-import { Listeners, standardTransports, type TransportFactory } from './listeners.ts';
+import { countersOf, type EndpointCounters, gaugesOf } from './endpoint-counters.ts';
+import { standardTransports, type TransportFactory } from './factory.ts';
+import { LargeRequests } from './large-requests.ts';
+import { Listeners } from './listeners.ts';
+import { LoopLag } from './loop-lag.ts';
 import { RateLimit } from './rate.ts';
 import { type NameServer, Resolver } from './resolver.ts';
-import { hostPort, type SipTransport, type TransportSink } from './transport.ts';
+import { hostPort, isInvalidName, type SipTransport, type TransportSink } from './transport.ts';
+import type { TrustedPeers } from './trust.ts';
 
 /** Answers to malformed requests per second, all peers together. */
 const MAX_ERROR_REPLIES_PER_SECOND = 100;
@@ -37,6 +43,14 @@ export interface SipEndpointOptions {
   readonly maxTransactions?: number;
   readonly maxConnections?: number;
   readonly idleTimeoutMs?: number;
+  /** Above it a request goes over TCP where that is possible (RFC 3261 18.1.1); default 1300, 0: never. */
+  readonly udpMtuBytes?: number;
+  /** Double CRLF on connections that we open (RFC 5626 4.4.1); default 0: none. */
+  readonly keepAliveMs?: number;
+  /** Who may send requests; default: everybody. */
+  readonly trustedPeers?: TrustedPeers;
+  /** Default: nothing but the bound on transactions. */
+  readonly overload?: OverloadControl;
   readonly nameServer?: NameServer;
   readonly transports?: TransportFactory;
 }
@@ -50,7 +64,7 @@ export interface SipEndpointEvents {
  * Sockets, timers and the transaction layer in one object.
  *
  * Answered here, unseen by the user: malformed requests (400, 413, 414, 505, 513), INVITE (100), CANCEL (200, 481), merged
- * requests (482), overload (503). The user answers: 405, 416, 420, 483 and bad Contact or Route (`checkRequest`), 481 for
+ * requests (482), overload (503), requests of strangers (403). The user answers: 405, 416, 420, 483 and bad Contact or Route (`checkRequest`), 481 for
  * an unknown dialog, 487 after a `cancel` event, 500 for a CSeq out of order, 406, 415, 488 ... and everything else. The
  * user also sends the ACK of a 2xx (`sendStateless`) and repeats its own 2xx (`repeat2xx`).
  */
@@ -63,8 +77,10 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   readonly #armed = new Map<number, Timer>();
   readonly #errorReplies = new RateLimit(MAX_ERROR_REPLIES_PER_SECOND);
   readonly #logLines = new RateLimit(MAX_LOG_LINES_PER_SECOND);
-  readonly #count: ReturnType<typeof counters>;
+  readonly #count: EndpointCounters;
+  readonly #large: LargeRequests;
   readonly #waiting: TransactionUserEvent[] = [];
+  #lag: LoopLag | undefined;
   #inUserCall = false;
   #closed = false;
 
@@ -72,7 +88,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     super();
     this.#options = options;
     this.timers = options.timers;
-    this.#count = counters(options.metrics);
+    this.#count = countersOf(options.metrics);
     this.#resolver = new Resolver({ nowMs: () => this.timers.nowMs(), nameServer: options.nameServer });
     this.#layer = new Transactions(
       { emit: (effect) => this.#perform(effect) },
@@ -81,20 +97,28 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         maxServers: options.maxTransactions,
         maxClients: options.maxTransactions === undefined ? undefined : options.maxTransactions * 2,
         tagSalt: options.ids.prefix,
+        ...(options.overload && { admit: (...request) => options.overload?.admit(...request) }),
       },
     );
-    options.metrics.gauge(
-      'imsdc_sip_transactions',
-      'live transactions',
-      () => this.#layer.size.clients + this.#layer.size.servers,
-    );
-    options.metrics.gauge('imsdc_sip_connections', 'open stream connections', () => this.#listeners.connections);
+    this.#large = new LargeRequests({
+      udpMtuBytes: options.udpMtuBytes ?? 1300,
+      sentBy: (to) => this.#listeners.nameFor(to),
+    });
+    gaugesOf(options.metrics, {
+      transactions: () => this.#layer.size.clients + this.#layer.size.servers,
+      connections: () => this.#listeners.connections,
+      overload: options.overload,
+    });
   }
 
   /** Binds every listener. Throws SIP_LISTEN, with everything closed again. */
   async start(): Promise<void> {
-    const { maxConnections, idleTimeoutMs, transports } = this.#options;
-    const limits = { ...(maxConnections && { maxConnections }), ...(idleTimeoutMs && { idleTimeoutMs }) };
+    const { maxConnections, idleTimeoutMs, keepAliveMs, transports, overload } = this.#options;
+    const limits = {
+      ...(maxConnections && { maxConnections }),
+      ...(idleTimeoutMs && { idleTimeoutMs }),
+      ...(keepAliveMs && { keepAliveMs }),
+    };
     const make = transports ?? standardTransports(limits);
     try {
       for (const config of this.#options.listeners) {
@@ -104,6 +128,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       await this.close();
       throw error;
     }
+    if (overload !== undefined) this.#lag = new LoopLag(this.timers, (lagMs) => overload.observeLag(lagMs));
   }
 
   #sinkOf(transport: () => SipTransport): TransportSink {
@@ -117,6 +142,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   /** Forgets every transaction and closes the sockets; what is sent afterwards goes nowhere. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#lag?.close();
     for (const timer of this.#armed.values()) timer.cancel();
     this.#armed.clear();
     await this.#listeners.close();
@@ -153,8 +179,10 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** The value of our Via for a request to `to`. Throws SIP_UNROUTABLE when no listener of ours can send there. */
   viaFor(to: Destination, branch: string): string {
-    const reuse = to.transport === 'udp' ? '' : ';alias';
-    return `SIP/2.0/${to.transport.toUpperCase()} ${this.#listeners.hostFor(to)};branch=${branch};rport${reuse}`;
+    const { transport, host } = this.#listeners.viaFor(to);
+    // RFC 5923 is about TCP and TLS; a WebSocket works both ways anyhow.
+    const reuse = transport === 'tcp' || transport === 'tls' ? ';alias' : '';
+    return `SIP/2.0/${transport.toUpperCase()} ${host};branch=${branch};rport${reuse}`;
   }
 
   /** host:port of the listener that sends to `to`: what a Contact or Record-Route for that side names. */
@@ -167,9 +195,20 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     return this.#resolver.resolve(uriOrRoute);
   }
 
-  /** Starts a client transaction. `wire` carries our Via with `branch` on top. */
+  /**
+   * Starts a client transaction. `wire` carries our Via with `branch` on top. A large request may take TCP instead of UDP
+   * (`udpMtuBytes`); its user sees nothing of that.
+   */
   request(options: { wire: string; method: string; branch: string; to: Destination }): ClientKey {
-    return this.#userCall(() => this.#layer.request(options, this.timers.nowMs()));
+    return this.#userCall(() => {
+      const nowMs = this.timers.nowMs();
+      const tcp = this.#large.overTcp(options.wire, options.to, nowMs);
+      if (tcp === undefined) return this.#layer.request(options, nowMs);
+      this.#count.movedToTcp.value++;
+      const key = clientKey(options.branch, options.method);
+      this.#large.attempted(key, options);
+      return this.#layer.request({ ...options, ...tcp }, nowMs);
+    });
   }
 
   /** Sends a response in the server transaction `key`; nothing happens when it is over. */
@@ -179,12 +218,25 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** See `TransactionLayer.cancel`. */
   cancel(key: ClientKey, extraHeaders = ''): void {
+    this.#large.cancelled(key, extraHeaders);
     this.#userCall(() => this.#layer.cancel(key, this.timers.nowMs(), extraHeaders));
   }
 
   /** Sends without a transaction: the ACK of a 2xx, or what a stateless proxy forwards. */
   sendStateless(wire: string, to: Destination): void {
-    this.#transmit(wire, to, null);
+    const tcp = wire.startsWith('SIP/2.0 ') ? undefined : this.#large.overTcp(wire, to, this.timers.nowMs());
+    if (tcp === undefined) this.#transmit(wire, to, null);
+    else
+      this.#transmit(tcp.wire, tcp.to, null, () => {
+        this.#large.refuse(to, this.timers.nowMs());
+        this.#transmit(wire, to, null);
+      });
+  }
+
+  /** A destination that leads back over the connection, or to the address, that a message came from (RFC 5626 5.3). */
+  static backOver(flow: Flow): Destination {
+    const { transport, remoteAddress: address, remotePort: port, connection, localAddress, localPort } = flow;
+    return { transport, address, port, localAddress, localPort, ...(connection !== undefined && { connection }) };
   }
 
   #userCall<T>(call: () => T): T {
@@ -215,12 +267,27 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         this.#armed.delete(effect.timer);
         break;
       case 'toUser':
+        if (this.#staysInside(effect.event)) break;
         if (this.#inUserCall) this.#waiting.push(effect.event);
         else this.emit('sip', effect.event);
         break;
       default:
         effect satisfies never;
     }
+  }
+
+  /** A large request whose TCP connection failed goes over UDP, under the same key. */
+  #staysInside(event: TransactionUserEvent): boolean {
+    if (this.#large.size === 0 || (event.kind !== 'response' && event.kind !== 'clientFailed')) return false;
+    const nowMs = this.timers.nowMs();
+    const failed = event.kind === 'clientFailed' && event.reason === 'transport';
+    const again = failed ? this.#large.refused(event.key, nowMs) : undefined;
+    this.#large.settled(event.key);
+    if (again === undefined) return false;
+    this.#count.backToUdp.value++;
+    this.#layer.request(again, nowMs);
+    if (again.cancel !== undefined) this.#layer.cancel(event.key, nowMs, again.cancel);
+    return true;
   }
 
   #arm(id: number, atMs: number): void {
@@ -233,11 +300,15 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     this.#armed.set(id, timer);
   }
 
-  #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null): void {
+  #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null, otherwise?: () => void): void {
     if (this.#closed) return;
     const transport = this.#listeners.find(to);
     this.#count.sent.value++;
     const onFailed = (error: Error): void => {
+      if (otherwise !== undefined) {
+        otherwise();
+        return;
+      }
       this.#count.sendFailures.value++;
       this.#warn('sip: cannot send', { to: hostPort(to.address, to.port), problem: error.message });
       if (owner !== null && !this.#closed) this.#layer.transportFailed(owner, this.timers.nowMs());
@@ -248,27 +319,38 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   #received(bytes: Buffer, flow: Flow, transport: SipTransport): void {
     this.#count.received.value++;
-    // RFC 5626 4.4.1, RFC 5389: keep-alives, CRLF or STUN, are shorter than any SIP message and carry no letter first.
-    if (bytes.length <= 4 || (bytes[0]! < 0x20 && bytes[0] !== 13)) return;
+    // RFC 5626 4.4.1: keep-alives are shorter than any SIP message.
+    if (bytes.length <= 4) return;
     const result = parseMessage(bytes);
+    const stranger = this.#options.trustedPeers?.trustsFlow(flow) === false;
     if ('error' in result) {
-      this.#malformed(result.error, flow);
+      // Strangers learn nothing of us from noise.
+      if (stranger) this.#count.strangers.value++;
+      else this.#malformed(result.error, flow);
       return;
     }
     const { message } = result;
+    const nowMs = this.timers.nowMs();
     if (message.isRequest) {
-      message.stampReceived(flow.remoteAddress, flow.remotePort);
-      if (flow.connection !== undefined && message.via.params.has('alias')) {
-        transport.alias?.(flow.connection, flow.remoteAddress, message.via.port || 5060);
+      if (stranger) {
+        this.#count.strangers.value++;
+        this.#refuse(message, 403, 'Not a Trusted Peer', flow);
+        return;
       }
+      message.stampReceived(flow.remoteAddress, flow.remotePort, this.#options.overload?.feedback(message, nowMs));
+      if (flow.connection !== undefined) rememberPeer(transport, flow.connection, message, flow);
     } else if (!this.#listeners.owns(message.via)) {
       this.#count.foreignResponses.value++; // RFC 3261 18.1.2: not the answer to a request of ours.
       return;
     }
-    this.#layer.receive(message, flow, this.timers.nowMs());
+    this.#layer.receive(message, flow, nowMs);
   }
 
   #broken(status: number, reason: string, bytes: Buffer, flow: Flow): void {
+    if (this.#options.trustedPeers?.trustsFlow(flow) === false) {
+      this.#count.strangers.value++;
+      return;
+    }
     const result = parseMessage(bytes.subarray(0, endOfHead(bytes)));
     const replyable =
       'error' in result ? result.error.replyable : result.message.isRequest ? result.message : undefined;
@@ -282,11 +364,14 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       from: hostPort(flow.remoteAddress, flow.remotePort),
       problem: error.reason,
     });
-    const request = error.replyable;
-    if (request === undefined || request.method === 'ACK' || !this.#errorReplies.allows(this.timers.nowMs())) return;
+    if (error.replyable !== undefined) this.#refuse(error.replyable, error.status, error.reason, flow);
+  }
+
+  #refuse(request: ParsedMessage, status: number, reason: string, flow: Flow): void {
+    if (request.method === 'ACK' || !this.#errorReplies.allows(this.timers.nowMs())) return;
     request.stampReceived(flow.remoteAddress, flow.remotePort);
     const toTag = statelessTag(request, this.#options.ids.prefix);
-    const wire = buildResponse(request, error.status, { reason: error.reason, toTag });
+    const wire = buildResponse(request, status, { reason, toTag });
     this.#transmit(wire, responseDestination(request, flow), null);
   }
 
@@ -308,18 +393,10 @@ function endOfHead(bytes: Buffer): number {
   return at < 0 ? bytes.length : at + 4;
 }
 
-function counters(
-  metrics: Metrics,
-): Record<'received' | 'sent' | 'malformed' | 'foreignResponses' | 'sendFailures' | 'trouble', Counter> {
-  return {
-    received: metrics.counter('imsdc_sip_received_total', 'messages received'),
-    sent: metrics.counter('imsdc_sip_sent_total', 'messages sent'),
-    malformed: metrics.counter('imsdc_sip_malformed_total', 'messages refused by the parser'),
-    foreignResponses: metrics.counter('imsdc_sip_foreign_responses_total', 'responses whose top Via is not ours'),
-    sendFailures: metrics.counter('imsdc_sip_send_failures_total', 'messages that could not be sent'),
-    trouble: metrics.counter(
-      'imsdc_sip_socket_trouble_total',
-      'refused or failed connections, full backlogs, socket errors',
-    ),
-  };
+/** Connections are used both ways: RFC 5923 by `alias`, RFC 7118 5.1 by the client's `.invalid` name. */
+function rememberPeer(transport: SipTransport, connection: string, request: ParsedMessage, flow: Flow): void {
+  const { via } = request;
+  if (via.params.has('alias'))
+    transport.alias?.(connection, flow.remoteAddress, via.port || defaultPort(flow.transport));
+  else if (isInvalidName(via.host)) transport.claimName?.(connection, via.host);
 }

@@ -1,18 +1,16 @@
 import { ImsdcError } from '../../errors.ts';
 import type { Destination, Transport, ViaValue } from '../types.ts';
 import type { SipListenerConfig } from './config.ts';
-import { TCP_LIMITS, type TcpLimits, TcpTransport } from './tcp.ts';
-import { hostPort, isIPv6, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
-import { UdpTransport } from './udp.ts';
-
-/** Makes the transport of a listener; TLS and WebSocket bring their own. */
-export type TransportFactory = (transport: Transport, local: LocalAddress, sink: TransportSink) => SipTransport;
-
-/** UDP and TCP. */
-export function standardTransports(limits: Partial<TcpLimits>): TransportFactory {
-  return (transport, local, sink) =>
-    transport === 'udp' ? new UdpTransport(local, sink) : new TcpTransport(local, sink, { ...TCP_LIMITS, ...limits });
-}
+import type { TransportFactory } from './factory.ts';
+import {
+  hostPort,
+  isInvalidName,
+  isIPv6,
+  isLoopback,
+  isWildcard,
+  type SipTransport,
+  type TransportSink,
+} from './transport.ts';
 
 interface Listener {
   readonly transport: SipTransport;
@@ -35,6 +33,7 @@ export class Listeners {
       config.transport,
       { address: config.address, port: config.port },
       sinkFor(() => transport),
+      config,
     );
     await transport.start();
     const host = config.advertise ?? config.address;
@@ -47,19 +46,31 @@ export class Listeners {
     return this.#sentBys.has(`${via.host.toLowerCase()}:${via.port === 0 ? 5060 : via.port}`);
   }
 
-  /** The listener that a response must leave from, else the first of that transport and address family. */
+  /** The listener that a response must leave from, else the first that can reach that address. */
   find(to: Destination): SipTransport | undefined {
     return this.#find(to)?.transport;
   }
 
   /** host:port under which peers know the listener that sends to `to`. Throws SIP_UNROUTABLE. */
   hostFor(to: Destination): string {
-    const listener = this.#find(to);
-    if (listener !== undefined) return hostPort(listener.host, listener.transport.local.port);
+    const host = this.nameFor(to);
+    if (host !== undefined) return host;
     throw new ImsdcError('SIP_UNROUTABLE', {
       uri: hostPort(to.address, to.port),
       problem: `no ${to.transport} listener`,
     });
+  }
+
+  /** The same, or undefined when there is none. */
+  nameFor(to: Destination): string | undefined {
+    const listener = this.#find(to);
+    return listener === undefined ? undefined : hostPort(listener.host, listener.transport.local.port);
+  }
+
+  /** Transport and host:port for the Via of a request to `to`. Throws SIP_UNROUTABLE. */
+  viaFor(to: Destination): { transport: Transport; host: string } {
+    const host = this.hostFor(to);
+    return { transport: this.#find(to)?.transport.transport ?? to.transport, host };
   }
 
   get connections(): number {
@@ -80,12 +91,29 @@ export class Listeners {
 
   #find(to: Destination): Listener | undefined {
     let usable: Listener | undefined;
+    let fitting: Listener | undefined;
+    const loopback = isLoopback(to.address);
+    if (isInvalidName(to.address)) return this.#holderOf(to);
     for (const listener of this.#all) {
       const { transport, local } = listener.transport;
-      if (transport !== to.transport || isIPv6(local.address) !== isIPv6(to.address)) continue;
+      if (transport !== to.transport) continue;
       if (local.port === to.localPort && local.address === to.localAddress) return listener;
+      if (isIPv6(local.address) !== isIPv6(to.address)) continue;
       usable ??= listener;
+      // A socket that is bound to 127.0.0.1 reaches nothing but this host.
+      if (isWildcard(local.address) || isLoopback(local.address) === loopback) fitting ??= listener;
     }
-    return usable;
+    return fitting ?? usable;
+  }
+
+  /** RFC 7118 5.1: the listener that has the connection of that name, be it WS or WSS: the name does not tell. */
+  #holderOf(to: Destination): Listener | undefined {
+    const webSockets = this.#all.filter(
+      ({ transport }) => transport.transport === 'ws' || transport.transport === 'wss',
+    );
+    return (
+      webSockets.find(({ transport }) => transport.holdsName?.(to.address) === true) ??
+      webSockets.find(({ transport }) => transport.transport === to.transport)
+    );
   }
 }

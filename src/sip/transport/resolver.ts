@@ -4,6 +4,7 @@ import { ImsdcError } from '../../errors.ts';
 import { bareHost, parseAddress, parseUri, type SipUri } from '../message/index.ts';
 import { defaultPort } from '../transaction/derived.ts';
 import type { Destination, Transport } from '../types.ts';
+import { isInvalidName } from './transport.ts';
 
 /** The two questions asked of the DNS. Tests bring their own. */
 export interface NameServer {
@@ -50,17 +51,33 @@ export class Resolver {
     if (transports === undefined) throw unroutable(uriOrRoute, `transport ${uri.params.get('transport')}`);
     const host = bareHost(uri.params.get('maddr') ?? uri.host);
     const [preferred] = transports;
+    // RFC 7118 5.1: a WebSocket client goes by a name that only its own connection leads to.
+    if (isInvalidName(host)) return [{ transport: websocketOf(uri), address: host.toLowerCase(), port: 0 }];
+    const found = await this.#found(uri, host, transports);
+    if (found.length === 0) throw unroutable(uriOrRoute, 'no address');
+    const secure = preferred === 'tls' || preferred === 'wss';
+    const named = uri.params.get('transport') !== undefined;
+    if (!secure && !named) return found;
+    return found.map((to) => ({
+      ...to,
+      ...(named && { transportFixed: true }),
+      // RFC 5922 4: the certificate is for the domain of the URI, not for what the DNS has made of it.
+      ...(secure && { serverName: bareHost(uri.host) }),
+    }));
+  }
+
+  async #found(uri: SipUri, host: string, transports: readonly [Transport, ...Transport[]]): Promise<Destination[]> {
+    const [preferred] = transports;
     if (isIP(host) !== 0) return [{ transport: preferred, address: host, port: uri.port || defaultPort(preferred) }];
     const found = uri.port === 0 ? await this.#viaServices(host, transports) : [];
     if (found.length === 0)
       found.push(...(await this.#viaAddresses(host, preferred, uri.port || defaultPort(preferred))));
-    if (found.length === 0) throw unroutable(uriOrRoute, 'no address');
     return found;
   }
 
   async #viaServices(host: string, transports: readonly Transport[]): Promise<Destination[]> {
     for (const transport of transports) {
-      const prefix = transport === 'tls' ? '_sips._tcp' : `_sip._${transport}`;
+      const prefix = SERVICES[transport];
       const name = `${prefix}.${host}`;
       const records = await this.#cached(`srv ${name}`, () => this.#options.nameServer.services(name));
       const found: Destination[] = [];
@@ -99,6 +116,21 @@ export class Resolver {
     if (this.#cache.size > MAX_CACHED_NAMES) this.#cache.delete(this.#cache.keys().next().value!);
     return entry.answer;
   }
+}
+
+/** RFC 3263 4.2, RFC 7118 9. */
+const SERVICES: Readonly<Record<Transport, string>> = {
+  udp: '_sip._udp',
+  tcp: '_sip._tcp',
+  tls: '_sips._tcp',
+  ws: '_sip._ws',
+  wss: '_sips._ws',
+};
+
+/** The Contact of a client over WSS still says `transport=ws` (RFC 7118 5.2.1). */
+function websocketOf(uri: SipUri): Transport {
+  const named = uri.params.get('transport')?.toLowerCase();
+  return uri.scheme === 'sips' || named === 'wss' ? 'wss' : 'ws';
 }
 
 function unroutable(uri: string, problem: string): ImsdcError {

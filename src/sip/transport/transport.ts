@@ -16,12 +16,9 @@ export interface TransportSink {
   trouble(what: TransportTrouble, detail: string): void;
 }
 
-export type TransportTrouble = 'connectionRefused' | 'connectionFailed' | 'backlogFull' | 'socketError';
+export type TransportTrouble = 'connectionRefused' | 'connectionFailed' | 'backlogFull' | 'nameTaken' | 'socketError';
 
-/**
- * One listener with whatever it has connected: UDP, TCP; TLS and WebSocket bring another class of this shape. Messages
- * are latin1 text.
- */
+/** One listener with whatever it has connected: UDP, TCP, TLS, WebSocket. Messages are latin1 text. */
 export interface SipTransport {
   readonly transport: Transport;
   /** Known after `start`. */
@@ -33,12 +30,31 @@ export interface SipTransport {
   send(wire: string, to: Destination, onFailed: (error: Error) => void): void;
   /** Requests to address:port may use this connection from now on (`alias`, RFC 5923). */
   alias?(connection: string, address: string, port: number): void;
+  /** Requests to the `.invalid` name may use this connection from now on (RFC 7118 5.1). */
+  claimName?(connection: string, name: string): void;
+  holdsName?(name: string): boolean;
   close(): Promise<void>;
 }
 
 /** The addresses that a destination may use: same family as the listener's own. */
 export function isIPv6(address: string): boolean {
   return address.includes(':');
+}
+
+/** 0.0.0.0 and ::, which stand for every address of the host. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
+/** 127/8, ::1 and their IPv4-mapped forms. */
+export function isLoopback(address: string): boolean {
+  const bare = address.toLowerCase().startsWith('::ffff:') ? address.slice(7) : address;
+  return isIPv6(bare) ? bare === '::1' : bare.startsWith('127.');
+}
+
+/** Names under `.invalid` lead nowhere but back over the connection of whoever goes by them. */
+export function isInvalidName(host: string): boolean {
+  return /\.invalid$/i.test(host);
 }
 
 /** host:port with brackets where IPv6 needs them. */

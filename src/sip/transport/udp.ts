@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { ImsdcError } from '../../errors.ts';
+import { answerStun } from '../../stun/responder.ts';
 import type { Destination } from '../types.ts';
 import { isIPv6, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
 
@@ -9,7 +10,10 @@ import { isIPv6, type LocalAddress, type SipTransport, type TransportSink } from
  */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** One UDP socket. */
+/** STUN messages begin with two zero bits (RFC 8489 5); SIP begins with a letter or CRLF. */
+const isStun = (bytes: Buffer): boolean => bytes.length >= 20 && bytes[0]! < 2;
+
+/** One UDP socket. It answers STUN Binding requests by itself (RFC 5626 4.4.2, 5.4). */
 export class UdpTransport implements SipTransport {
   readonly transport = 'udp';
   readonly connections = 0;
@@ -52,6 +56,11 @@ export class UdpTransport implements SipTransport {
   }
 
   #onMessage(bytes: Buffer, remote: RemoteInfo): void {
+    if (isStun(bytes)) {
+      const { reply } = answerStun(bytes, remote, null);
+      if (reply !== null) this.#socket.send(reply, remote.port, remote.address, (error) => this.#stunFailed(error));
+      return;
+    }
     this.#sink.received(bytes, {
       transport: 'udp',
       remoteAddress: remote.address,
@@ -59,6 +68,10 @@ export class UdpTransport implements SipTransport {
       localAddress: this.local.address,
       localPort: this.local.port,
     });
+  }
+
+  #stunFailed(error: Error | null): void {
+    if (error !== null) this.#sink.trouble('socketError', `STUN: ${error.message}`);
   }
 
   send(wire: string, to: Destination, onFailed: (error: Error) => void): void {

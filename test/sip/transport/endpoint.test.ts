@@ -8,6 +8,7 @@ import { confirmed, dialogAck, dialogRequest, uacDialog, uasDialog } from '../..
 import { buildResponse, MessageWriter } from '../../../src/sip/message/index.ts';
 import type { SipEndpoint } from '../../../src/sip/transport/index.ts';
 import type { Destination } from '../../../src/sip/types.ts';
+import { BINDING_SUCCESS, decodeStun } from '../../../src/stun/message.ts';
 import { endpointOn, nextEvent, parsed, request } from '../support.ts';
 
 function addressOf(endpoint: SipEndpoint): Destination {
@@ -229,19 +230,24 @@ test('a response for somebody else is dropped and counted', async () => {
 });
 
 // conformance: RFC 3261 7.5, RFC 5626 4.4 — CRLF before a message is ignored, keep-alives and STUN are no messages
-test('keep-alives over UDP are neither answered nor counted as malformed', async () => {
+// conformance: RFC 5626 4.4.2, 5.4 — STUN Binding requests on a SIP socket are answered with the mapped address
+test('keep-alives over UDP: STUN is answered, CRLF is silent, and neither is taken for SIP', async () => {
   const metrics = new Metrics();
   const bob = await endpointOn('udp', { metrics });
   const socket = createSocket('udp4');
   try {
     const { port } = addressOf(bob);
     const asked = nextEvent(bob, 'request');
+    const answered = once(socket, 'message');
     socket.send('\r\n\r\n', port, '127.0.0.1');
-    socket.send(Buffer.from('000100002112a442000000000000000000000000', 'hex'), port, '127.0.0.1');
+    socket.send(Buffer.from('000100002112a442000102030405060708090a0b', 'hex'), port, '127.0.0.1');
     socket.send(`\r\n\r\n${request({ method: 'OPTIONS' })}`, port, '127.0.0.1');
     assert.equal((await asked).message.method, 'OPTIONS');
+    const reply = decodeStun(((await answered) as [Buffer])[0]);
+    assert.equal(reply?.type, BINDING_SUCCESS);
+    assert.deepEqual(reply.mappedAddress, { address: '127.0.0.1', port: socket.address().port });
     assert.equal(metrics.counter('imsdc_sip_malformed_total', '').value, 0);
-    assert.equal(metrics.counter('imsdc_sip_received_total', '').value, 3);
+    assert.equal(metrics.counter('imsdc_sip_received_total', '').value, 2, 'STUN never reaches the SIP layer');
   } finally {
     socket.close();
     await bob.closeAll();

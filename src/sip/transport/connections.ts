@@ -1,0 +1,76 @@
+import { hostPort } from './transport.ts';
+
+/** What the table knows of a connection. */
+export interface Connection {
+  readonly id: string;
+  /** Remote address, for the rule about names. */
+  readonly remoteAddress: string;
+  /** Keys of the peer index that lead here. */
+  readonly peers: Set<string>;
+}
+
+/** Names that one WebSocket connection may go by: a client has one, a gateway a few. */
+const MAX_NAMES_PER_CONNECTION = 8;
+
+/** The open connections of one listener: by id, and by the peer that requests may be sent to over them (RFC 5923). */
+export class ConnectionTable<C extends Connection> {
+  readonly #byId = new Map<string, C>();
+  readonly #byPeer = new Map<string, C>();
+  #nextId = 1;
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  newId(prefix: string): string {
+    return `${prefix}-${this.#nextId++}`;
+  }
+
+  add(connection: C): void {
+    this.#byId.set(connection.id, connection);
+  }
+
+  byId(id: string | undefined): C | undefined {
+    return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  byPeer(address: string, port: number): C | undefined {
+    return this.#byPeer.get(hostPort(address, port));
+  }
+
+  /** The newest connection to a peer wins: an older one may be dead without either side knowing. */
+  index(connection: C, address: string, port: number): void {
+    const peer = hostPort(address, port);
+    this.#byPeer.get(peer)?.peers.delete(peer);
+    this.#byPeer.set(peer, connection);
+    connection.peers.add(peer);
+  }
+
+  /**
+   * Makes a connection reachable by a name that its peer chose for itself (`.invalid`, RFC 7118 5.1). A name that lives
+   * moves only to a connection from the same address, which is what a reconnect looks like: else any client could take
+   * over the calls of another by its name. False: refused.
+   */
+  claimName(connection: C, name: string): boolean {
+    const holder = this.byPeer(name, 0);
+    if (holder === connection) return true;
+    if (holder !== undefined && holder.remoteAddress !== connection.remoteAddress) return false;
+    if (connection.peers.size >= MAX_NAMES_PER_CONNECTION) return false;
+    this.index(connection, name, 0);
+    return true;
+  }
+
+  remove(connection: C): void {
+    this.#byId.delete(connection.id);
+    for (const peer of connection.peers) if (this.#byPeer.get(peer) === connection) this.#byPeer.delete(peer);
+  }
+
+  all(): C[] {
+    return [...this.#byId.values()];
+  }
+
+  clear(): void {
+    this.#byId.clear();
+    this.#byPeer.clear();
+  }
+}

@@ -1,0 +1,49 @@
+import type { Counter, Metrics } from '../../base/metrics.ts';
+import type { OverloadControl } from '../overload/index.ts';
+
+export type EndpointCounters = Readonly<
+  Record<
+    | 'received'
+    | 'sent'
+    | 'malformed'
+    | 'strangers'
+    | 'foreignResponses'
+    | 'sendFailures'
+    | 'trouble'
+    | 'movedToTcp'
+    | 'backToUdp',
+    Counter
+  >
+>;
+
+export function countersOf(metrics: Metrics): EndpointCounters {
+  return {
+    received: metrics.counter('imsdc_sip_received_total', 'messages received'),
+    sent: metrics.counter('imsdc_sip_sent_total', 'messages sent'),
+    malformed: metrics.counter('imsdc_sip_malformed_total', 'messages refused by the parser'),
+    strangers: metrics.counter('imsdc_sip_strangers_total', 'requests and noise from peers that are not trusted'),
+    foreignResponses: metrics.counter('imsdc_sip_foreign_responses_total', 'responses whose top Via is not ours'),
+    sendFailures: metrics.counter('imsdc_sip_send_failures_total', 'messages that could not be sent'),
+    trouble: metrics.counter(
+      'imsdc_sip_socket_trouble_total',
+      'refused or failed connections, full backlogs, socket errors',
+    ),
+    movedToTcp: metrics.counter('imsdc_sip_moved_to_tcp_total', 'large requests sent over TCP instead of UDP'),
+    backToUdp: metrics.counter('imsdc_sip_back_to_udp_total', 'large requests whose TCP connection failed'),
+  };
+}
+
+export function gaugesOf(
+  metrics: Metrics,
+  read: { transactions: () => number; connections: () => number; overload: OverloadControl | undefined },
+): void {
+  metrics.gauge('imsdc_sip_transactions', 'live transactions', read.transactions);
+  metrics.gauge('imsdc_sip_connections', 'open stream connections', read.connections);
+  const { overload } = read;
+  if (overload === undefined) return;
+  metrics.gauge('imsdc_sip_loss_fraction', 'share of new work that is refused for load', () => overload.lossFraction);
+  for (const cause of ['peer', 'user', 'lag'] as const) {
+    metrics.gauge(`imsdc_sip_refused_${cause}`, `requests refused: ${cause}`, () => overload.refused[cause]);
+  }
+  metrics.gauge('imsdc_sip_priority_passed', 'priority requests let in regardless', () => overload.priorityPassed);
+}

@@ -1,0 +1,240 @@
+import { isUtf8 } from 'node:buffer';
+import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { type RawData, WebSocket, WebSocketServer } from 'ws';
+import { ImsdcError } from '../../errors.ts';
+import { MAX_MESSAGE_BYTES } from '../message/index.ts';
+import type { Destination, Flow } from '../types.ts';
+import { type Connection, ConnectionTable } from './connections.ts';
+import type { StreamLimits } from './stream.ts';
+import { clientOptions, provenNames, serverOptions, type TlsMaterial } from './tls.ts';
+import { hostPort, isInvalidName, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
+
+/** RFC 7118 4.1. */
+const SUBPROTOCOL = 'sip';
+/** A client that has not answered a ping when the next is due is gone. */
+const PING_INTERVAL_MS = 30_000;
+const CLOSE_GRACE_MS = 500;
+const DOUBLE_CRLF = '\r\n\r\n';
+
+export interface WebSocketOptions {
+  readonly limits: StreamLimits;
+  /** Present: wss. */
+  readonly tls: TlsMaterial | undefined;
+  /** `scheme://host[:port]` of pages that may connect; '*': any. A page of our own host always may. */
+  readonly allowedOrigins: readonly string[];
+}
+
+interface SocketConnection extends Connection {
+  readonly socket: WebSocket;
+  flow: Flow;
+  alive: boolean;
+}
+
+/** SIP over WebSocket (RFC 7118): one message per frame, and what the other end may be sent goes back over its own connection. */
+export class WebSocketTransport implements SipTransport {
+  readonly transport: 'ws' | 'wss';
+  local: LocalAddress;
+  readonly #sink: TransportSink;
+  readonly #options: WebSocketOptions;
+  readonly #http: Server;
+  readonly #server: WebSocketServer;
+  readonly #table = new ConnectionTable<SocketConnection>();
+  #pings: NodeJS.Timeout | undefined;
+
+  constructor(local: LocalAddress, sink: TransportSink, options: WebSocketOptions) {
+    this.transport = options.tls === undefined ? 'ws' : 'wss';
+    this.local = local;
+    this.#sink = sink;
+    this.#options = options;
+    this.#http = options.tls === undefined ? createHttpServer() : createHttpsServer(serverOptions(options.tls));
+    // Slow or silent openings of a connection, TLS and HTTP, end with the same guard as everywhere.
+    this.#http.headersTimeout = options.limits.connectTimeoutMs;
+    this.#http.maxConnections = options.limits.maxConnections;
+    this.#http.on('drop', (dropped) => sink.trouble('connectionRefused', `${dropped?.remoteAddress}`));
+    this.#http.on('tlsClientError', (error: Error) => sink.trouble('connectionFailed', `TLS: ${error.message}`));
+    this.#http.on('request', (_, response) => response.writeHead(426, { Connection: 'close' }).end());
+    this.#server = new WebSocketServer({
+      server: this.#http,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+      verifyClient: ({ req }, decide) => this.#verify(req, decide),
+    });
+    this.#server.on('connection', (socket, request) => this.#accept(socket, request));
+    this.#server.on('wsClientError', (error) => sink.trouble('connectionFailed', error.message));
+  }
+
+  get connections(): number {
+    return this.#table.size;
+  }
+
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error): void => {
+        const { transport } = this;
+        const { address, port } = this.local;
+        reject(new ImsdcError('SIP_LISTEN', { transport, address, port, problem: error.message }, { cause: error }));
+      };
+      this.#server.once('error', failed);
+      this.#http.listen({ port: this.local.port, host: this.local.address, ipv6Only: true }, () => {
+        this.#server.off('error', failed);
+        this.#server.on('error', (error) => this.#sink.trouble('socketError', error.message));
+        const bound = this.#http.address();
+        if (bound !== null && typeof bound === 'object') this.local = { address: this.local.address, port: bound.port };
+        this.#pings = setInterval(() => this.#pingAll(), PING_INTERVAL_MS);
+        resolve();
+      });
+    });
+  }
+
+  send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
+    const connection = this.#table.byId(to.connection) ?? this.#table.byPeer(to.address, to.port) ?? this.#connect(to);
+    if (connection === undefined) {
+      // RFC 7118 5.1: the name of a client that has gone; nobody can be called there.
+      queueMicrotask(() => onFailed(new Error(`no connection to ${hostPort(to.address, to.port)}`)));
+      return;
+    }
+    const { socket } = connection;
+    if (socket.readyState === WebSocket.CONNECTING) {
+      socket.once('open', () => this.#write(socket, wire, onFailed));
+      socket.once('error', onFailed);
+    } else if (socket.bufferedAmount + wire.length > this.#options.limits.maxBacklogBytes) {
+      this.#sink.trouble('backlogFull', hostPort(to.address, to.port));
+      queueMicrotask(() => onFailed(new Error('backlog full')));
+    } else this.#write(socket, wire, onFailed);
+  }
+
+  #write(socket: WebSocket, wire: string, onFailed: (error: Error) => void): void {
+    const bytes = Buffer.from(wire, 'latin1');
+    // A text frame that is not UTF-8 ends the connection (RFC 6455 8.1); RFC 7118 5 allows both kinds.
+    socket.send(bytes, { binary: !isUtf8(bytes) }, (error) => {
+      if (error !== undefined && error !== null) onFailed(error);
+    });
+  }
+
+  claimName(connection: string, name: string): void {
+    const known = this.#table.byId(connection);
+    if (known !== undefined && !this.#table.claimName(known, name.toLowerCase()))
+      this.#sink.trouble('nameTaken', `${name} from ${known.remoteAddress}`);
+  }
+
+  holdsName(name: string): boolean {
+    return this.#table.byPeer(name.toLowerCase(), 0) !== undefined;
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#pings);
+    const sockets = this.#table.all().map(({ socket }) => socket);
+    for (const socket of sockets) socket.close(1001);
+    const guard = setTimeout(() => {
+      for (const socket of sockets) socket.terminate();
+      this.#http.closeAllConnections();
+    }, CLOSE_GRACE_MS);
+    return new Promise((resolve) => {
+      this.#server.close(() =>
+        this.#http.close(() => {
+          clearTimeout(guard);
+          this.#table.clear();
+          resolve();
+        }),
+      );
+    });
+  }
+
+  #verify(request: IncomingMessage, decide: (allowed: boolean, status?: number, reason?: string) => void): void {
+    const offered = `${request.headers['sec-websocket-protocol'] ?? ''}`.split(',').map((name) => name.trim());
+    const remote = `${request.socket.remoteAddress}`;
+    const refuse = (status: number, reason: string): void => {
+      this.#sink.trouble('connectionRefused', `${remote}: ${reason}`);
+      decide(false, status, reason);
+    };
+    if (!offered.includes(SUBPROTOCOL)) refuse(400, 'Subprotocol sip Required');
+    else if (!originAllowed(request, this.#options.allowedOrigins)) refuse(403, 'Origin Not Allowed');
+    else if (this.#table.size >= this.#options.limits.maxConnections) refuse(503, 'Too Many Connections');
+    else decide(true);
+  }
+
+  #accept(socket: WebSocket, request: IncomingMessage): void {
+    const { remoteAddress, remotePort } = request.socket;
+    if (remoteAddress === undefined || remotePort === undefined) socket.terminate();
+    else this.#adopt(socket, remoteAddress, remotePort, provenNames(request.socket));
+  }
+
+  #connect(to: Destination): SocketConnection | undefined {
+    const { tls, limits } = this.#options;
+    if (isInvalidName(to.address) || this.#table.size >= limits.maxConnections) return undefined;
+    const socket = new WebSocket(`${this.transport}://${hostPort(to.address, to.port)}/`, SUBPROTOCOL, {
+      handshakeTimeout: limits.connectTimeoutMs,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      ...(tls !== undefined && clientOptions(tls, to)),
+      ...(to.serverName !== undefined && { headers: { Host: `${to.serverName}:${to.port}` } }),
+    });
+    const connection = this.#adopt(socket, to.address, to.port, undefined);
+    socket.once('upgrade', (response: IncomingMessage) => {
+      const peerNames = provenNames(response.socket);
+      if (peerNames !== undefined) connection.flow = { ...connection.flow, peerNames };
+    });
+    return connection;
+  }
+
+  #adopt(
+    socket: WebSocket,
+    remoteAddress: string,
+    remotePort: number,
+    peerNames: readonly string[] | undefined,
+  ): SocketConnection {
+    const { transport, local } = this;
+    const id = this.#table.newId(transport);
+    const connection: SocketConnection = {
+      id,
+      socket,
+      remoteAddress,
+      peers: new Set(),
+      alive: true,
+      flow: {
+        ...{ transport, remoteAddress, remotePort, connection: id },
+        ...{ localAddress: local.address, localPort: local.port },
+        ...(peerNames && { peerNames }),
+      },
+    };
+    this.#table.add(connection);
+    this.#table.index(connection, remoteAddress, remotePort);
+    socket.on('message', (data) => this.#received(connection, data));
+    socket.on('pong', () => {
+      connection.alive = true;
+    });
+    socket.on('error', (error) =>
+      this.#sink.trouble('connectionFailed', `${hostPort(remoteAddress, remotePort)}: ${error.message}`),
+    );
+    socket.once('close', () => this.#table.remove(connection));
+    return connection;
+  }
+
+  #received(connection: SocketConnection, data: RawData): void {
+    connection.alive = true;
+    const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
+    // RFC 5626 4.4.1 as sip.js and JsSIP use it over WebSocket.
+    if (bytes.length === DOUBLE_CRLF.length && bytes.equals(Buffer.from(DOUBLE_CRLF))) connection.socket.send('\r\n');
+    else this.#sink.received(bytes, connection.flow);
+  }
+
+  #pingAll(): void {
+    for (const connection of this.#table.all()) {
+      if (!connection.alive) connection.socket.terminate();
+      else if (connection.socket.readyState === WebSocket.OPEN) {
+        connection.alive = false;
+        connection.socket.ping();
+      }
+    }
+  }
+}
+
+/** RFC 6455 10.2. No Origin: not a browser. */
+function originAllowed(request: IncomingMessage, allowed: readonly string[]): boolean {
+  const { origin, host } = request.headers;
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true;
+  // A page that our own host has served; its port may be another.
+  return URL.canParse(origin) && new URL(origin).hostname === URL.parse(`http://${host}`)?.hostname;
+}
