@@ -25,12 +25,12 @@ export async function exec(container: string, ...command: readonly string[]): Pr
   }
 }
 
-/** `GET /status` of the function in a container. Throws when it does not answer. */
+/** `GET /status` of the function in a container, by bash: a Node.js for each would take longer than what it asks. */
 export async function status<T>(container: string, port: 9091 | 9093): Promise<T> {
-  const script = `fetch('http://127.0.0.1:${port}/status').then((r) => r.text()).then((t) => process.stdout.write(t))`;
-  const { code, stdout, stderr } = await exec(container, 'node', '-e', script);
+  const get = `exec 3<>/dev/tcp/127.0.0.1/${port}; printf 'GET /status HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
+  const { code, stdout, stderr } = await exec(container, 'bash', '-c', get);
   if (code !== 0) throw new Error(`${container}: ${stderr}`);
-  return JSON.parse(stdout) as T;
+  return JSON.parse(stdout.slice(stdout.indexOf('\r\n\r\n'))) as T;
 }
 
 /** `docker kill`: no goodbye to anybody, as when a host loses power. */

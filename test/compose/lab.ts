@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from '../../src/lab/expect.ts';
 import type { UeProcess } from '../../src/lab/process/ue-process.ts';
-import { exec, status, ueIn } from './containers.ts';
+import { type Exit, exec, status, ueIn } from './containers.ts';
 
 export type Operator = 'opa' | 'opb';
 export const OPERATORS: readonly Operator[] = ['opa', 'opb'];
@@ -124,6 +124,8 @@ const SCENARIOS = 'sipp/scenarios';
 const UAC = '198.18.1.41';
 const UAS = '198.18.1.42';
 const LIMIT_S = 20;
+/** The first failed check says it all; it quotes a whole message. */
+const MAX_ERROR_TEXT = 3_000;
 
 /** One pair of call scripts through an AS, one call: UAC and UAS in containers of their own. */
 export async function sippPair(name: string, applicationServer: string): Promise<SippOutcome> {
@@ -139,5 +141,9 @@ export async function sippPair(name: string, applicationServer: string): Promise
   ]);
   const passed = uas.code === 0 && uac.code === 0;
   // Its screens go to standard output; what it holds against a message goes to standard error.
-  return { passed, output: passed ? '' : `UAC (${uac.code}): ${uac.stderr}\nUAS (${uas.code}): ${uas.stderr}` };
+  return { passed, output: passed ? '' : `UAC ${failure(uac)}\nUAS ${failure(uas)}` };
+}
+
+function failure({ code, stderr }: Exit): string {
+  return `exit code ${code}: ${stderr.slice(0, MAX_ERROR_TEXT)}`;
 }
