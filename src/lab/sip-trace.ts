@@ -2,11 +2,7 @@ import { isDataChannelSection, isRejection, readDataChannelMedia } from '../sdp/
 import { parseSessionDescription } from '../sdp/parse.ts';
 import type { SessionDescription } from '../sdp/types.ts';
 import { parseMessage } from '../sip/message/index.ts';
-import type { TransportFactory } from '../sip/transport/index.ts';
-import { TCP_LIMITS, TcpTransport } from '../sip/transport/tcp.ts';
-import { hostPort, type LocalAddress, type SipTransport, type TransportSink } from '../sip/transport/transport.ts';
-import { UdpTransport } from '../sip/transport/udp.ts';
-import type { Destination, Flow, Transport } from '../sip/types.ts';
+import { hostPort, standardTransports, type TransportFactory, type TransportSink } from '../sip/transport/index.ts';
 
 /** One SIP message that went in or out. */
 export interface SipObservation {
@@ -20,61 +16,26 @@ export interface SipObservation {
 
 /** Transports that show everything they carry to `observe`, retransmissions included. */
 export function observedTransports(observe: (observation: SipObservation) => void): TransportFactory {
-  return (transport, local, sink) => new ObservedTransport(transport, local, sink, observe);
-}
-
-class ObservedTransport implements SipTransport {
-  readonly transport: Transport;
-  readonly #inner: SipTransport;
-  readonly #observe: (observation: SipObservation) => void;
-
-  constructor(
-    transport: Transport,
-    local: LocalAddress,
-    sink: TransportSink,
-    observe: (observation: SipObservation) => void,
-  ) {
-    this.transport = transport;
-    this.#observe = observe;
+  const show = (direction: 'in' | 'out', peer: string, wire: string) =>
+    observe({ atMs: performance.timeOrigin + performance.now(), direction, peer, wire });
+  const make = standardTransports({});
+  return (kind, local, sink, config) => {
     const watched: TransportSink = {
-      received: (bytes: Buffer, flow: Flow) => {
-        this.#show('in', hostPort(flow.remoteAddress, flow.remotePort), bytes.toString('latin1'));
+      received: (bytes, flow) => {
+        show('in', hostPort(flow.remoteAddress, flow.remotePort), bytes.toString('latin1'));
         sink.received(bytes, flow);
       },
       broken: (status, reason, bytes, flow) => sink.broken(status, reason, bytes, flow),
       trouble: (what, detail) => sink.trouble(what, detail),
     };
-    this.#inner = transport === 'udp' ? new UdpTransport(local, watched) : new TcpTransport(local, watched, TCP_LIMITS);
-  }
-
-  get local(): LocalAddress {
-    return this.#inner.local;
-  }
-
-  get connections(): number {
-    return this.#inner.connections;
-  }
-
-  start(): Promise<void> {
-    return this.#inner.start();
-  }
-
-  send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
-    this.#show('out', hostPort(to.address, to.port), wire);
-    this.#inner.send(wire, to, onFailed);
-  }
-
-  alias(connection: string, address: string, port: number): void {
-    this.#inner.alias?.(connection, address, port);
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
-  }
-
-  #show(direction: 'in' | 'out', peer: string, wire: string): void {
-    this.#observe({ atMs: performance.timeOrigin + performance.now(), direction, peer, wire });
-  }
+    const transport = make(kind, local, watched, config);
+    const send = transport.send.bind(transport);
+    transport.send = (wire, to, onFailed) => {
+      show('out', hostPort(to.address, to.port), wire);
+      send(wire, to, onFailed);
+    };
+    return transport;
+  };
 }
 
 /** What a ladder says of a message. */
