@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { SbiTls } from '../sbi/tls.ts';
-import { SipListenerSchema } from '../sip/transport/config.ts';
+import { OverloadSchema, SipLimitKeys, SipListenerSchema, TrustedPeersSchema } from '../sip/transport/config.ts';
 
 const nested = { default: {} };
 const milliseconds = (description: string, fallback: number, minimum = 0) =>
@@ -26,8 +26,12 @@ export const ImsAsConfig = Type.Object({
   }),
   maxCalls: Type.Integer({ default: 100_000, minimum: 1, description: 'calls at once; above it 503 with Retry-After' }),
   maxTransactions: Type.Integer({ default: 100_000, minimum: 100, description: 'SIP server transactions at once' }),
-  maxConnections: Type.Integer({ default: 1_000, minimum: 1, description: 'TCP connections per listener' }),
-  idleTimeoutMs: milliseconds('close a TCP connection that is silent for so long', 1_800_000, 1_000),
+  maxConnections: SipLimitKeys.maxConnections,
+  idleTimeoutMs: SipLimitKeys.idleTimeoutMs,
+  udpMtuBytes: SipLimitKeys.udpMtuBytes,
+  keepAliveMs: SipLimitKeys.keepAliveMs,
+  trustedPeers: TrustedPeersSchema,
+  overload: OverloadSchema,
   guards: Type.Object(
     {
       dcsfBudgetMs: milliseconds('an INVITE is held for DCSF and MF together at most so long (R17)', 3_000, 100),

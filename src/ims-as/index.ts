@@ -9,7 +9,8 @@ import { SbiProblem, statusOf } from '../sbi/problem.ts';
 import { SbiServer } from '../sbi/server.ts';
 import type { MediaControl, SessionEventControl } from '../services/nimsas.ts';
 import { MediaEvent } from '../services/nmf-mrm.ts';
-import { SipEndpoint } from '../sip/transport/index.ts';
+import { OverloadControl } from '../sip/index.ts';
+import { SipEndpoint, TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Transport } from '../sip/types.ts';
 import type { Call, CallConfig, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
@@ -57,6 +58,7 @@ export async function startImsAs(
 ): Promise<ImsAs> {
   const timers = new RealTimers((error) => log.error({ err: error }, 'timer failed'));
   const ids = new IdMint(token);
+  const trustedPeers = new TrustedPeers(config.trustedPeers);
   const endpoint = new SipEndpoint({
     listeners: config.listeners,
     timers,
@@ -66,6 +68,10 @@ export async function startImsAs(
     maxTransactions: config.maxTransactions,
     maxConnections: config.maxConnections,
     idleTimeoutMs: config.idleTimeoutMs,
+    udpMtuBytes: config.udpMtuBytes,
+    keepAliveMs: config.keepAliveMs,
+    trustedPeers,
+    overload: new OverloadControl(config.overload),
   });
   let dispatcher: Dispatcher | undefined;
   const mfs = new MfPool(config.mf, {
@@ -79,7 +85,7 @@ export async function startImsAs(
     ? await listenForMediaEvents(config, log, (event) => dispatcher !== undefined && mediaEvent(dispatcher, log, event))
     : undefined;
   await endpoint.start();
-  const sip = new EndpointPort(endpoint, config.names, log, (key: ClientKey) =>
+  const sip = new EndpointPort({ endpoint, trustedPeers, names: config.names, log }, (key: ClientKey) =>
     dispatcher?.transactionEvent({ kind: 'clientFailed', key, reason: 'transport' }),
   );
   const running = new Dispatcher({

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Logger } from '../base/log.ts';
-import { bareHost, clientKey, parseUri } from '../sip/index.ts';
-import { hostPort, type SipEndpoint } from '../sip/transport/index.ts';
+import { bareHost, clientKey, defaultPort, parseUri, TRUST_DOMAIN_HEADERS, withoutHeaders } from '../sip/index.ts';
+import { hostPort, type SipEndpoint, type TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Destination, ServerKey, Transport } from '../sip/types.ts';
 import type { LocalAddress } from './call/types.ts';
 import type { SipPort } from './dispatcher.ts';
@@ -18,15 +18,21 @@ interface Hop {
 /** The dispatcher's SIP over a `SipEndpoint`: next hops that are IP addresses, which is the rule on ISC, cost one look-up. */
 export class EndpointPort implements SipPort {
   readonly #endpoint: SipEndpoint;
+  readonly #trusted: TrustedPeers;
   readonly #log: Logger;
   readonly #hops = new Map<string, Hop>();
   readonly #ours: ReadonlySet<string>;
   readonly #failed: (key: ClientKey) => void;
 
   /** `failed`: a request could not be sent anywhere. */
-  constructor(endpoint: SipEndpoint, names: readonly string[], log: Logger, failed: (key: ClientKey) => void) {
+  constructor(
+    options: { endpoint: SipEndpoint; trustedPeers: TrustedPeers; names: readonly string[]; log: Logger },
+    failed: (key: ClientKey) => void,
+  ) {
+    const { endpoint, names } = options;
     this.#endpoint = endpoint;
-    this.#log = log;
+    this.#trusted = options.trustedPeers;
+    this.#log = options.log;
     this.#failed = failed;
     const ours = new Set(names.map((name) => name.toLowerCase()));
     for (const { host, port } of endpoint.addresses()) {
@@ -57,29 +63,34 @@ export class EndpointPort implements SipPort {
   request({ wire, method, branch, nextHop }: { wire: string; method: string; branch: string; nextHop: string }) {
     const { destination } = this.#hop(nextHop);
     if (destination !== undefined) {
-      this.#endpoint.request({ wire, method, branch, to: destination });
+      this.#endpoint.request({ wire: this.#within(wire, destination), method, branch, to: destination });
       return;
     }
     this.#endpoint.resolve(nextHop).then(
       ([to]) =>
         to === undefined
           ? this.#unroutable(nextHop, 'nothing found', clientKey(branch, method))
-          : this.#endpoint.request({ wire, method, branch, to }),
+          : this.#endpoint.request({ wire: this.#within(wire, to), method, branch, to }),
       (error: Error) => this.#unroutable(nextHop, error.message, clientKey(branch, method)),
     );
   }
 
   transmit(wire: string, nextHop: string) {
     const { destination } = this.#hop(nextHop);
-    if (destination !== undefined) return this.#endpoint.sendStateless(wire, destination);
+    if (destination !== undefined) return this.#endpoint.sendStateless(this.#within(wire, destination), destination);
     this.#endpoint.resolve(nextHop).then(
-      ([to]) => to !== undefined && this.#endpoint.sendStateless(wire, to),
+      ([to]) => to !== undefined && this.#endpoint.sendStateless(this.#within(wire, to), to),
       (error: Error) => this.#unroutable(nextHop, error.message),
     );
   }
 
   cancel(branch: string, headers: string) {
     this.#endpoint.cancel(clientKey(branch, 'INVITE'), headers);
+  }
+
+  /** RFC 3325 5, TS 24.229 4.4: what the network knows of the caller stays inside the trust domain. */
+  #within(wire: string, to: Destination): string {
+    return this.#trusted.trustsDestination(to) ? wire : withoutHeaders(wire, TRUST_DOMAIN_HEADERS);
   }
 
   #unroutable(nextHop: string, reason: string, key?: ClientKey) {
@@ -101,7 +112,7 @@ export class EndpointPort implements SipPort {
           : 'udp';
     const plain = uri?.kind === 'sip' && isIP(literal) !== 0 && !uri.params.has('maddr');
     const destination: Destination | undefined = plain
-      ? { transport, address: literal, port: uri.port || (transport === 'tls' ? 5061 : 5060) }
+      ? { transport, address: literal, port: uri.port || defaultPort(transport), transportFixed: named !== undefined }
       : undefined;
     const hop: Hop = { destination, local: this.#localFor(transport, destination) };
     if (this.#hops.size >= MAX_HOPS) this.#hops.clear();
@@ -112,9 +123,11 @@ export class EndpointPort implements SipPort {
   #localFor(transport: Transport, destination: Destination | undefined): LocalAddress {
     const addresses = this.#endpoint.addresses();
     const fits = destination !== undefined && addresses.some((address) => address.transport === transport);
-    const found = addresses.find((address) => address.transport === transport) ?? addresses[0]!;
+    // A client over WSS says transport=ws in its Contact as well (RFC 7118 5.2.1).
+    const same = (other: Transport) => other === transport || (transport === 'ws' && other === 'wss');
+    const found = addresses.find((address) => same(address.transport)) ?? addresses[0]!;
     const host = fits ? this.#endpoint.hostFor(destination) : hostPort(found.host, found.port);
-    const reuse = found.transport === 'udp' ? '' : ';alias';
+    const reuse = found.transport === 'tcp' || found.transport === 'tls' ? ';alias' : '';
     return {
       via: `SIP/2.0/${found.transport.toUpperCase()} ${host}${reuse}`,
       contact: found.transport === 'udp' ? host : `${host};transport=${found.transport}`,

@@ -82,6 +82,53 @@ export const SipLimitKeys = {
   }),
 };
 
+/** Entries for `TrustedPeers`. */
+export const TrustedPeersSchema = Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+  maxItems: 1024,
+  default: [],
+  description:
+    'who may send us SIP requests, and may be told identities and charging data: IP addresses, CIDR blocks, names in TLS client certificates ("scscf.home.net", "*.home.net"). Loopback is always trusted; everybody else must be listed, or gets 403',
+});
+
+const perSecond = (whose: string) =>
+  Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 0,
+    description: `requests outside dialogs (calls, mostly) per second from ${whose}; 0: any number`,
+  });
+const burst = (whose: string, fallback: number) =>
+  Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: fallback,
+    description: `how many of them ${whose} may send at once`,
+  });
+
+/** Options for `OverloadControl`. Emergency calls and requests with Resource-Priority always pass. */
+export const OverloadSchema = Type.Object(
+  {
+    peerRequestsPerSecond: perSecond('one peer address'),
+    peerBurst: burst('it', 1000),
+    userRequestsPerSecond: perSecond('one user'),
+    userBurst: burst('the user', 10),
+    loopLagMs: Type.Integer({
+      minimum: 0,
+      maximum: 60_000,
+      default: 1000,
+      description:
+        'when the process is late by so much, new calls begin to be refused with 503, all of them at twice that; peers that offer `oc` are asked for less instead (RFC 7339); 0: never',
+    }),
+    retryAfterSeconds: Type.Integer({
+      minimum: 1,
+      maximum: 3600,
+      default: 2,
+      description: 'Retry-After of the refusals, s',
+    }),
+  },
+  { additionalProperties: false, default: {}, description: 'when new calls are refused; emergency calls never are' },
+);
+
 /** The SIP endpoint of a process. */
 export const SipEndpointSchema = Type.Object(
   {
