@@ -30,7 +30,7 @@ const SAME_CALLER_LINES = body('a=dcmap:0 ', 'a=dcmap:100 ', 'a=3gpp-bdc-used-by
 const TIMER_UAC = ['Session-Expires: 1800;refresher=uac', 'Require: timer'];
 
 /** Identifiers that the AS minted: SIPp's own Call-IDs look like 1-4711@127.0.0.1, and its tags are short. */
-const OURS = '[a-z0-9]+.[0-9]+.[a-z0-9]+.[a-z0-9-]+';
+const OURS = '[a-z0-9]+[.][0-9]+[.][a-z0-9]+[.][a-z0-9-]+';
 
 export const DIALOG: readonly Pair[] = [
   {
