@@ -104,6 +104,7 @@ class Run {
   start(): void {
     const { bootstrap, application, offerInInvite, cancelAfterMs, networks } = this.#scenario;
     if (bootstrap && offerInInvite) this.alice.media.addBootstrap();
+    if (bootstrap && !offerInInvite) this.bob.media.addBootstrap();
     if (application && offerInInvite) this.alice.media.addApplication();
     const routes =
       networks === 1

@@ -4,6 +4,7 @@ import { applyInstructions, conflict, type OpenOffer, refuseChanges } from '../m
 import { isReserved, type MdcEndpoints } from '../media/reply.ts';
 import { forkSdp, lineById, restore, snapshot } from '../media/state.ts';
 import type { MediaSnapshot } from '../media/types.ts';
+import { deferredOffer, NO_EXCHANGE } from './deferred.ts';
 import { endCall } from './end.ts';
 import { type ReplyOutcome, reconcile, takeMrmReply, thaw } from './mrm.ts';
 import { proceed, withdrawOffer } from './negotiate.ts';
@@ -91,8 +92,10 @@ function execute(
 
 function openOffer(turn: Turn, held: Held): OpenOffer | undefined {
   const { offerAnswer } = forkSdp(turn.call.media!, held.fork)[held.from];
-  if (offerAnswer.state !== 'offerReceived') return undefined;
-  return { from: held.from, fork: held.fork, offer: parseSessionDescription(offerAnswer.offer) };
+  const offer =
+    offerAnswer.state === 'offerReceived' ? parseSessionDescription(offerAnswer.offer) : deferredOffer(turn, held);
+  const isAnswerable = held.exchange !== NO_EXCHANGE;
+  return offer === undefined ? undefined : { from: held.from, fork: held.fork, offer, isAnswerable };
 }
 
 /** Outside a notification: it takes the offer/answer slot like an offer of ours would (R16). */

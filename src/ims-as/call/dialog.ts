@@ -5,6 +5,7 @@ import { onwardRequest } from '../b2bua/compose.ts';
 import { contactParams, contactUri } from '../b2bua/party.ts';
 import { acknowledged } from './acknowledge.ts';
 import { answerArrived, negotiated } from './answer.ts';
+import { deferChannels } from './deferred.ts';
 import { endCall } from './end.ts';
 import { openExchange, reinvite } from './invite.ts';
 import { offerArrived, withdrawOffer } from './negotiate.ts';
@@ -106,7 +107,9 @@ export function ackArrived(turn: Turn, leg: LegName, message: SipMessage) {
   );
   dialog.ack = { cseq: exchange.cseqOut, wire };
   out.emit({ kind: 'transmit', wire, nextHop: dialog.nextHop });
-  if (span !== undefined && call.media !== null) negotiated(turn, fork.index, far);
+  if (span === undefined || call.media === null) return;
+  negotiated(turn, fork.index, far);
+  deferChannels(turn, far);
 }
 
 /** The layer has answered the CANCEL itself. */

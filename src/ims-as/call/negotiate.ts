@@ -12,6 +12,7 @@ import { hashPlain, mentionsDataChannel, saysTheSame, stamp } from '../media/sai
 import { forkSdp, newMediaState, restore, snapshot, withdrawFrom } from '../media/state.ts';
 import type { MediaSnapshot, MediaState } from '../media/types.ts';
 import { answerAlone } from './answer.ts';
+import { NO_EXCHANGE, offerDeferred } from './deferred.ts';
 import { reconcile, thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { passOn } from './pass.ts';
@@ -116,6 +117,7 @@ export function readSdp(turn: Turn, text: string): SessionDescription | undefine
 export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot) {
   const { call, env } = turn;
   const media = call.media!;
+  if (held.exchange === NO_EXCHANGE) return offerDeferred(turn, held);
   const exchange = exchangeById(call, held.exchange);
   disarm(turn, 'barrier');
   call.negotiation = { step: 'stable' };

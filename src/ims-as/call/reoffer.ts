@@ -7,11 +7,13 @@ import { ownRequest } from '../b2bua/compose.ts';
 import { startAssociations, takeAnswer } from '../media/answer.ts';
 import { renderOffer } from '../media/render.ts';
 import { saysTheSame, stamp } from '../media/said.ts';
-import { forkSdp, snapshot } from '../media/state.ts';
+import { close, forkSdp, snapshot } from '../media/state.ts';
 import { negotiated } from './answer.ts';
 import { executeAlone } from './barrier.ts';
+import { askAboutDeferred } from './deferred.ts';
 import { thaw } from './mrm.ts';
 import { offerRefused, readSdp } from './negotiate.ts';
+import { knownChannel, notify } from './notify.ts';
 import { acknowledge } from './responses.ts';
 import { arm, dropExchange, nextBranch, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
@@ -31,6 +33,7 @@ export function runQueue(turn: Turn) {
   while (call.queue.length > 0 && isFree(turn)) {
     const next = call.queue.shift()!;
     if (next.kind === 'instruction') executeAlone(turn, next.id, next.data);
+    else if (next.kind === 'deferred') askAboutDeferred(turn, next.leg);
     else reoffer(turn, next.leg);
   }
 }
@@ -117,13 +120,27 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
   negotiated(turn, fork.index, exchange.from);
 }
 
+/** What the peer was never told of, and now refused to hear, is over. */
+function dropRefused(turn: Turn, leg: LegName, fork: number) {
+  const { media } = turn.call;
+  const agreed = media?.sdp[fork]?.[leg].offerAnswer.agreed;
+  if (media == null) return;
+  const said = agreed === undefined ? [] : parseSessionDescription(agreed.local).media;
+  const ended = media.lines.filter(
+    (line) => line.state === 'open' && line.ends[leg] !== null && (said[line.slots[leg]]?.port ?? 0) === 0,
+  );
+  for (const line of ended) close(media, line);
+  if (ended.length > 0)
+    notify(turn, 'MEDIA_CHANGE_FAILURE', leg, Object.fromEntries(ended.map((line) => [line.id, knownChannel(line)])));
+}
+
 /** 491: both sides offered at once; who made the Call-ID waits longer (RFC 3261 14.1). Other refusals stand. */
 export function reofferFailed(turn: Turn, exchange: Exchange, status: number) {
   const { call, env } = turn;
   const leg = otherLeg(exchange.from);
   offerRefused(turn, exchange);
   note(turn, `our offer to ${leg} was answered ${status}`);
-  if (status !== 491 && status !== 500 && status !== 503) return;
+  if (status !== 491 && status !== 500 && status !== 503) return dropRefused(turn, leg, exchange.fork);
   if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg });
   const wait = Number.parseInt(env.random(2), 16) / 65536;
   const ours = leg !== call.caller;

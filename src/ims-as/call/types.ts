@@ -187,6 +187,8 @@ export type Negotiation =
 
 export type Intention =
   | { readonly kind: 'instruction'; readonly id: string; readonly data: MediaInstructionData }
+  /** Ask about the data channels of the last offer of `leg`, which came in a 2xx (R18). */
+  | { readonly kind: 'deferred'; readonly leg: LegName }
   /** Offer again on `leg`, because its lines changed: data lines withdrawn, added or moved. */
   | { readonly kind: 'reoffer'; readonly leg: LegName };
 

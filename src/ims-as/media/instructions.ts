@@ -19,6 +19,8 @@ export interface OpenOffer {
   readonly from: LegName;
   readonly fork: number;
   readonly offer: SessionDescription;
+  /** False: it has been answered with port 0, and we shall offer the lines ourselves (R18). */
+  readonly isAnswerable: boolean;
 }
 
 /**
@@ -116,7 +118,8 @@ function anchor(
     return line.treatment === treatment
       ? keepStreams(line, instruction, at)
       : conflict(`${line.id} waits for no decision`);
-  if (line.treatment === 'undecided' && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
+  if (!open.isAnswerable) line.ends[line.born] ??= newEnd();
+  else if (line.treatment === 'undecided' && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
     return incorrect(at, 'the offered line cannot be anchored');
   }
   line.treatment = treatment;

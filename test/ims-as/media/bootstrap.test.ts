@@ -442,3 +442,49 @@ describe('offers that cannot be used', () => {
     );
   });
 });
+
+describe('data channels of a delayed offer', () => {
+  // conformance: R18 — answered with port 0 in the ACK, added later by re-INVITE
+  test('they are asked about after the ACK, and offered to the callee by re-INVITE', async () => {
+    const as = new AsHarness();
+    as.invite({});
+    const onward = as.only().message;
+    as.respond(onward, 200, { sdp: `${ANSWER_SESSION}${ANSWER_AUDIO}${LOCAL_BOOTSTRAP}` });
+    as.inDialog('ACK', 'caller', as.only().message, 7, { sdp: SESSION + AUDIO });
+    as.take();
+    assert.equal(as.lastNotification.notification.notificationEvent.eventType, 'MEDIA_CHANGE_REQUEST');
+    assert.equal(as.lastNotification.notification.notificationEvent.eventInitiator, 'REMOTE_IMS_SUBSCRIBER');
+    const mediaId = Object.keys(as.lastNotification.notification.mediaInfoList ?? {}).at(-1)!;
+    const result = as.instruct(terminate(mediaId, 0));
+    as.mfAnswers();
+    assert.ok((await result).ok);
+    as.notified();
+    const reinvite = as.only().message;
+    assert.equal(reinvite.requestUri, 'sip:bob@198.51.100.20:5060');
+    assert.deepEqual(media(reinvite.body), ['m=audio 40000', 'm=application 50000']);
+    assert.match(reinvite.body, /a=setup:actpass\r\n/);
+    as.respond(reinvite, 200, {
+      sdp: ANSWER_SESSION + ANSWER_AUDIO + section(42000, 'passive', 'calleetlsid00000000x', ['0 subprotocol="http"']),
+    });
+    assert.equal(as.only().message.method, 'ACK');
+    assert.ok(as.lastPatch().some(({ path }) => path === '/terminations/0/medias/0/remoteMbEndpoint'));
+    assert.equal(as.events().at(-1), 'MEDIA_CHANGE_SUCCESS');
+  });
+
+  test('refused by the callee with 488: the MF gives them back, the voice goes on', async () => {
+    const as = new AsHarness();
+    as.invite({});
+    as.respond(as.only().message, 200, { sdp: `${ANSWER_SESSION}${ANSWER_AUDIO}${LOCAL_BOOTSTRAP}` });
+    as.inDialog('ACK', 'caller', as.only().message, 7, { sdp: SESSION + AUDIO });
+    as.take();
+    const mediaId = Object.keys(as.lastNotification.notification.mediaInfoList ?? {}).at(-1)!;
+    const result = as.instruct(terminate(mediaId, 0));
+    as.mfAnswers();
+    await result;
+    as.notified();
+    as.respond(as.only().message, 488);
+    assert.deepEqual(as.take(), []);
+    assert.equal(as.mrm.at(-1)!.operation.method, 'DELETE');
+    assert.equal(as.dispatcher.size, 1);
+  });
+});
