@@ -107,10 +107,25 @@ void Association::onDtls(std::span<std::uint8_t> datagram, const NetAddress& fro
   if (ending_) {
     const Ending ending = std::move(*ending_);
     ending_.reset();
-    fail(ending.state, ending.code, ending.detail);
-    return;
+    if (handshaking && !(from == remote_.address) && !remote_.ice) {
+      forgetStranger();
+    } else {
+      fail(ending.state, ending.code, ending.detail);
+      return;
+    }
   }
   if (handshaking) schedule();
+}
+
+/** NAT option: a handshake that fails with somebody who is not where the SDP says proves nothing about the peer. */
+void Association::forgetStranger() {
+  ++datagramsIgnored_;
+  peer_ = remote_.address;
+  if (remote_.role == DtlsRole::active) {
+    beginActiveHandshake();
+  } else {
+    dropSession();
+  }
 }
 
 /**

@@ -97,6 +97,7 @@ class Association final : public PortMember, public DtlsOwner, public SctpOwner 
     return state_ == AssociationState::connecting || state_ == AssociationState::connected;
   }
   void beginActiveHandshake();
+  void forgetStranger();
   bool admitClientHello(const ClientHelloHead& hello, const NetAddress& from);
   void newServerSession(const ClientHelloHead& hello, const NetAddress& from, bool afterCookie);
   void dropSession();
