@@ -30,6 +30,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   mf: { may: ['services', 'sbi', 'sdp', 'dtls', 'channel-http', 'stun'] },
   'mf/engine': { may: ['mf/worker', 'dtls', 'sdp'] },
   'mf/worker': { may: ['ndc', 'stun', 'mf/engine'] },
+  'dc-as': { may: ['services', 'sbi'] },
   ue: { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'channel-http', 'ndc'] },
   lab: { may: ['sip', 'sip/transport', 'sdp', 'dtls', 'ue', 'config', 'services', 'cli', 'dcar'] },
   pki: { may: [] },

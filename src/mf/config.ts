@@ -94,5 +94,28 @@ export const MfConfig = Type.Object({
     },
     nested,
   ),
+  mdc2: Type.Object(
+    {
+      protocols: Type.Array(Type.Union([Type.Literal('TCP'), Type.Literal('TCP/TLS')]), {
+        default: ['TCP', 'TCP/TLS'],
+        description: 'how DC ASs are reached, by mdc2Protocol: WebSocket without and with TLS (docs/mdc2.md)',
+      }),
+      allowPlain: Type.Boolean({
+        default: false,
+        description: 'MDC2 without TLS off loopback: lab only, messages and tickets travel in clear',
+      }),
+      localAddress: Type.Optional(
+        Type.String({ description: 'source address towards the DC ASs; told as localMdc2Endpoint' }),
+      ),
+      maxChannels: Type.Integer({
+        default: 20_000,
+        minimum: 1,
+        description: 'channels that end at DC ASs; each has one socket',
+      }),
+      connectTimeoutMs: milliseconds('until a DC AS has taken a channel', 5_000, 100),
+      tls: Type.Optional(SbiTls),
+    },
+    nested,
+  ),
 });
 export type MfConfig = Static<typeof MfConfig>;

@@ -10,6 +10,7 @@ import { mintTlsId } from '../dtls/tls-id.ts';
 import { ImsdcError } from '../errors.ts';
 import { SbiServer } from '../sbi/server.ts';
 import { nmfMrmRoutes } from '../services/nmf-mrm-server.ts';
+import { ApplicationProxy } from './application/proxy.ts';
 import { Mdc1Client } from './bootstrap/mdc1-client.ts';
 import { BootstrapProxy } from './bootstrap/proxy.ts';
 import type { MfConfig } from './config.ts';
@@ -40,6 +41,8 @@ export interface MfStatus {
   readonly ports: { readonly taken: number; readonly resting: number; readonly total: number };
   readonly bootstrapStreams: number;
   readonly mdc1Sockets: number;
+  readonly mdc2Channels: number;
+  readonly mdc2Sockets: number;
   readonly mediaEventsPending: number;
   readonly draining: boolean;
 }
@@ -56,8 +59,8 @@ export interface Mf {
 const TICK_MS = 1_000;
 
 /**
- * Starts the media function: media workers, Nmf_MRM (TS 29.176), bootstrap proxy. What an application's channel needs
- * towards its DC AS (MDC2) will live beside ./bootstrap, as ./application.
+ * Starts the media function: media workers, Nmf_MRM (TS 29.176), and what serves streams that end here: ./bootstrap
+ * (HTTP to the repository, MDC1) and ./application (messages to DC ASs, MDC2).
  */
 export async function startMf(config: MfConfig, dependencies: MfDependencies): Promise<Mf> {
   const { metrics, token } = dependencies;
@@ -70,13 +73,21 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
   const ports = new PortPool({ first, last, nowMs });
   const mdc1 = new Mdc1Client(config.mdc1);
   const bootstrap = new BootstrapProxy({ engine, mdc1, limits: config.mdc1, log, metrics });
+  const application = new ApplicationProxy({
+    engine,
+    ...config.mdc2,
+    slowReaderLimitMs: config.slowReaderLimitMs,
+    log,
+    metrics,
+  });
   const userAgent = `MF-${formatRouteToken(token)}`;
   const events = new EventPoster({ userAgent, tls: config.tls, log, metrics });
   const ids = new IdMint(token);
   const contexts = new Contexts({
     engine,
     context: {
-      executor: new Executor({ engine, ports, bindAddress, bootstrap, log }),
+      executor: new Executor({ engine, ports, bindAddress, bootstrap, application, log }),
+      mdc2: { protocols: new Set(config.mdc2.protocols), allowPlain: config.mdc2.allowPlain },
       plan: {
         mintTlsId: () => mintTlsId({ random }),
         streamHeadroom: config.streamHeadroom,
@@ -84,7 +95,11 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
         path: { natLatch: config.media.natLatch, pinhole: config.media.pinhole },
         maxMessageSizeBytes: Math.min(config.maxMessageSizeBytes, engine.capabilities.maxMessageSizeBytes),
       },
-      render: { publicAddress, mdc1Address: config.mdc1.localAddress ?? bindAddress },
+      render: {
+        publicAddress,
+        mdc1Address: config.mdc1.localAddress ?? bindAddress,
+        mdc2Address: config.mdc2.localAddress ?? bindAddress,
+      },
     },
     notify: (eventUri, event) => events.post(eventUri, event),
     mintContextId: () => ids.next(),
@@ -127,6 +142,8 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
         ports: { taken: ports.taken, resting: ports.resting, total: ports.size },
         bootstrapStreams: bootstrap.size,
         mdc1Sockets: mdc1.sockets,
+        mdc2Channels: application.size,
+        mdc2Sockets: application.sockets,
         mediaEventsPending: events.pending,
         draining,
       };
@@ -141,6 +158,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
       await contexts.close();
       await events.close();
       mdc1.close();
+      application.close();
       await engine.close();
     },
   };

@@ -76,4 +76,16 @@ export const ReplaceHttpUrl = Type.Object({
 export type ReplaceHttpUrl = Static<typeof ReplaceHttpUrl>;
 export const ReplaceHttpUrls = Type.Record(Type.String({ pattern: '^[0-9]{1,5}$' }), ReplaceHttpUrl);
 
+/**
+ * Vendor extension (docs/mdc2.md): MDC2 over WebSocket. The standard tells the MF an address and `TCP` or `TCP/TLS`; what
+ * a WebSocket needs besides is here. The MF connects to the address, with SNI and Host from the URL (as R27).
+ */
+export const Mdc2Target = Type.Object({
+  /** `wss://dc-as.example/channels`; ws:// with `TCP`. */
+  url: Type.String({ maxLength: 2048 }),
+  /** Goes as bearer token to the DC AS and says whose channel it is; unguessable, per line. */
+  ticket: Type.Optional(Type.String({ maxLength: 4096, pattern: '^[A-Za-z0-9._~+/=-]+$' })),
+});
+export type Mdc2Target = Static<typeof Mdc2Target>;
+
 export type { ProblemDetails } from '../sbi/problem-details.ts';

@@ -4,6 +4,7 @@ import {
   DcEndpoint,
   DcStreams,
   Endpoint,
+  Mdc2Target,
   MediaProxy,
   ReplaceHttpUrls,
   SecuritySetup,
@@ -97,6 +98,8 @@ export const MediaInstruction = Type.Object({
       streams: DcStreams,
       /** ORIGINATE_MEDIA: towards which leg the line is added. Vendor extension; default: the far side of the offer. */
       imsdcTowards: Type.Optional(Type.Union([Type.Literal('served'), Type.Literal('remote')])),
+      /** Vendor extension, beside mdc2EndpointDcAs: MDC2 over WebSocket. */
+      imsdcMdc2: Type.Optional(Mdc2Target),
     }),
   ),
   mediaProcessingUrl: Type.Optional(Type.String({ maxLength: 2048 })),

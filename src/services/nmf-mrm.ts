@@ -1,5 +1,13 @@
 import Type, { type Static } from 'typebox';
-import { DcEndpoint, DcStreams, Endpoint, MediaProxy, ReplaceHttpUrls, SecuritySetup } from './common-data.ts';
+import {
+  DcEndpoint,
+  DcStreams,
+  Endpoint,
+  Mdc2Target,
+  MediaProxy,
+  ReplaceHttpUrls,
+  SecuritySetup,
+} from './common-data.ts';
 
 /**
  * Nmf_MRM (TS 29.176 6.1): media contexts of an MF. One context per AS session, one termination per SIP leg, one
@@ -19,6 +27,8 @@ export const ImsdcDcMedia = Type.Object({
   maxMessageSizeBytes: Type.Optional(Type.Integer({ minimum: 0 })),
   /** Request: where {contextId, terminationId, mediaId, state, reason} is posted (R25). */
   eventUri: Type.Optional(Type.String({ maxLength: 2048 })),
+  /** Request: beside remoteMdc2Endpoint, when MDC2 is WebSocket. */
+  mdc2: Type.Optional(Mdc2Target),
   /** Response. */
   iceUfrag: Type.Optional(Type.String({ maxLength: 256 })),
   icePwd: Type.Optional(Type.String({ maxLength: 256 })),

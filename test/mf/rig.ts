@@ -1,8 +1,7 @@
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
-import type { StreamRef } from '../../src/mf/engine/types.ts';
 import { Contexts } from '../../src/mf/mrm/contexts.ts';
-import { type BootstrapTarget, Executor } from '../../src/mf/mrm/execute.ts';
+import { type ApplicationTarget, type BootstrapTarget, Executor, type ServicePort } from '../../src/mf/mrm/execute.ts';
 import { PortPool } from '../../src/mf/ports.ts';
 import type { MediaContext, MediaEvent, MediaInfo, PatchItem } from '../../src/services/nmf-mrm.ts';
 import type { MrmRequestInfo } from '../../src/services/nmf-mrm-server.ts';
@@ -18,6 +17,7 @@ export class Rig {
   nowMs = 1_000_000;
   readonly engine = new FakeEngine();
   readonly served = new Map<string, BootstrapTarget>();
+  readonly applications = new Map<string, ApplicationTarget>();
   readonly events: (MediaEvent & { uri: string })[] = [];
   readonly ports: PortPool;
   readonly contexts: Contexts;
@@ -27,19 +27,22 @@ export class Rig {
     const { engine, served } = this;
     const nowMs = () => this.nowMs;
     this.ports = new PortPool({ first: 40_000, last: 40_000 + (options.ports ?? 100) - 1, nowMs });
-    const bootstrap = {
-      serve: ({ key, streamId }: StreamRef, target: BootstrapTarget) => served.set(`${key} ${streamId}`, target),
-      end: ({ key, streamId }: StreamRef) => served.delete(`${key} ${streamId}`),
-      endAll: (key: string) => {
-        for (const id of served.keys()) if (id.startsWith(`${key} `)) served.delete(id);
+    const port = <Target>(targets: Map<string, Target>): ServicePort<Target> => ({
+      serve: ({ key, streamId }, target) => targets.set(`${key} ${streamId}`, target),
+      end: ({ key, streamId }) => targets.delete(`${key} ${streamId}`),
+      endAll: (key) => {
+        for (const id of targets.keys()) if (id.startsWith(`${key} `)) targets.delete(id);
       },
-    };
+    });
+    const bootstrap = port(served);
+    const application = port(this.applications);
     const log = silentLogger;
     let tlsIds = 0;
     this.contexts = new Contexts({
       engine,
       context: {
-        executor: new Executor({ engine, ports: this.ports, bindAddress: '127.0.0.1', bootstrap, log }),
+        executor: new Executor({ engine, ports: this.ports, bindAddress: '127.0.0.1', bootstrap, application, log }),
+        mdc2: { protocols: new Set(['TCP', 'TCP/TLS']), allowPlain: false },
         plan: {
           mintTlsId: () => `our-tls-id-${String(++tlsIds).padStart(9, '0')}`,
           streamHeadroom: { bootstrap: 112, application: 1_024 },
@@ -47,7 +50,7 @@ export class Rig {
           maxMessageSizeBytes: 65_536,
           path: { natLatch: false, pinhole: true },
         },
-        render: { publicAddress: '192.0.2.1', mdc1Address: '127.0.0.1' },
+        render: { publicAddress: '192.0.2.1', mdc1Address: '127.0.0.1', mdc2Address: '127.0.0.1' },
       },
       notify: (uri, event) => this.events.push({ uri, ...event }),
       mintContextId: () => `ctx${++this.#ids}`,
@@ -94,7 +97,7 @@ export class Rig {
       associations: engine.associations.size,
       flows: engine.flows.size,
       ports: ports.taken,
-      bootstrap: served.size,
+      bootstrap: served.size + this.applications.size,
       owners: this.contexts.owners,
     };
   }

@@ -2,7 +2,14 @@ import { ImsdcError } from '../../errors.ts';
 import { requireValid } from '../../sbi/validation.ts';
 import { type DcMedia, MediaContext, type MediaEvent, type PatchItem } from '../../services/nmf-mrm.ts';
 import type { AssociationStateName } from '../engine/types.ts';
-import { type Desired, type DesiredAssociation, entryId, type RequestedValues, requestedValues } from './desired.ts';
+import {
+  type Desired,
+  type DesiredAssociation,
+  entryId,
+  type Mdc2Rules,
+  type RequestedValues,
+  requestedValues,
+} from './desired.ts';
 import type { Executor } from './execute.ts';
 import { type Held, type HeldAssociation, NOTHING_HELD } from './held.ts';
 import { applyPatch, clone, deepEqual } from './json-patch.ts';
@@ -14,6 +21,7 @@ export interface ContextEnvironment {
   readonly executor: Executor;
   readonly plan: Omit<PlanOptions, 'mintKey'>;
   readonly render: RenderOptions;
+  readonly mdc2: Mdc2Rules;
   /** Posts to the consumer (R25). */
   notify(eventUri: string, event: MediaEvent): void;
   /** An association was started: from now on it has its time to connect. */
@@ -188,6 +196,7 @@ export class Context {
     for (const { entries, id } of this.#held.associations.values()) for (const entry of entries) owners.set(entry, id);
     const desired = readDesired(document, {
       associationOf: (entry) => owners.get(entry),
+      mdc2: this.#env.mdc2,
       requested: (entry, dcMedia) => {
         const values = requested(entry, dcMedia);
         asked.set(entry, values);

@@ -45,7 +45,24 @@ export interface Remote {
   readonly tlsId: string | undefined;
 }
 
+/** A channel that ends at a DC AS, over MDC2. */
+export interface Mdc2Sink {
+  readonly kind: 'mdc2';
+  /** ws: or wss:; says SNI, Host and path. */
+  readonly url: string;
+  /** Where we connect. */
+  readonly address: string;
+  readonly port: number;
+  readonly ticket: string | undefined;
+  /** Which end of which line this is, for the DC AS. */
+  readonly terminationId: string;
+  readonly mediaId: string;
+  readonly label: string;
+  readonly subprotocol: string;
+}
+
 export type Sink =
+  | Mdc2Sink
   | { readonly kind: 'http'; readonly replaceHttpUrl: string; readonly address: string; readonly port: number }
   | { readonly kind: 'relay'; readonly association: string }
   | { readonly kind: 'discard' };
@@ -82,6 +99,15 @@ export interface ReadContext {
   requested(entry: string, dcMedia: DcMedia): RequestedValues;
   /** The association that holds an entry already. */
   associationOf(entry: string): string | undefined;
+  readonly mdc2: Mdc2Rules;
+}
+
+/** How this MF talks to DC ASs. */
+export interface Mdc2Rules {
+  /** Values of mdc2Protocol that are served. */
+  readonly protocols: ReadonlySet<string>;
+  /** `TCP` (no TLS) to addresses off loopback. */
+  readonly allowPlain: boolean;
 }
 
 export const entryId = (terminationId: string, mediaId: string) => `${terminationId}/${mediaId}`;

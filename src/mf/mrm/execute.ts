@@ -7,14 +7,19 @@ import { engineError, reasonOf } from './engine-error.ts';
 import type { Held, HeldAssociation, HeldFlow, HeldSink } from './held.ts';
 import type { Plan, PrepareStep, ShapeStep, StartStep } from './plan.ts';
 
-/** Where the messages of bootstrap streams go (../bootstrap). */
-export interface BootstrapPort {
+/** Where the messages of streams that end at the MF go. */
+export interface ServicePort<Target> {
   /** Before the stream's route is set. Another target for a stream that is served already replaces it. */
-  serve(stream: { key: string; streamId: number }, target: BootstrapTarget): void;
+  serve(stream: { key: string; streamId: number }, target: Target): void;
   end(stream: { key: string; streamId: number }): void;
   /** All streams of an association that is gone. */
   endAll(key: string): void;
 }
+/** ../bootstrap: HTTP to the repository, over MDC1. */
+export type BootstrapPort = ServicePort<BootstrapTarget>;
+/** ../application: messages to a DC AS, over MDC2. `serve` throws MF_NO_RESOURCES when there is no room. */
+export type ApplicationPort = ServicePort<ApplicationTarget>;
+export type ApplicationTarget = Extract<HeldSink, { kind: 'mdc2' }>;
 export interface BootstrapTarget {
   readonly replaceHttpUrl: string;
   readonly address: string;
@@ -27,6 +32,7 @@ export interface ExecutorOptions {
   readonly ports: PortPool;
   readonly bindAddress: string;
   readonly bootstrap: BootstrapPort;
+  readonly application: ApplicationPort;
   readonly log: Logger;
 }
 
@@ -64,7 +70,7 @@ export class Executor {
     return this.forget(held, new Set([key]));
   }
 
-  /** What the engine has lost already: ports rest, bootstrap streams end. */
+  /** What the engine has lost already: ports rest, and what served its streams ends. */
   forget(held: Held, keys: ReadonlySet<string>): Held {
     const locals = new Map(held.locals);
     const flowLocals = new Map(held.flowLocals);
@@ -87,8 +93,13 @@ interface Locals {
 }
 
 /** Gives the port back, unless another branch still uses it (R20). */
-function forgetKey({ bootstrap, ports }: ExecutorOptions, { locals, flowLocals }: Locals, key: string): void {
+function forgetKey(
+  { application, bootstrap, ports }: ExecutorOptions,
+  { locals, flowLocals }: Locals,
+  key: string,
+): void {
   bootstrap.endAll(key);
+  application.endAll(key);
   const local = locals.get(key);
   locals.delete(key);
   if (local && ![...locals.values()].some((other) => other.port === local.port)) ports.free(local.port);
@@ -244,16 +255,18 @@ class Run {
   }
 
   async #route(key: string, streamId: number, sink: HeldSink): Promise<void> {
-    const { engine, bootstrap } = this.#options;
+    const { application, engine, bootstrap } = this.#options;
     const from = { key, streamId };
-    if (sink.kind === 'http') {
-      bootstrap.serve(from, sink);
+    if (sink.kind === 'http' || sink.kind === 'mdc2') {
+      if (sink.kind === 'http') bootstrap.serve(from, sink);
+      else application.serve(from, sink);
       await engine.route(from, { kind: 'payload' });
       return;
     }
     if (sink.kind === 'stream') await engine.route(from, { kind: 'stream', to: { key: sink.key, streamId } });
     else await engine.route(from, sink);
     bootstrap.end(from);
+    application.end(from);
   }
 
   #updateFlow(key: string, { a, b, ice }: DesiredFlow | HeldFlow): Promise<void> {

@@ -1,7 +1,7 @@
 import type { DtlsRole } from '../../dtls/role.ts';
 import type { SecuritySetup } from '../../services/common-data.ts';
 import type { AssociationStateName, FlowEndpoints, LocalEndpoint, StreamSpec } from '../engine/types.ts';
-import type { FlowEnd, Remote } from './desired.ts';
+import type { FlowEnd, Mdc2Sink, Remote } from './desired.ts';
 
 /** What the engine holds for one context. Replaced as a whole by each executed plan, so a failed one changes nothing. */
 export interface Held {
@@ -57,6 +57,7 @@ export interface Started {
 
 /** A route as the engine has it: stream routes name engine keys. */
 export type HeldSink =
+  | (Mdc2Sink & { readonly peerMaxMessageSizeBytes: number })
   | {
       readonly kind: 'http';
       readonly replaceHttpUrl: string;

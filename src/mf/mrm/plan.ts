@@ -256,7 +256,7 @@ function resolveSink(
   peerMaxMessageSizeBytes: number,
   next: ReadonlyMap<string, HeldAssociation>,
 ): HeldSink {
-  if (sink.kind === 'http') return { ...sink, peerMaxMessageSizeBytes };
+  if (sink.kind === 'http' || sink.kind === 'mdc2') return { ...sink, peerMaxMessageSizeBytes };
   if (sink.kind === 'discard') return sink;
   const far = next.get(sink.association);
   const working = far?.predecessor && far.state !== 'connected' ? far.predecessor : far;

@@ -5,6 +5,7 @@ import {
   type DesiredFlow,
   entryId,
   type FlowEnd,
+  type Mdc2Rules,
   type ReadContext,
   type RequestedValues,
 } from './desired.ts';
@@ -17,7 +18,7 @@ interface Entry {
   readonly dcMedia: DcMedia;
   readonly requested: RequestedValues;
   readonly pointer: string;
-  readonly mode: 'flow' | 'http' | 'relay';
+  readonly mode: 'flow' | 'http' | 'mdc2' | 'relay';
   /** Where it says its port is; entries that say the same share it. */
   readonly port: string | undefined;
 }
@@ -32,7 +33,7 @@ export function readDesired(document: MediaContext, context: ReadContext): Desir
   const associationOf = new Map<string, string>();
   for (const group of groups) for (const entry of group.entries) associationOf.set(entry.id, group.id);
   const far = farEnds(groups, associationOf);
-  const read = new Map(groups.map((group) => [group.id, readAssociation(group, far)]));
+  const read = new Map(groups.map((group) => [group.id, readAssociation(group, far, context.mdc2)]));
   const associations = new Map<string, DesiredAssociation>();
   for (const [id, association] of read) {
     const limits = association.streams.flatMap(({ sink }) => {
@@ -61,9 +62,6 @@ function readEntries(document: MediaContext, context: ReadContext): Entry[] {
         throw contextInvalid(`${pointer}/mediaResourceType`, 'only DC is anchored by this MF');
       }
       if (!dcMedia) throw contextInvalid(`${pointer}/dcMedia`, 'missing');
-      if (dcMedia.remoteMdc2Endpoint) {
-        throw contextInvalid(`${pointer}/dcMedia/remoteMdc2Endpoint`, 'MDC2 is not served by this MF');
-      }
       const local = media.localMbEndpoint && readEndpoint(media.localMbEndpoint, `${pointer}/localMbEndpoint`);
       const port = local && `${local.address} ${local.port}`;
       const requested = context.requested(id, dcMedia);
@@ -76,7 +74,18 @@ function readEntries(document: MediaContext, context: ReadContext): Entry[] {
 
 /** Both vocabularies (R3); without a value, by what the entry carries. */
 function modeOf(entry: Omit<Entry, 'mode'>, same: readonly Omit<Entry, 'mode'>[]): Entry['mode'] {
-  const { mediaProxyConfig, replaceHttpUrl } = entry.dcMedia;
+  const { mediaProxyConfig, remoteMdc2Endpoint, replaceHttpUrl } = entry.dcMedia;
+  if (remoteMdc2Endpoint) {
+    // Datagrams to a DC AS: DTLS would end there, which needs its fingerprint in the answer (docs/mdc2.md).
+    if (mediaProxyConfig === 'UDP_PROXY') {
+      throw contextInvalid(
+        `${entry.pointer}/dcMedia/mediaProxyConfig`,
+        'UDP_PROXY to a DC AS is not served by this MF',
+      );
+    }
+    // R2: such a medium ends here in each of its terminations.
+    return 'mdc2';
+  }
   switch (mediaProxyConfig) {
     case 'HTTP':
     case 'HTTP_PROXY':
@@ -144,7 +153,7 @@ function farEnds(groups: readonly Group[], associationOf: ReadonlyMap<string, st
 
 type ReadAssociation = Omit<DesiredAssociation, 'relayedMaxMessageSizeBytes'> & { knowsPeerSize: boolean };
 
-function readAssociation(group: Group, far: ReadonlyMap<string, string>): ReadAssociation {
+function readAssociation(group: Group, far: ReadonlyMap<string, string>, mdc2: Mdc2Rules): ReadAssociation {
   const first = group.entries[0]!;
   const { dcMedia, requested } = first;
   const dc =
@@ -152,7 +161,7 @@ function readAssociation(group: Group, far: ReadonlyMap<string, string>): ReadAs
   const mb = first.media.remoteMbEndpoint;
   const address = mb && readEndpoint(mb, `${first.pointer}/remoteMbEndpoint`);
   const size = peerSize(requested);
-  const streams = group.entries.flatMap((entry) => readStreams(entry, entry.mode, far.get(entry.id)));
+  const streams = group.entries.flatMap((entry) => readStreams(entry, entry.mode, far.get(entry.id), mdc2));
   const twice = streams.find((stream, i) => streams.findIndex((other) => other.streamId === stream.streamId) < i);
   if (twice)
     throw contextInvalid(`${first.pointer}/dcMedia/streams/${twice.streamId}`, 'is in two media of one association');

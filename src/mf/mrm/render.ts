@@ -11,6 +11,8 @@ export interface RenderOptions {
   readonly publicAddress: string;
   /** Our client address on MDC1 (R27). */
   readonly mdc1Address: string;
+  /** Likewise on MDC2. */
+  readonly mdc2Address: string;
 }
 
 /** What the consumer wrote, in its order, and what the MF adds: the document that patches apply to. */
@@ -70,7 +72,8 @@ function renderAssociation(
     maxMessageSize: Math.max(1, Math.min(64, Math.ceil(maxMessageSizeBytes / 1_024))),
     securitySetup,
   };
-  if (media.dcMedia.replaceHttpUrl) dcMedia.localMdc1Endpoint = mdc1Endpoint(options.mdc1Address);
+  if (media.dcMedia.replaceHttpUrl) dcMedia.localMdc1Endpoint = clientEndpoint(options.mdc1Address);
+  if (media.dcMedia.remoteMdc2Endpoint) dcMedia.localMdc2Endpoint = clientEndpoint(options.mdc2Address);
   // R4: only a peer that speaks the extension gets it.
   if (media.dcMedia.imsdc) {
     const { iceUfrag, icePwd } = local;
@@ -124,4 +127,4 @@ function endpoint(address: string, portNumber: number, transport: string): Endpo
 }
 
 /** R27: a client has no fixed port; 9 is what SDP writes where a port means nothing (RFC 3264 5.1). */
-const mdc1Endpoint = (address: string) => endpoint(address, 9, 'TCP');
+const clientEndpoint = (address: string) => endpoint(address, 9, 'TCP');
