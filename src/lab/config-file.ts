@@ -62,6 +62,8 @@ export function writeLabConfig(options: LabConfigOptions): LabFiles {
         { transport: 'udp', address: LOOPBACK, port: options.ports.applicationServer },
         { transport: 'tcp', address: LOOPBACK, port: options.ports.applicationServer },
       ],
+      // The picture of the call knows the functions by their UDP addresses.
+      udpMtuBytes: 0,
       mf: { urls: [`http://${LOOPBACK}:${options.ports.mrm}`] },
     },
     dcsf: {

@@ -52,18 +52,27 @@ export interface World {
 /** What was started so far, to be ended in reverse order. */
 type Closer = () => Promise<void>;
 
+/** Somebody else may take a port between our looking and our binding: then all of it is tried again on others. */
+const START_ATTEMPTS = 3;
+
 /** Starts everything at once and waits until all of it is ready. Ends what it started when one of them cannot start. */
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const closers: Closer[] = [];
-  const closeAll = async () => {
-    for (const close of closers.splice(0).toReversed()) await close();
-  };
-  try {
-    return await start(options, closers, closeAll);
-  } catch (error) {
-    await closeAll();
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    const closers: Closer[] = [];
+    const closeAll = async () => {
+      for (const close of closers.splice(0).toReversed()) await close();
+    };
+    try {
+      return await start(options, closers, closeAll);
+    } catch (error) {
+      await closeAll();
+      if (attempt === START_ATTEMPTS || !portWasTaken(error)) throw error;
+    }
   }
+}
+
+function portWasTaken(error: unknown): boolean {
+  return error instanceof ImsdcError && /EADDRINUSE/.test(`${error.message} ${error.details.problem}`);
 }
 
 async function start(options: WorldOptions, closers: Closer[], close: Closer): Promise<World> {
@@ -90,7 +99,7 @@ async function start(options: WorldOptions, closers: Closer[], close: Closer): P
   const parties = new Map<string, string>([[`${LOOPBACK}:${applicationServerPort}`, 'IMS AS']]);
   const messages: (SipObservation & { party: string })[] = [];
   const observe = (observation: SipObservation) => {
-    const party = parties.get(observation.peer) ?? observation.peer;
+    const party = partyOf(parties, observation);
     messages.push({ ...observation, party });
     record(trace, observation, party);
   };
@@ -153,6 +162,16 @@ async function start(options: WorldOptions, closers: Closer[], close: Closer): P
     failure,
     close,
   };
+}
+
+/** Who is at the other end. A TCP connection has a port of its own: its first request says by its Via whose it is. */
+function partyOf(parties: Map<string, string>, { peer, direction, wire }: SipObservation): string {
+  const sentBy = /^(?:Via|v): SIP\/2\.0\/\w+ ([^;\s]+)/im.exec(wire)?.[1];
+  const known = parties.get(peer);
+  if (known !== undefined || direction === 'out' || wire.startsWith('SIP/')) return known ?? peer;
+  const named = parties.get(sentBy ?? '');
+  if (named !== undefined) parties.set(peer, named);
+  return named ?? peer;
 }
 
 function record(trace: TraceRecorder, { direction, wire, atMs }: SipObservation, party: string): void {
