@@ -14,6 +14,8 @@ export interface Running {
   /** For the supervisor and the lab: addresses that were chosen at start. */
   readonly ready: Record<string, unknown>;
   status(): object | Promise<object>;
+  /** Takes no new work from now on; resolves when the last has ended. */
+  drain?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -83,6 +85,13 @@ function untilStopped(running: Running, admin: Admin, log: Logger): Promise<numb
     resolve(0);
     if (process.connected) process.disconnect();
   };
+  if (running.drain) {
+    const drain = running.drain.bind(running);
+    process.once('SIGUSR2', () => {
+      log.info('draining');
+      drain().then(stop, (error: unknown) => log.error({ err: error }, 'could not drain'));
+    });
+  }
   process.once('SIGINT', () => void stop());
   process.once('SIGTERM', () => void stop());
   reportReady({ ...running.ready, admin: { address: admin.address, port: admin.port } }, stop);
