@@ -3,9 +3,9 @@ import { IdMint } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import { RealTimers, type Timers } from '../../src/base/timers.ts';
-import { MessageWriter, type ParsedMessage, parseMessage } from '../../src/sip/message/index.ts';
-import { SipEndpoint, type SipEndpointOptions } from '../../src/sip/transport/index.ts';
-import type { SipMessage, TransactionUserEvent } from '../../src/sip/types.ts';
+import { buildResponse, MessageWriter, type ParsedMessage, parseMessage } from '../../src/sip/message/index.ts';
+import { SipEndpoint, type SipEndpointOptions, type SipListenerConfig } from '../../src/sip/transport/index.ts';
+import type { Destination, Flow, SipMessage, TransactionUserEvent } from '../../src/sip/types.ts';
 
 /** The message in `text`, which must be acceptable. */
 export function parsed(text: string | Uint8Array): ParsedMessage {
@@ -50,7 +50,7 @@ export function request(shape: RequestShape = {}): string {
 
 /** A started endpoint on loopback with one listener. */
 export async function endpointOn(
-  transport: 'udp' | 'tcp',
+  transport: SipListenerConfig['transport'],
   options: Partial<SipEndpointOptions> = {},
 ): Promise<SipEndpoint & { closeAll(): Promise<void> }> {
   const timers: Timers = options.timers ?? new RealTimers();
@@ -79,4 +79,47 @@ export async function nextEvent<K extends TransactionUserEvent['kind']>(
 ): Promise<Extract<TransactionUserEvent, { kind: K }>> {
   const event = await endpoint.next('sip', (one) => one.kind === kind && (!('message' in one) || match(one.message)));
   return event as Extract<TransactionUserEvent, { kind: K }>;
+}
+
+/** Where an endpoint listens, as a next hop. */
+export function destinationOf(endpoint: SipEndpoint, transport?: Destination['transport']): Destination {
+  const found = endpoint.addresses().find((address) => transport === undefined || address.transport === transport)!;
+  return { transport: found.transport, address: found.host, port: found.port };
+}
+
+/** A request that `from` can send to `to`, with its own Via, tags and Call-ID. */
+export function requestFrom(
+  from: SipEndpoint,
+  to: Destination,
+  shape: { method?: string; uri?: string; branch?: string; body?: string; headers?: string } = {},
+): { wire: string; method: string; branch: string; to: Destination } {
+  const branch = shape.branch ?? from.newBranch();
+  const method = shape.method ?? 'OPTIONS';
+  const wire = request({
+    method,
+    uri: shape.uri ?? `sip:bob@${to.address.includes(':') ? `[${to.address}]` : to.address}:${to.port}`,
+    via: from.viaFor(to, branch),
+    from: `<sip:alice@example.com>;tag=${from.newTag()}`,
+    callId: from.newCallId(),
+    headers: `Contact: <sip:alice@${from.hostFor(to)};transport=${to.transport}>\r\n${shape.headers ?? ''}`,
+    ...(shape.body !== undefined && { body: shape.body }),
+  });
+  return { wire, method, branch, to };
+}
+
+/** `alice` sends one request, `bob` answers 200; both messages. */
+export async function exchange(
+  alice: SipEndpoint,
+  bob: SipEndpoint,
+  shape: Parameters<typeof requestFrom>[2] & { to?: Destination } = {},
+): Promise<{ received: SipMessage; flow: Flow; answer: SipMessage }> {
+  const outgoing = requestFrom(alice, shape.to ?? destinationOf(bob), shape);
+  const asked = nextEvent(bob, 'request');
+  const answered = nextEvent(alice, 'response', ({ status }) => status >= 200);
+  // A request that nobody can send must fail the test, not hang it.
+  const failed = nextEvent(alice, 'clientFailed').then(({ reason }) => assert.fail(`not sent: ${reason}`));
+  alice.request(outgoing);
+  const { key, message, flow } = await Promise.race([asked, failed]);
+  bob.respond(key, 200, buildResponse(message, 200, { toTag: bob.newTag() }));
+  return { received: message, flow, answer: (await answered).message };
 }

@@ -1,3 +1,4 @@
+import type { Destination, Flow } from '../types.ts';
 import { hostPort } from './transport.ts';
 
 /** What the table knows of a connection. */
@@ -7,6 +8,18 @@ export interface Connection {
   readonly remoteAddress: string;
   /** Keys of the peer index that lead here. */
   readonly peers: Set<string>;
+  /** TLS connections that we open: the name that the certificate is checked against. */
+  readonly verifiedFor?: string;
+  readonly flow: Flow;
+}
+
+/** RFC 5922 7.3: a connection that was verified for one domain carries nothing for another at the same address. */
+function serves(connection: Connection, to: Destination): boolean {
+  const { serverName } = to;
+  if (serverName === undefined || (to.transport !== 'tls' && to.transport !== 'wss')) return true;
+  return (
+    connection.verifiedFor === serverName || connection.flow.peerNames?.includes(serverName.toLowerCase()) === true
+  );
 }
 
 /** Names that one WebSocket connection may go by: a client has one, a gateway a few. */
@@ -32,6 +45,14 @@ export class ConnectionTable<C extends Connection> {
 
   byId(id: string | undefined): C | undefined {
     return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  /** The open connection that a message to `to` may use: the one it names, else one to the same peer. */
+  find(to: Destination): C | undefined {
+    const named = this.byId(to.connection);
+    if (named !== undefined) return named;
+    const known = this.byPeer(to.address, to.port);
+    return known !== undefined && serves(known, to) ? known : undefined;
   }
 
   byPeer(address: string, port: number): C | undefined {

@@ -43,7 +43,7 @@ export interface SipEndpointOptions {
   readonly maxTransactions?: number;
   readonly maxConnections?: number;
   readonly idleTimeoutMs?: number;
-  /** Above it a request goes over TCP where that is possible (RFC 3261 18.1.1); default 1300, 0: never. */
+  /** Above it a request goes over TCP where that is possible (RFC 3261 18.1.1); default 0: never. */
   readonly udpMtuBytes?: number;
   /** Double CRLF on connections that we open (RFC 5626 4.4.1); default 0: none. */
   readonly keepAliveMs?: number;
@@ -101,7 +101,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       },
     );
     this.#large = new LargeRequests({
-      udpMtuBytes: options.udpMtuBytes ?? 1300,
+      udpMtuBytes: options.udpMtuBytes ?? 0,
       sentBy: (to) => this.#listeners.nameFor(to),
     });
     gaugesOf(options.metrics, {

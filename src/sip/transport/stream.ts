@@ -98,7 +98,7 @@ export class StreamTransport implements SipTransport {
   }
 
   send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
-    const connection = this.#table.byId(to.connection) ?? this.#table.byPeer(to.address, to.port) ?? this.#connect(to);
+    const connection = this.#table.find(to) ?? this.#connect(to);
     if (connection === undefined) {
       queueMicrotask(() => onFailed(new Error(`no room for a connection to ${hostPort(to.address, to.port)}`)));
       return;
@@ -153,7 +153,7 @@ export class StreamTransport implements SipTransport {
     }
     const socket = this.#binding.connect(to, isWildcard(this.local.address) ? undefined : this.local.address);
     const guard = setTimeout(() => socket.destroy(new Error('connect timeout')), this.#limits.connectTimeoutMs);
-    const connection = this.#adopt(socket, to.address, to.port);
+    const connection = this.#adopt(socket, to.address, to.port, to.serverName ?? to.address);
     socket.once(this.#binding.readyEvent, () => {
       clearTimeout(guard);
       connection.flow = { ...connection.flow, ...proven(this.#binding, socket) };
@@ -183,7 +183,7 @@ export class StreamTransport implements SipTransport {
     });
   }
 
-  #adopt(socket: Socket, remoteAddress: string, remotePort: number): StreamConnection {
+  #adopt(socket: Socket, remoteAddress: string, remotePort: number, verifiedFor?: string): StreamConnection {
     const { transport } = this;
     const id = this.#table.newId(transport);
     const connection: StreamConnection = {
@@ -191,6 +191,7 @@ export class StreamTransport implements SipTransport {
       socket,
       remoteAddress,
       peers: new Set(),
+      ...(verifiedFor !== undefined && { verifiedFor }),
       flow: {
         transport,
         remoteAddress,

@@ -89,7 +89,7 @@ export class WebSocketTransport implements SipTransport {
   }
 
   send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
-    const connection = this.#table.byId(to.connection) ?? this.#table.byPeer(to.address, to.port) ?? this.#connect(to);
+    const connection = this.#table.find(to) ?? this.#connect(to);
     if (connection === undefined) {
       // RFC 7118 5.1: the name of a client that has gone; nobody can be called there.
       queueMicrotask(() => onFailed(new Error(`no connection to ${hostPort(to.address, to.port)}`)));
@@ -158,7 +158,7 @@ export class WebSocketTransport implements SipTransport {
   #accept(socket: WebSocket, request: IncomingMessage): void {
     const { remoteAddress, remotePort } = request.socket;
     if (remoteAddress === undefined || remotePort === undefined) socket.terminate();
-    else this.#adopt(socket, remoteAddress, remotePort, provenNames(request.socket));
+    else this.#adopt(socket, remoteAddress, remotePort, { peerNames: provenNames(request.socket) });
   }
 
   #connect(to: Destination): SocketConnection | undefined {
@@ -171,7 +171,7 @@ export class WebSocketTransport implements SipTransport {
       ...(tls !== undefined && clientOptions(tls, to)),
       ...(to.serverName !== undefined && { headers: { Host: `${to.serverName}:${to.port}` } }),
     });
-    const connection = this.#adopt(socket, to.address, to.port, undefined);
+    const connection = this.#adopt(socket, to.address, to.port, { verifiedFor: to.serverName ?? to.address });
     socket.once('upgrade', (response: IncomingMessage) => {
       const peerNames = provenNames(response.socket);
       if (peerNames !== undefined) connection.flow = { ...connection.flow, peerNames };
@@ -183,7 +183,7 @@ export class WebSocketTransport implements SipTransport {
     socket: WebSocket,
     remoteAddress: string,
     remotePort: number,
-    peerNames: readonly string[] | undefined,
+    who: { peerNames?: readonly string[] | undefined; verifiedFor?: string },
   ): SocketConnection {
     const { transport, local } = this;
     const id = this.#table.newId(transport);
@@ -193,10 +193,11 @@ export class WebSocketTransport implements SipTransport {
       remoteAddress,
       peers: new Set(),
       alive: true,
+      ...(who.verifiedFor !== undefined && { verifiedFor: who.verifiedFor }),
       flow: {
         ...{ transport, remoteAddress, remotePort, connection: id },
         ...{ localAddress: local.address, localPort: local.port },
-        ...(peerNames && { peerNames }),
+        ...(who.peerNames && { peerNames: who.peerNames }),
       },
     };
     this.#table.add(connection);
