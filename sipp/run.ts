@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { type Core, startCore } from './core.ts';
 import { PAIRS } from './pairs/index.ts';
 import { junit, table } from './report.ts';
-import { type PairResult, pairNames, runPair, sippAvailable } from './sipp.ts';
+import { type PairOptions, type PairResult, pairNames, runPair, runPairCleanly, sippAvailable } from './sipp.ts';
 
 const USAGE = `imsdc-sipp run [pattern...]   runs call scripts and prints one table
 imsdc-sipp list [pattern...]  says what they show
@@ -88,7 +88,8 @@ async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       const lossy = PAIRS.find((pair) => pair.name === name)?.run?.lossPercent !== undefined;
       const calls = Number(values.calls ?? (lossy ? 60 : 1));
-      const result = await one(core, name, calls, Number(values.rate), Number(values.timeout ?? 60));
+      const timeoutSeconds = Number(values.timeout ?? 60);
+      const result = await runPairCleanly(optionsOf(core, { name, calls, rate: Number(values.rate), timeoutSeconds }));
       process.stderr.write(`${result.passed ? 'pass' : 'FAIL'} ${name}\n`);
       results.push(result);
     }
@@ -103,20 +104,20 @@ async function together(core: Core | undefined): Promise<PairResult[]> {
   const rate = Number(values.rate) / wanted.length;
   const calls = Number(values.calls ?? Math.max(1, Math.round(rate * seconds)));
   process.stderr.write(`${wanted.length} pairs, ${calls} calls each, ${Number(values.rate)} calls/s together\n`);
-  return Promise.all(wanted.map((name) => one(core, name, calls, rate, Number(values.timeout ?? seconds + 60))));
+  const timeoutSeconds = Number(values.timeout ?? seconds + 60);
+  return Promise.all(
+    wanted.map((name) => runPair({ ...optionsOf(core, { name, calls, rate, timeoutSeconds }), repeatsAllowed: true })),
+  );
 }
 
-function one(core: Core | undefined, name: string, calls: number, rate: number, timeoutSeconds: number) {
+function optionsOf(core: Core | undefined, options: Omit<PairOptions, 'target'>): PairOptions {
   const given = /^(.*):(\d+)$/.exec(values.target ?? `127.0.0.1:${core?.port}`);
   const target = { address: given?.[1] ?? values.target!, port: Number(given?.[2] ?? 5060) };
   const { transport } = values;
-  return runPair({
-    name,
+  return {
+    ...options,
     target,
-    calls,
-    rate,
-    timeoutSeconds,
     lossPercent: Number(values.loss),
     ...(transport === 'udp' || transport === 'tcp' ? { transport } : {}),
-  });
+  };
 }

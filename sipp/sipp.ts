@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PAIRS } from './pairs/index.ts';
+import { type PortBlock, takePorts } from './ports.ts';
 import type { PairRun } from './script/steps.ts';
 
 export const SCENARIOS = resolve(import.meta.dirname, 'scenarios');
@@ -22,6 +23,8 @@ export interface PairOptions {
   readonly lossPercent?: number;
   /** The whole run; a pair that hangs is a failure, not a wait. Default 60. */
   readonly timeoutSeconds?: number;
+  /** Under load: messages that had to be sent again are counted, but no failure. */
+  readonly repeatsAllowed?: boolean;
   /** CPU to pin both ends to, where measurement wants that. */
   readonly cpu?: number;
 }
@@ -38,6 +41,8 @@ export interface EndResult {
 export interface PairResult {
   readonly name: string;
   readonly passed: boolean;
+  /** Every call did what it should, whether or not something had to be sent again for it. */
+  readonly completed: boolean;
   /** Why it did not pass: one line each, then what SIPp wrote. Empty when it passed. */
   readonly problems: readonly string[];
   readonly calls: number;
@@ -82,17 +87,17 @@ export async function runPair(options: PairOptions): Promise<PairResult> {
   const children: ChildProcess[] = [];
   try {
     const local = run.ipv6 ? '::1' : '127.0.0.1';
-    const [uasPort, uacPort] = [await freePort(), await freePort()];
+    const ports = { uac: await takePorts(), uas: await takePorts() };
     const host = (address: string) => (address.includes(':') ? `[${address}]` : address);
     const uasCalls = options.calls * (run.uasCalls ?? 1);
-    const start = (end: 'uac' | 'uas', calls: number, port: number, extra: readonly string[]) => {
-      const child = startEnd(options, run, end, { folder, local, port, calls, extra });
+    const start = (end: 'uac' | 'uas', calls: number, extra: readonly string[]) => {
+      const child = startEnd(options, run, end, { folder, local, ports: ports[end], calls, extra });
       children.push(child);
       return child;
     };
-    const uas = pair.uas === undefined ? undefined : start('uas', uasCalls, uasPort, []);
-    const uac = start('uac', options.calls, uacPort, [
-      ...['-key', 'uas', `${host(local)}:${uasPort}`, ...rateOf(options.rate)],
+    const uas = pair.uas === undefined ? undefined : start('uas', uasCalls, []);
+    const uac = start('uac', options.calls, [
+      ...['-key', 'uas', `${host(local)}:${ports.uas.sip}`, ...rateOf(options.rate)],
       `${host(run.ipv6 ? local : options.target.address)}:${options.target.port}`,
     ]);
     const uacCode = await ended(uac);
@@ -100,24 +105,47 @@ export async function runPair(options: PairOptions): Promise<PairResult> {
     if (uacCode !== 0 || run.uasMayMiss) uas?.kill('SIGTERM');
     const uasCode = uas === undefined ? 0 : await ended(uas);
     const result = { uac: readEnd(folder, 'uac', uacCode), uas: readEnd(folder, 'uas', uasCode) };
-    const problems = [
+    const failures = [
       ...incomplete('UAC', result.uac, options.calls),
       ...(uas === undefined || run.uasMayMiss ? [] : incomplete('UAS', result.uas, uasCalls)),
-      ...repeated(run, result.uac.retransmissions + result.uas.retransmissions),
     ];
-    const passed = problems.length === 0;
+    const problems = [...failures, ...repeated(run, result.uac.retransmissions + result.uas.retransmissions)];
     const { name, calls } = options;
-    return { name, passed, problems, calls, seconds: (Date.now() - started) / 1000, ...result };
+    const seconds = (Date.now() - started) / 1000;
+    return {
+      name,
+      passed: problems.length === 0,
+      completed: failures.length === 0,
+      problems,
+      calls,
+      seconds,
+      ...result,
+    };
   } finally {
     for (const child of children) if (child.exitCode === null) child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function definedOf({ transport, lossPercent }: PairOptions): PairRun {
+/** Attempts of `runPairCleanly`. */
+const ATTEMPTS = 3;
+
+/**
+ * The same, once more when all calls completed but something was sent twice: a machine that was busy for longer than
+ * T1 (500 ms) does that sometimes, a bug does it every time.
+ */
+export async function runPairCleanly(options: PairOptions): Promise<PairResult> {
+  for (let attempt = 1; ; attempt++) {
+    const result = await runPair(options);
+    if (result.passed || !result.completed || attempt === ATTEMPTS) return result;
+  }
+}
+
+function definedOf({ transport, lossPercent, repeatsAllowed }: PairOptions): PairRun {
   return {
     ...(transport === undefined ? {} : { transport }),
-    ...(lossPercent ? { lossPercent, retransmissions: 'any' as const } : {}),
+    ...(lossPercent ? { lossPercent } : {}),
+    ...(lossPercent || repeatsAllowed ? { retransmissions: 'any' as const } : {}),
   };
 }
 
@@ -140,16 +168,17 @@ function rateOf(rate: number): readonly string[] {
 interface End {
   readonly folder: string;
   readonly local: string;
-  readonly port: number;
+  readonly ports: PortBlock;
   readonly calls: number;
   readonly extra: readonly string[];
 }
 
 function startEnd(options: PairOptions, run: PairRun, end: 'uac' | 'uas', place: End): ChildProcess {
-  const { folder, local, port, calls, extra } = place;
+  const { folder, local, ports, calls, extra } = place;
   const args = [
     ...['-sf', join(SCENARIOS, `${options.name}.${end}.xml`), '-inf', USERS],
-    ...['-i', local, '-p', String(port), '-m', String(calls), '-l', '15000', '-nostdin'],
+    ...['-i', local, '-p', String(ports.sip), '-cp', String(ports.control), '-mp', String(ports.media)],
+    ...['-m', String(calls), '-l', '15000', '-nostdin'],
     ...['-t', run.transport === 'tcp' ? 't1' : 'u1'],
     ...['-timeout', `${options.timeoutSeconds ?? 60}s`, '-timeout_error'],
     ...['-trace_err', '-error_file', join(folder, `${end}.errors`)],

@@ -2,7 +2,7 @@ import { answers, request as ask, asked, invited, keep, ok, respond } from '../s
 import { ack, ackFailure, bye, cancel, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, header, LINE, mediaLines } from '../script/check.ts';
 import { audio, sdp } from '../script/sdp.ts';
-import { type Pair, pause } from '../script/steps.ts';
+import { linger, type Pair, pause } from '../script/steps.ts';
 import { ANSWER, bootstrapped, E2, E4, hangsUp, isCalled, isHungUpOn, OFFER, UNTOUCHED } from './flows.ts';
 
 /** Messages that cross, come twice, or do not come. */
@@ -197,6 +197,8 @@ export const RACES: readonly Pair[] = [
       respond(200, { body: sdp('bob', 1, audio('bob')) }),
       { ...asked('ACK'), optional: true },
       ...isHungUpOn(),
+      // The 200 may be lost: the BYE comes again.
+      linger(4_000),
     ],
     run: { lossPercent: 2, retransmissions: 'any' },
   },
@@ -218,6 +220,8 @@ export const RACES: readonly Pair[] = [
       respond(200, { body: BOB }),
       { ...asked('ACK'), optional: true },
       ...isHungUpOn(),
+      // The 200 may be lost: the BYE comes again.
+      linger(4_000),
     ],
     run: { lossPercent: 2, retransmissions: 'any' },
   },

@@ -1,5 +1,5 @@
 /** What one end of a pair does, in order. `xml.ts` writes it as SIPp reads it. */
-export type Step = Send | Receive | Pause | Label;
+export type Step = Send | Receive | Pause | Label | Linger;
 
 export interface Send {
   readonly kind: 'send';
@@ -39,6 +39,12 @@ export interface Pause {
 export interface Label {
   readonly kind: 'label';
   readonly id: string;
+}
+
+/** At the end: what comes once more is answered once more (RFC 3261 17, timers D, J and their like). */
+export interface Linger {
+  readonly kind: 'linger';
+  readonly milliseconds: number;
 }
 
 /** One regular expression (POSIX extended) over the body or over one header line. */
@@ -86,4 +92,8 @@ export function pause(milliseconds: number): Pause {
 
 export function label(id: string): Label {
   return { kind: 'label', id };
+}
+
+export function linger(milliseconds: number): Linger {
+  return { kind: 'linger', milliseconds };
 }

@@ -1,7 +1,7 @@
 import type { Check, Pair, Receive, Send, Step } from './steps.ts';
 
-/** How long an end waits for a message that must come. */
-const RECEIVE_TIMEOUT_MS = 20_000;
+/** How long an end waits for a message that must come: longer than any transaction lasts (64 * T1). */
+const RECEIVE_TIMEOUT_MS = 40_000;
 
 /** One end of a pair as a SIPp scenario that runs with bare `sipp -sf`. */
 export function scenarioXml(pair: Pair, end: 'uac' | 'uas'): string {
@@ -66,6 +66,8 @@ class Scenario {
         return this.#receive(step);
       case 'pause':
         return `  <pause milliseconds="${step.milliseconds}" />`;
+      case 'linger':
+        return `  <timewait milliseconds="${step.milliseconds}" />`;
       case 'label':
         return `  <label id="${step.id}" />`;
       default:

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Core, startCore } from '../../sipp/core.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
-import { runPair, sippAvailable } from '../../sipp/sipp.ts';
+import { runPairCleanly, sippAvailable } from '../../sipp/sipp.ts';
 
 /** CI installs SIPp, so there a missing one is a failure and not a reason to skip. */
 const skip = !sippAvailable() && !process.env.CI && 'sipp is not installed (Debian: sip-tester)';
@@ -25,7 +25,7 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
       test(`${name}: ${shows}`, async () => {
         const calls = run?.lossPercent === undefined ? 3 : 60;
         const rate = run?.lossPercent === undefined ? 10 : 30;
-        const result = await runPair({ name, target: { address: '127.0.0.1', port: core.port }, calls, rate });
+        const result = await runPairCleanly({ name, target: { address: '127.0.0.1', port: core.port }, calls, rate });
         assert.deepEqual(result.problems, []);
       });
     }
