@@ -120,3 +120,9 @@ export function toAppBindingInfo(application: RequestedApplication): AppBindingI
     appDcInfoList: application.channels.map((c) => ({ streamId: c.streamId, adcEndpointType: c.endpoint })),
   };
 }
+
+/** The value of a=3gpp-req-app, in the form of the 3GPP examples (ue-side.md E6). */
+export function toRequestedApplicationText({ applicationId, appDcInfoList = [] }: AppBindingInfo): string {
+  const channels = appDcInfoList.map((c) => `${c.streamId}-${c.adcEndpointType === 'UE' ? 'UE' : 'Server'}`);
+  return `${applicationId};adc-stream-id-endpoint=${channels.join(',')}`;
+}

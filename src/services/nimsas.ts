@@ -98,6 +98,8 @@ export const MediaInstruction = Type.Object({
       streams: DcStreams,
       /** ORIGINATE_MEDIA: towards which leg the line is added. Vendor extension; default: the far side of the offer. */
       imsdcTowards: Type.Optional(Type.Union([Type.Literal('served'), Type.Literal('remote')])),
+      /** ORIGINATE_MEDIA of application streams: a=3gpp-req-app of the line. In the place where Rel-19 notifies it. */
+      appBindingInfos: Type.Optional(Type.Array(AppBindingInfo, { maxItems: 32 })),
       /** Vendor extension, beside mdc2EndpointDcAs: MDC2 over WebSocket. */
       imsdcMdc2: Type.Optional(Mdc2Target),
     }),

@@ -91,6 +91,7 @@ function dcMedia(
       ice: peer?.ice ?? false,
       maxMessageSizeBytes: bytes,
       ...(config.mediaEventUri === '' ? {} : { eventUri: config.mediaEventUri }),
+      ...(spec?.mdc2Target === undefined ? {} : { mdc2: spec.mdc2Target }),
     },
   };
 }

@@ -189,6 +189,8 @@ function specOf(instruction: MediaInstruction): InstructionSpec {
     mdc1: spec?.mdc1EndpointDcsf,
     mdc2: spec?.mdc2EndpointDcAs,
     mdc2Protocol: spec?.mdc2Protocol,
+    mdc2Target: spec?.imsdcMdc2,
+    applications: spec?.appBindingInfos,
   };
 }
 

@@ -1,7 +1,7 @@
 import { parseFingerprint } from '../../dtls/fingerprint.ts';
 import { offerSetup } from '../../dtls/role.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from '../../sdp/data-channel.ts';
-import { fromDcStreams } from '../../sdp/service-mapping.ts';
+import { fromDcStreams, toRequestedApplicationText } from '../../sdp/service-mapping.ts';
 import type { MediaSection } from '../../sdp/types.ts';
 import { type DataChannelEnd, dataChannelSection } from '../../sdp/write-data-channel.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
@@ -81,5 +81,6 @@ export function newSection(line: MediaLine, end: DataChannelEnd, config: CallCon
     ...(streams.some((stream) => REMOTE_BOOTSTRAP_STREAM_IDS.has(stream.streamId))
       ? { bootstrapUsedBy: 'receiver' as const }
       : {}),
+    ...(line.spec?.applications ? { applicationLines: line.spec.applications.map(toRequestedApplicationText) } : {}),
   });
 }

@@ -2,7 +2,7 @@ import type { SetupValue } from '../../dtls/role.ts';
 import type { OfferAnswer } from '../../sdp/offer-answer.ts';
 import type { SentDescription } from '../../sdp/origin.ts';
 import type { Slot } from '../../sdp/slots.ts';
-import type { DcStream, MediaProxy } from '../../services/common-data.ts';
+import type { AppBindingInfo, DcStream, Mdc2Target, MediaProxy } from '../../services/common-data.ts';
 import type { MediaInstruction } from '../../services/nimsas.ts';
 import type { LegName } from '../call/types.ts';
 
@@ -71,6 +71,9 @@ export interface InstructionSpec {
   readonly mdc1: NonNullable<MediaInstruction['dcMediaSpecification']>['mdc1EndpointDcsf'];
   readonly mdc2: NonNullable<MediaInstruction['dcMediaSpecification']>['mdc2EndpointDcAs'];
   readonly mdc2Protocol: string | undefined;
+  readonly mdc2Target: Mdc2Target | undefined;
+  /** Bindings of a line that is born at the DCSF; offered lines carry their own. */
+  readonly applications: readonly AppBindingInfo[] | undefined;
 }
 
 /** Our MF's end of a line on one leg. */

@@ -98,6 +98,7 @@ describe('application channels', () => {
       mediaProxyConfig: 'DC_APPLICATION_PROXY',
       mdc2EndpointDcAs: { ip: { ipv4Addr: '127.0.0.1' }, transport: 'TCP', portNumber: 9000 },
       mdc2Protocol: 'TCP/TLS',
+      imsdcMdc2: { url: 'wss://dc-as.example/channels', ticket: 'abc' },
       streams: { '1000': { streamId: 1000 } },
     };
     const onward = await offered(as, set);
@@ -105,6 +106,7 @@ describe('application channels', () => {
     const { dcMedia } = as.context().terminations[0]!.medias[0]!;
     assert.equal(dcMedia?.remoteMdc2Endpoint?.portNumber, 9000);
     assert.equal(dcMedia?.mdc2Protocol, 'TCP/TLS');
+    assert.deepEqual(dcMedia?.imsdc?.mdc2, { url: 'wss://dc-as.example/channels', ticket: 'abc' });
     as.respond(onward, 200, { sdp: ANSWER_SESSION + ANSWER_AUDIO });
     const answer = sections(as.only().message.body)[1] ?? '';
     assert.ok(answer.includes('a=dcmap:1000 ') && !answer.includes('a=dcmap:1002 '));
@@ -200,7 +202,13 @@ describe('free-standing instructions', () => {
   test('ORIGINATE_MEDIA in mid-call: a new line towards the named leg', async () => {
     const as = new AsHarness();
     await withBootstrap(as);
-    const result = as.instruct(originate('d-9', 0, 'served'));
+    const set = originate('d-9', 1001, 'served');
+    const binding = {
+      applicationId: '10000006',
+      appDcInfoList: [{ streamId: 1001, adcEndpointType: 'SERVER' as const }],
+    };
+    set['d-9']!.dcMediaSpecification!.appBindingInfos = [binding];
+    const result = as.instruct(set);
     assert.ok(as.lastPatch().some(({ path }) => path === '/terminations/0/medias/-'));
     const info = as.lastPatch().find(({ path }) => path === '/terminations/0/medias/-')!.value as {
       mediaId: string;
@@ -236,12 +244,14 @@ describe('free-standing instructions', () => {
     assert.deepEqual(media(served.body), ['m=audio 40200', 'm=application 50000', 'm=application 50500']);
     const first = sections(served.body)[1] ?? '';
     assert.match(first, /a=setup:active\r\n/, 'R19: a running line keeps its role');
+    const added = sections(served.body)[2] ?? '';
+    assert.match(added, /a=dcmap:1001[\s\S]*a=3gpp-req-app:10000006;adc-stream-id-endpoint=1001-Server\r\n/);
     as.respond(served, 200, {
       sdp:
         SESSION +
         AUDIO +
         APPLICATION.replace('actpass', 'passive') +
-        section(40060, 'passive', 'alicetlsid0000000009', ['0 subprotocol="http"']),
+        section(40060, 'passive', 'alicetlsid0000000009', ['1001 subprotocol="http"']),
     });
     as.take();
     assert.deepEqual(as.lastPatch().find(({ path }) => path === '/terminations/0/medias/1/remoteMbEndpoint')?.value, {
@@ -286,7 +296,7 @@ describe('free-standing instructions', () => {
     assert.ok(!refused.ok && refused.problem.status === 503);
     assert.deepEqual(as.take(), []);
     assert.deepEqual(
-      [...as.dispatcher.calls()][0]!.call.media?.lines.map((line) => line.id),
+      [...as.dispatcher.calls()][0]!.media?.lines.map((line) => line.id),
       ['m0', 'm1'],
     );
   });

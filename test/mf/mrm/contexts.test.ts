@@ -386,11 +386,13 @@ describe('Nmf_MRM create: bad input', () => {
       `${dc}/remoteMdc1Endpoint`,
     ],
     [
-      'MDC2',
+      'MDC2 over what this MF does not speak',
       one((e) => {
+        e.dcMedia!.mediaProxyConfig = 'DC_APPLICATION_PROXY';
         e.dcMedia!.remoteMdc2Endpoint = endpoint(1);
+        e.dcMedia!.mdc2Protocol = 'UDP/DTLS/SCTP';
       }),
-      `${dc}/remoteMdc2Endpoint`,
+      `${dc}/mdc2Protocol`,
     ],
     ...['ftp://h/', 'http://h/x', 'http://h/x/?q', 'http://u:p@h/', 'nonsense'].map(
       (url): [string, MediaContext, string] => [
