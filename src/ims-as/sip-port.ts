@@ -4,7 +4,7 @@ import { bareHost, clientKey, defaultPort, parseUri, TRUST_DOMAIN_HEADERS, witho
 import { hostPort, type SipEndpoint, type TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Destination, ServerKey, Transport } from '../sip/types.ts';
 import type { LocalAddress } from './call/types.ts';
-import type { SipPort } from './dispatcher.ts';
+import type { SipPort } from './ports.ts';
 
 /** Next hops remembered: ISC has a handful. */
 const MAX_HOPS = 4096;

@@ -1,6 +1,7 @@
 import type { Timers } from '../../src/base/timers.ts';
 import type { Call, CallConfig, MrmOperation, MrmReply, Outcome, SessionCase } from '../../src/ims-as/call/types.ts';
-import { Dispatcher, type ServicePorts, type SipPort } from '../../src/ims-as/dispatcher.ts';
+import { Dispatcher } from '../../src/ims-as/dispatcher.ts';
+import type { ServicePorts, SipPort } from '../../src/ims-as/ports.ts';
 import type { SessionEventNotification } from '../../src/services/nimsas.ts';
 import { parseUri } from '../../src/sip/message/index.ts';
 import { clientKey } from '../../src/sip/transaction/index.ts';
@@ -206,10 +207,10 @@ export class AsNode {
   #storeAndRestore(): void {
     const { restore, random } = this.#options;
     if (restore === 0 || !random.chance(restore)) return;
-    for (const entry of this.dispatcher.calls()) {
-      const stored = JSON.parse(JSON.stringify(entry.call)) as Call;
-      for (const key of Object.keys(entry.call)) delete (entry.call as unknown as Record<string, unknown>)[key];
-      Object.assign(entry.call, stored);
+    for (const call of this.dispatcher.calls()) {
+      const stored = JSON.parse(JSON.stringify(call)) as Call;
+      for (const key of Object.keys(call)) delete (call as unknown as Record<string, unknown>)[key];
+      Object.assign(call, stored);
     }
   }
 }

@@ -156,7 +156,7 @@ class Run {
   #whatIsLeft(): string {
     const calls = this.ases.flatMap((as) =>
       [...as.dispatcher.calls()].map(
-        ({ call }) =>
+        (call) =>
           `${call.id} ${call.state}/${call.negotiation.step} exchanges ${call.exchanges.map((e) => `${e.method}:${e.from}:${e.answered}`).join(',')} pending ${call.media?.context.pending?.method}`,
       ),
     );

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Timers } from '../../src/base/timers.ts';
-import type { ServicePorts, SipPort } from '../../src/ims-as/dispatcher.ts';
+import type { ServicePorts, SipPort } from '../../src/ims-as/ports.ts';
 import type { Sabotage } from './as-node.ts';
 import { simulate } from './simulate.ts';
 

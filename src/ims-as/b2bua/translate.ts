@@ -29,7 +29,7 @@ function translate(message: SipMessage, name: string, title: string, env: CallEn
 function translateReference(value: string, env: CallEnvironment): string | undefined {
   const reference = parseReplaces(value);
   if (reference === undefined) return undefined;
-  const other = env.counterpart(reference.callId, reference.toTag, reference.fromTag);
+  const other = env.counterpart(reference);
   if (other === undefined) return undefined;
   const [, ...params] = value.split(';');
   const kept = params.map((param) => {

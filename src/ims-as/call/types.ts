@@ -2,8 +2,8 @@ import type { Environment } from '../../base/environment.ts';
 import type { ProblemDetails } from '../../services/common-data.ts';
 import type { MediaInstructionData, SessionEventNotification } from '../../services/nimsas.ts';
 import type { MediaContext, PatchItem } from '../../services/nmf-mrm.ts';
-
 import type { ServerKey, SipMessage } from '../../sip/types.ts';
+import type { DialogName } from '../b2bua/counterpart.ts';
 import type { MediaSnapshot, MediaState } from '../media/types.ts';
 
 /**
@@ -298,11 +298,7 @@ export interface CallEnvironment extends Environment {
   readonly config: CallConfig;
   local(nextHop: string): LocalAddress;
   /** A dialog of ours, by what the other side calls it; its counterpart on the other leg (R21). */
-  counterpart(
-    callId: string,
-    toTag: string,
-    fromTag: string,
-  ): { callId: string; toTag: string; fromTag: string } | undefined;
+  counterpart(name: DialogName): DialogName | undefined;
 }
 
 /** The part of the configuration that the pure rooms see. */

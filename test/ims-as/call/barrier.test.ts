@@ -275,7 +275,7 @@ describe('the barrier in mid-call', () => {
     as.inDialog('INVITE', 'caller', ok, 9, { sdp: withApplication.replace('3001 2 ', '3001 3 ') + second });
     as.timers.advance(3010);
     assert.equal(as.only().message.status, 488);
-    const call = [...as.dispatcher.calls()][0]!.call;
+    const call = [...as.dispatcher.calls()][0]!;
     assert.deepEqual(
       call.media?.lines.map((line) => `${line.id} ${line.treatment} ${line.state}`),
       ['m0 pass open', 'm1 pass open'],

@@ -231,7 +231,7 @@ describe('in mid-call', () => {
       as.take().map(({ message }) => message.method),
       ['BYE', 'BYE'],
     );
-    assert.equal([...as.dispatcher.calls()][0]!.call.record.outcome, 'session timer');
+    assert.equal([...as.dispatcher.calls()][0]!.record.outcome, 'session timer');
   });
 
   test('the operator releases a call on both legs', () => {

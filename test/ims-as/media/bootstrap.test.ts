@@ -312,7 +312,7 @@ describe('callees that do less', () => {
       sdp: ANSWER_SESSION + ANSWER_AUDIO + ANSWER_M2.replace('setup:passive', 'setup:holdconn') + wrong,
     });
     assert.deepEqual(media(as.only().message.body), ['m=audio 40200', `m=application ${SERVED_M1}`, 'm=application 0']);
-    const notes = [...as.dispatcher.calls()][0]!.call.record.notes.join('\n');
+    const notes = [...as.dispatcher.calls()][0]!.record.notes.join('\n');
     assert.match(notes, /remote m2: .*holdconn/);
   });
 
