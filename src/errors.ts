@@ -52,6 +52,7 @@ export const ERRORS = {
     exit: 65,
   },
   DCSF_CLOSED: { template: 'the DCSF is closing', http: 503, cause: 'NF_CONGESTION' },
+  DCSF_DC_AS: { template: 'dcsf.policy.dcAs.{application}: {problem}', exit: 78 },
   DCSF_DEADLINE: {
     template: 'session {sessionId}: the notification ran out of time',
     http: 504,
@@ -66,13 +67,17 @@ export const ERRORS = {
   DCSF_SESSIONS_FULL: { template: 'all {max} sessions are taken', http: 503, cause: 'INSUFFICIENT_RESOURCES' },
   DCSF_SUBSCRIBERS: { template: 'subscriber file {file}: {problem}', exit: 78 },
   MDC1_BAD_RESPONSE: { template: 'MDC1 {where}: {problem}', http: 502 },
-  MDC1_REFUSED: { template: 'MDC1 to {address} without TLS: only on loopback, or with mf.mdc1.allowPlainHttp', http: 502 },
+  MDC1_REFUSED: {
+    template: 'MDC1 to {address} without TLS: only on loopback, or with mf.mdc1.allowPlainHttp',
+    http: 502,
+  },
   MDC1_TIMEOUT: { template: 'MDC1 {where} does not answer in time', http: 504 },
   MDC1_UNREACHABLE: { template: 'MDC1 {where}: {problem}', http: 502 },
   MEDIA_BAD_REMOTE: { template: 'the far end cannot be used: {problem}', http: 400, cause: 'MANDATORY_IE_INCORRECT' },
   MEDIA_MESSAGE_TOO_LARGE: { template: 'a message of {bytes} bytes; stream {streamId} takes {limit}' },
   MEDIA_UNKNOWN_KEY: { template: 'no association or flow {key}', http: 404, cause: 'RESOURCE_NOT_FOUND' },
   MEDIA_WRONG_STATE: { template: '{operation} while the association is {state}' },
+  MF_ADMIN: { template: 'admin listener {url}: {problem}', exit: 69 },
   MF_CONTEXT_BUSY: {
     template: 'context {contextId} has {waiting} requests waiting',
     http: 429,

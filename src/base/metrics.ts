@@ -3,15 +3,21 @@ export interface Counter {
   value: number;
 }
 
-interface Entry {
-  readonly help: string;
-  readonly type: 'counter' | 'gauge';
-  read(): number;
-}
+export type MetricEntry =
+  | { readonly help: string; readonly type: 'counter' | 'gauge'; read(): number }
+  | {
+      readonly help: string;
+      readonly type: 'gaugeBy';
+      readonly label: string;
+      /** By value of the label. */
+      read(): Readonly<Record<string, number>>;
+    };
 
 /** The metrics of one process. Names are `imsdc_<room>_<what>[_total]`. */
 export class Metrics {
-  readonly entries = new Map<string, Entry>();
+  readonly entries = new Map<string, MetricEntry>();
+  readonly #counters = new Map<string, Counter>();
+  readonly #refreshers: (() => Promise<void>)[] = [];
 
   /** Increment `.value`; the same name gives the same counter. */
   counter(name: string, help: string): Counter {
@@ -23,10 +29,28 @@ export class Metrics {
     return counter;
   }
 
+  /** A counter that is kept elsewhere; read when scraped. */
+  total(name: string, help: string, read: () => number): void {
+    this.entries.set(name, { help, type: 'counter', read });
+  }
+
   /** Read when scraped. */
   gauge(name: string, help: string, read: () => number): void {
     this.entries.set(name, { help, type: 'gauge', read });
   }
 
-  readonly #counters = new Map<string, Counter>();
+  /** One value for each value of a label; read when scraped. */
+  gaugeBy(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+    this.entries.set(name, { help, type: 'gaugeBy', label, read });
+  }
+
+  /** For figures that somebody else keeps: `refresh` is awaited before each scrape. */
+  beforeScrape(refresh: () => Promise<void>): void {
+    this.#refreshers.push(refresh);
+  }
+
+  /** Never rejects: a source that cannot answer leaves its figures as they were. */
+  async refresh(): Promise<void> {
+    await Promise.allSettled(this.#refreshers.map((refresh) => refresh()));
+  }
 }

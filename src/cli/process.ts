@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Admin, startAdmin } from '../base/admin.ts';
+import { type Admin, type AdminPages, startAdmin } from '../base/admin.ts';
 import { TypedEmitter } from '../base/emitter.ts';
 import type { RouteToken } from '../base/ids.ts';
 import { createLogger, type Logger } from '../base/log.ts';
@@ -14,6 +14,8 @@ export interface Running {
   /** For the supervisor and the lab: addresses that were chosen at start. */
   readonly ready: Record<string, unknown>;
   status(): object | Promise<object>;
+  /** Of the admin listener, beside /status. */
+  readonly pages?: AdminPages;
   /** Takes no new work from now on; resolves when the last has ended. */
   drain?(): Promise<void>;
   close(): Promise<void>;
@@ -64,6 +66,7 @@ export async function runProcess(definition: ProcessDefinition, argv: string[]):
     port: config.admin[`${definition.name}Port`],
     metrics,
     status: () => running.status(),
+    pages: running.pages,
   });
   log.info({ ...running.ready, admin: `${admin.address}:${admin.port}` }, 'ready');
   return untilStopped(running, admin, log);

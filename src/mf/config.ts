@@ -42,6 +42,12 @@ export const MfConfig = Type.Object({
     default: 'auto',
     description: 'media worker: native (C++; for production), embedded (nothing to compile), auto = native where built',
   }),
+  keyLogFile: Type.Optional(
+    Type.String({
+      description:
+        'appends the keys of every DTLS association (NSS key log format), so that Wireshark decrypts; for labs: whoever reads the file reads all data channels',
+    }),
+  ),
   workers: Type.Integer({ default: 0, minimum: 0, maximum: 256, description: 'worker processes; 0 = one per core' }),
   maxContexts: Type.Integer({ default: 20_000, minimum: 1, maximum: 1_000_000, description: 'media contexts held' }),
   streamHeadroom: Type.Object(

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { formatRouteToken, IdMint, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
@@ -16,11 +17,13 @@ import { BootstrapProxy } from './bootstrap/proxy.ts';
 import type { MfConfig } from './config.ts';
 import { EngineClient } from './engine/client.ts';
 import { embeddedCommand, type WorkerCommand } from './engine/options.ts';
-import type { MediaEngine } from './engine/types.ts';
+import type { KeyStats, MediaEngine } from './engine/types.ts';
+import { KeyLog } from './key-log.ts';
 import { Contexts } from './mrm/contexts.ts';
 import { EventPoster } from './mrm/event-poster.ts';
 import { Executor } from './mrm/execute.ts';
 import { PortPool } from './ports.ts';
+import { traceStream } from './trace.ts';
 
 export interface MfDependencies {
   readonly log: Logger;
@@ -51,6 +54,10 @@ export interface Mf {
   /** apiRoot of Nmf_MRM: `http://127.0.0.1:8092`. */
   readonly address: string;
   status(): MfStatus;
+  /** The figures of every association and flow, or of those whose key begins so: `<contextId>#<serial>`. */
+  associations(keyPrefix?: string): Promise<readonly KeyStats[]>;
+  /** The datagrams of one key as a pcap file that grows until it is destroyed. Throws MEDIA_UNKNOWN_KEY. */
+  trace(key: string): Promise<Readable>;
   /** No new contexts from now on; resolves when the last one is gone. */
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -65,7 +72,8 @@ const TICK_MS = 1_000;
 export async function startMf(config: MfConfig, dependencies: MfDependencies): Promise<Mf> {
   const { metrics, token } = dependencies;
   const log = dependencies.log.child({ room: 'mf' });
-  const engine = dependencies.engine ?? (await startEngine(config, log, metrics));
+  const keyLog = config.keyLogFile === undefined ? undefined : new KeyLog(config.keyLogFile, log, metrics);
+  const engine = dependencies.engine ?? (await startEngine(config, log, metrics, keyLog));
   const nowMs = () => Math.floor(performance.now());
   const { bindAddress, publicAddress = bindAddress, firstPort: first, lastPort: last } = config.media;
   if (first > last)
@@ -110,6 +118,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
     metrics,
   });
   metrics.gauge('imsdc_mf_ports_taken', 'UDP ports in use', () => ports.taken);
+  metrics.gauge('imsdc_mf_ports_free', 'UDP ports for the next calls', () => ports.available);
   metrics.gauge('imsdc_mf_ports_resting', 'UDP ports that rest (R6)', () => ports.resting);
   const server = new SbiServer({
     host: config.listen.address,
@@ -148,6 +157,11 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
         draining,
       };
     },
+    associations: async (keyPrefix = '') => {
+      const { associations } = await engine.stats();
+      return associations.filter(({ key }) => key.startsWith(keyPrefix));
+    },
+    trace: (key) => traceStream(engine, key),
     drain: () => {
       draining = true;
       return contexts.drain();
@@ -160,13 +174,19 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
       mdc1.close();
       application.close();
       await engine.close();
+      await keyLog?.close();
     },
   };
 }
 
 const random = (bytes: number) => randomBytes(bytes).toString('hex');
 
-async function startEngine(config: MfConfig, log: Logger, metrics: Metrics): Promise<MediaEngine> {
+async function startEngine(
+  config: MfConfig,
+  log: Logger,
+  metrics: Metrics,
+  keyLog: KeyLog | undefined,
+): Promise<MediaEngine> {
   const certificate = await createCertificate({ nowMs: Date.now(), random });
   const { slowReaderLimitMs, maxMessageSizeBytes } = config;
   return EngineClient.start({
@@ -177,6 +197,7 @@ async function startEngine(config: MfConfig, log: Logger, metrics: Metrics): Pro
     keyPem: certificate.privateKeyPem,
     log,
     metrics,
+    onKeyLog: keyLog?.write,
     limits: { slowReaderLimitMs, maxMessageSizeBytes, heartbeatIntervalMs: config.heartbeatMs },
   });
 }

@@ -28,6 +28,11 @@ export class PortPool {
     return this.#taken;
   }
 
+  /** For the next calls; a port whose rest has ended still counts as resting until it is asked for. */
+  get available(): number {
+    return this.#free.length;
+  }
+
   get resting(): number {
     return this.#resting.length;
   }

@@ -142,6 +142,11 @@ export class FakeEngine extends TypedEmitter<EngineEvents> implements MediaEngin
     return { workers: [], associations: [] };
   }
 
+  async trace(key: string): Promise<() => Promise<void>> {
+    await this.#enter('trace', key);
+    return async () => undefined;
+  }
+
   async close(): Promise<void> {
     await this.#enter('close', '');
   }

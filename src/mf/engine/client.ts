@@ -6,6 +6,7 @@ import { flowBody, flowEndpoints, localEndpoint, startBody, streamsBody, ZERO_CO
 import { DEFAULT_LIMITS, type EngineOptions } from './options.ts';
 import { WorkerPayloadPort } from './payload-port.ts';
 import { collectStats } from './stats.ts';
+import { Totals, trafficMetrics } from './totals.ts';
 import type {
   Counters,
   EngineCapabilities,
@@ -22,6 +23,7 @@ import type {
   StreamOutcome,
   StreamRef,
   StreamSpec,
+  TracedDatagram,
 } from './types.ts';
 import { WorkerPool } from './worker-pool.ts';
 import type { WorkerProcess } from './worker-process.ts';
@@ -37,6 +39,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   readonly #entries = new Entries();
   readonly #releasing = new Map<string, Promise<Counters>>();
   readonly #remotes = new Map<string, RemoteEndpoint>();
+  readonly #totals = new Totals();
   #draining = false;
   #drained: () => void = () => undefined;
   /** Frames for handles that were released or lost. */
@@ -53,6 +56,22 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     metrics?.gauge('imsdc_mf_workers', 'Media workers that run', () => pool.workers.length);
     metrics?.gauge('imsdc_mf_worker_restarts_total', 'Media workers started again', () => pool.restarts);
     metrics?.gauge('imsdc_mf_media_keys', 'Associations and flows', () => this.#entries.size);
+    metrics?.gaugeBy(
+      'imsdc_mf_worker_loop_lag_seconds',
+      'Longest turn of the event loop in the last second',
+      'worker',
+      () => Object.fromEntries(pool.workers.map(({ index, loopLagMs }) => [index, loopLagMs / 1_000])),
+    );
+    if (metrics) {
+      trafficMetrics(metrics, {
+        totals: this.#totals,
+        keys: () => this.#entries.all(),
+        refresh: async () => {
+          const { associations } = await this.stats();
+          this.#totals.seen(associations.filter(({ key }) => this.#entries.find(key)));
+        },
+      });
+    }
     metrics?.gauge('imsdc_mf_late_frames_total', 'Frames of released handles', () => this.lateFrames);
   }
 
@@ -184,6 +203,23 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     return collectStats(this.#pool.workers, this.#entries, keys);
   }
 
+  async trace(key: string, onDatagram: (datagram: TracedDatagram) => void): Promise<() => Promise<void>> {
+    const entry = this.#entries.find(key);
+    if (!entry) throw new ImsdcError('MEDIA_UNKNOWN_KEY', { key });
+    const local = await (entry.local as Promise<LocalEndpoint | FlowEndpoints>);
+    // The worker tells the far end only; a flow's datagrams are drawn as if its first port had them all.
+    const { address, port } = 'a' in local ? local.a : local;
+    const onTrace: Entry['onTrace'] = ({ remoteAddress, remotePort, ...datagram }) =>
+      onDatagram({ ...datagram, local: { address, port }, remote: { address: remoteAddress, port: remotePort } });
+    await entry.worker.request('TRACE', entry, { on: true });
+    entry.onTrace = onTrace;
+    return async () => {
+      if (entry.onTrace !== onTrace || this.#entries.find(key) !== entry) return;
+      entry.onTrace = null;
+      await entry.worker.request('TRACE', entry, { on: false });
+    };
+  }
+
   /** Handles per worker that runs. */
   workerLoads(): number[] {
     return this.#pool.workers.map(({ load }) => load);
@@ -237,6 +273,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
       state: 'reserved',
       ports: new Map(),
       flow: null,
+      onTrace: null,
       releasing: false,
     };
     this.#entries.add(entry);
@@ -254,7 +291,9 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     entry.releasing = true;
     for (const port of [...entry.ports.values()]) port.ended('released');
     try {
-      return await entry.worker.request('RELEASE', entry, {});
+      const counters = await entry.worker.request('RELEASE', entry, {});
+      this.#totals.gone(entry.key, entry.kind, counters);
+      return counters;
     } catch (error) {
       if (error instanceof ImsdcError && error.code === 'WORKER_LOST') return ZERO_COUNTERS;
       throw error;
@@ -295,7 +334,10 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
       case 'CREDIT_FROM_WORKER': {
         const { streamId, bytes } = decodeBody('CREDIT_FROM_WORKER', frame.body);
         entry?.ports.get(streamId)?.granted(bytes);
+        break;
       }
+      case 'TRACE_DATA':
+        entry?.onTrace?.(decodeBody('TRACE_DATA', frame.body));
     }
     if (!entry) this.lateFrames++;
   }
@@ -324,6 +366,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     const entries = this.#entries.removeAll(worker);
     for (const entry of entries) {
       this.#remotes.delete(entry.key);
+      this.#totals.gone(entry.key, entry.kind);
       for (const port of [...entry.ports.values()]) port.ended('workerLost');
     }
     if (this.#draining && this.#entries.size === 0) this.#drained();

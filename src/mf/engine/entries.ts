@@ -1,4 +1,5 @@
 import { ImsdcError } from '../../errors.ts';
+import type { FrameBody } from '../worker/codec.ts';
 import type { WorkerPayloadPort } from './payload-port.ts';
 import type { AssociationStateName, FlowOptions } from './types.ts';
 import type { HandleRef, WorkerProcess } from './worker-process.ts';
@@ -15,6 +16,7 @@ export interface Entry<Local = unknown> extends HandleRef {
   readonly ports: Map<number, WorkerPayloadPort>;
   /** Of a flow: what FLOW was told last. */
   flow: FlowOptions | null;
+  onTrace: ((datagram: FrameBody<'TRACE_DATA'>) => void) | null;
   /** RELEASE is on its way: nothing of this handle is of interest any more. */
   releasing: boolean;
 }
@@ -27,6 +29,10 @@ export class Entries {
 
   get size(): number {
     return this.#byKey.size;
+  }
+
+  all(): Iterable<Entry> {
+    return this.#byKey.values();
   }
 
   keys(): string[] {

@@ -21,7 +21,7 @@ export async function collectStats(
       const { records } = await worker.stats(own.slice(at, at + BATCH));
       for (const { handle, generation, ...figures } of records) {
         const entry = entries.owner(worker, { handle, generation });
-        if (entry) associations.push({ key: entry.key, ...figures });
+        if (entry) associations.push({ key: entry.key, kind: entry.kind, ...figures });
       }
     }
   }

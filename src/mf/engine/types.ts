@@ -25,6 +25,8 @@ export interface MediaEngine extends TypedEmitter<EngineEvents> {
   /** Final figures; idempotent, unknown keys give zeros. */
   release(key: string): Promise<Counters>;
   stats(keys?: readonly string[]): Promise<EngineStats>;
+  /** Copies every datagram of one key to `onDatagram`, until the returned function is called or the key is gone. */
+  trace(key: string, onDatagram: (datagram: TracedDatagram) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -155,12 +157,39 @@ export interface Counters {
 
 export interface EngineStats {
   readonly workers: readonly { readonly pid: number; readonly associations: number; readonly loopLagMs: number }[];
-  readonly associations: readonly ({
-    readonly key: string;
-    readonly state: AssociationStateName;
-    readonly bufferedBytes: number;
-    readonly streams: readonly ({ readonly streamId: number } & Counters)[];
-  } & Counters)[];
+  readonly associations: readonly KeyStats[];
+}
+
+/** Figures of one association or flow. A flow counts datagrams as messages, and its sides as streams 0 (a) and 1 (b). */
+export interface KeyStats extends Counters {
+  readonly key: string;
+  readonly kind: 'association' | 'flow';
+  readonly state: AssociationStateName;
+  /** Since the state was entered. */
+  readonly stateAgeMs: number;
+  /** START to connected, microseconds; 0 before. */
+  readonly handshakeUs: number;
+  /** Smoothed, of SCTP, microseconds; 0 = unknown. */
+  readonly rttUs: number;
+  /** Accepted and not yet acknowledged by the peer. */
+  readonly bufferedBytes: number;
+  /** SCTP chunks; 0 where the engine does not tell them apart by association. */
+  readonly retransmissions: number;
+  readonly datagramsReceived: number;
+  readonly datagramsSent: number;
+  /** Wrong source, wrong first octet, not authentic. */
+  readonly datagramsIgnored: number;
+  readonly streams: readonly ({ readonly streamId: number; readonly bufferedBytes: number } & Counters)[];
+}
+
+/** One datagram as it was on the wire. */
+export interface TracedDatagram {
+  readonly sent: boolean;
+  /** Microseconds of the epoch. */
+  readonly atUs: number;
+  readonly local: { readonly address: string; readonly port: number };
+  readonly remote: { readonly address: string; readonly port: number };
+  readonly datagram: Uint8Array;
 }
 
 export type AssociationStateName = 'reserved' | 'connecting' | 'connected' | 'failed' | 'closed';
