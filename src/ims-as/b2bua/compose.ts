@@ -58,8 +58,6 @@ export function contactLine(leg: Leg, call: Call, env: CallEnvironment, nextHop:
 export interface OnwardOptions {
   readonly leg: LegName;
   readonly dialog: Dialog;
-  /** Request-URI, Route line and next hop when they are not the dialog's (the initial INVITE). */
-  readonly initial?: { readonly target: string; readonly route: string; readonly nextHop: string };
   readonly branch: string;
   readonly cseq: number;
   /** ACK and CANCEL name the INVITE's CSeq; RAck maps to this INVITE. */
@@ -71,8 +69,7 @@ export interface OnwardOptions {
 export function onwardRequest(call: Call, message: SipMessage, options: OnwardOptions, env: CallEnvironment): string {
   const { dialog } = options;
   const leg = call.legs[options.leg];
-  const target = options.initial?.target ?? dialog.target;
-  const nextHop = options.initial?.nextHop ?? dialog.nextHop;
+  const { target, nextHop, route } = dialog;
   const to = dialog.remoteTag === '' ? leg.remoteParty : `${leg.remoteParty};tag=${dialog.remoteTag}`;
   const hops = parseMaxForwards(message.first('max-forwards') ?? '71') ?? 71;
   const contact = message.first('contact') === undefined ? '' : contactLine(leg, call, env, nextHop);
@@ -80,7 +77,7 @@ export function onwardRequest(call: Call, message: SipMessage, options: OnwardOp
     `${message.method} ${target} SIP/2.0\r\n` +
     `Via: ${env.local(nextHop).via};branch=${options.branch};rport\r\n` +
     `Max-Forwards: ${hops - 1}\r\n` +
-    (options.initial?.route ?? dialog.route) +
+    route +
     `From: ${leg.localParty};tag=${dialog.localTag}\r\n` +
     `To: ${to}\r\n` +
     `Call-ID: ${leg.callId}\r\n` +

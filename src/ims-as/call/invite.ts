@@ -40,14 +40,13 @@ export function createCall(message: SipMessage, options: NewCall): Call {
     nextHop: routes.nextHop,
     ack: null,
   };
+  const start = { target: own(message.requestUri), route: own(isc.route), nextHop: own(isc.nextHop) };
   const calleeDialog: Dialog = {
     localTag: mintTag(id, callee, 0),
     remoteTag: '',
     localCseq: 0,
     remoteCseq: -1,
-    target: own(message.requestUri),
-    route: own(isc.route),
-    nextHop: own(isc.nextHop),
+    ...start,
     ack: null,
   };
   return {
@@ -70,6 +69,7 @@ export function createCall(message: SipMessage, options: NewCall): Call {
             : { served: calleeDialog, remote: callerDialog },
       },
     ],
+    start,
     winner: -1,
     exchanges: [],
     unacknowledged: null,
@@ -126,7 +126,9 @@ export function reinvite(turn: Turn, leg: LegName, fork: number, key: ServerKey,
   const exchange = openExchange(turn, leg, fork, key, message);
   if (call.exchanges.length > MAX_EXCHANGES) return answer(turn, exchange, 503, 'Retry-After: 2\r\n');
   const pending = open !== undefined || call.unacknowledged !== null;
-  if (pending && (open?.from ?? call.unacknowledged?.leg) !== leg) return answer(turn, exchange, 491);
+  // Our own offer is nobody's second one: the peer tries again in a moment (RFC 3261 14.1).
+  const theirs = open?.purpose === 'reoffer' ? undefined : (open?.from ?? call.unacknowledged?.leg);
+  if (pending && theirs !== leg) return answer(turn, exchange, 491);
   if (pending) return answer(turn, exchange, 500, `Retry-After: ${Number.parseInt(env.random(1), 16) % 10}\r\n`);
   passInvite(turn, exchange, message);
 }

@@ -151,6 +151,7 @@ function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
     fork.state = 'confirmed';
     for (const other of call.forks) if (other !== fork) other.state = 'ended';
     enterDialog(fork, leg, message);
+    call.start = null;
     disarm(turn, 'ring');
     call.record.answeredMs = env.nowMs;
   }

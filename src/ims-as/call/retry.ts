@@ -17,7 +17,9 @@ export function retryWithoutDataChannels(turn: Turn, exchange: Exchange): boolea
   const { call, env } = turn;
   const { media } = call;
   const far = otherLeg(exchange.from);
-  if (media === null || exchange.retried || exchange.answered !== 0 || call.forks.length > 1) return false;
+  const { start } = call;
+  if (media === null || start === null || exchange.retried || exchange.answered !== 0 || call.forks.length > 1)
+    return false;
   if (!media.lines.some((line) => line.dataChannel && line.slots[far] >= 0 && reaches(line, far))) return false;
   const message = heldMessage(exchange);
   const span = message === undefined ? undefined : findSdp(message);
@@ -31,6 +33,8 @@ export function retryWithoutDataChannels(turn: Turn, exchange: Exchange): boolea
   const offer = renderOffer(media, far, 0, parseSessionDescription(open.offer), env.config);
   const sent = stamp(media, far, 0, offer, () => env.random(4));
   sdp[far].offerAnswer = offerSent(offerFailed(sdp[far].offerAnswer), sent.text);
+  // The early dialog of a callee that rang first has ended with its 488 (RFC 3261 12.3): the retry starts anew.
+  Object.assign(call.forks[0]!.dialogs[far], start, { remoteTag: '' });
   passOn(turn, exchange, message, replaceSdp(message.body, span, sent.text));
   reconcile(turn);
   return true;

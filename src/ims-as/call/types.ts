@@ -25,6 +25,8 @@ export interface Call {
   readonly legs: Readonly<Record<LegName, Leg>>;
   /** Dialog pairs, one per early dialog of the callee side. Index 0 exists from the start. */
   forks: Fork[];
+  /** Where the initial INVITE went; null once a 2xx won. An early dialog that was refused leaves nothing else behind. */
+  start: { readonly target: string; readonly route: string; readonly nextHop: string } | null;
   /** Index of the fork whose 2xx won; -1 before. */
   winner: number;
   /** Requests in progress. */

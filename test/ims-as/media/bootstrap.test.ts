@@ -292,6 +292,19 @@ describe('callees that do less', () => {
     assert.deepEqual(media(as.only().message.body), ['m=audio 40200', `m=application ${SERVED_M1}`, 'm=application 0']);
   });
 
+  test('488 after ringing: the retry leaves the early dialog behind', async () => {
+    const as = new AsHarness();
+    const onward = await originating(as);
+    as.respond(onward, 180, { headers: 'Record-Route: <sip:scscf.example;lr>\r\n' });
+    as.take();
+    as.respond(onward, 488);
+    const retry = as.only().message;
+    assert.deepEqual(
+      [retry.requestUri, retry.toTag, retry.list('route')],
+      [onward.requestUri, '', onward.list('route')],
+    );
+  });
+
   test('488 again is final', async () => {
     const as = new AsHarness();
     const onward = await originating(as);
