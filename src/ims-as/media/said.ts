@@ -113,6 +113,8 @@ export function hashPlain(body: string, start: number, end: number): number {
 
 /** Whether the SDP text may hold data channel lines: a cheap look before anything is parsed. */
 export function mentionsDataChannel(body: string, start: number, end: number): boolean {
-  const at = body.indexOf('DTLS/SCTP', start);
+  let at = body.indexOf('DTLS/SCTP', start);
+  // The protocol may be written in any case; its format has only one spelling.
+  if (at < 0) at = body.indexOf('webrtc-datachannel', start);
   return at >= 0 && at < end;
 }
