@@ -4,6 +4,7 @@
 #   docker/run-lab.sh test    up, then every step of test/compose with a table at the end, then down
 #   docker/run-lab.sh down    removes containers, networks and the volume; images stay for the next time
 # KEEP=1 leaves the lab up after a test. NODE_BASE and DEBIAN_BASE name other base images.
+# LAB=netns docker/run-lab.sh test: the same topology in network namespaces, for kernels that refuse containers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,16 +60,28 @@ logs() {
   say "what every container wrote: docker/.build/lab.log"
 }
 
+# Programs of this host instead of images; the runner makes the namespaces and removes them.
+test_in_namespaces() {
+  local program
+  for program in ip kamailio sipp; do
+    command -v "$program" >/dev/null || { say "$program is not installed"; exit 69; }
+  done
+  [ -x "$node" ] || npm run --silent setup
+  say "no containers: the topology of compose.yaml in network namespaces, with the programs of this host"
+  "$node" test/compose/run.ts --netns
+}
+
 case "${1:-}" in
   up) up ;;
   down) down ;;
   test)
+    if [ "${LAB:-}" = netns ]; then test_in_namespaces; exit; fi
     if [ "${KEEP:-}" != 1 ]; then trap down EXIT; fi
     up
     "$node" test/compose/run.ts || { logs; exit 1; }
     ;;
   *)
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
     exit 64
     ;;
 esac

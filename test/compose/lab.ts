@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from '../../src/lab/expect.ts';
 import type { UeProcess } from '../../src/lab/process/ue-process.ts';
 import { type Exit, exec, status, ueIn } from './containers.ts';
+import type { Hosts } from './hosts.ts';
 
 export type Operator = 'opa' | 'opb';
 export const OPERATORS: readonly Operator[] = ['opa', 'opb'];
@@ -14,18 +15,20 @@ const RELEASE_LIMIT_MS = 5_000;
 
 /** The running containers as the steps see them. */
 export interface Lab {
+  readonly hosts: Hosts;
   readonly alice: UeProcess;
   readonly bob: UeProcess;
   close(): Promise<void>;
 }
 
-export async function openLab(): Promise<Lab> {
+export function openLab(hosts: Hosts): Lab {
   const directory = mkdtempSync(join(tmpdir(), 'imsdc-compose-'));
   const ue = (name: string, identity: string, address: string, core: string) =>
-    ueIn(name, directory, ['--identity', identity, '--address', address, '--proxy', `sip:${core}:5060`]);
+    ueIn(hosts, name, directory, ['--identity', identity, '--address', address, '--proxy', `sip:${core}:5060`]);
   const alice = ue('alice', 'sip:alice@opa.example', '198.18.0.101', '198.18.0.2');
   const bob = ue('bob', BOB, '198.18.0.102', '198.18.0.3');
   return {
+    hosts,
     alice,
     bob,
     close: async () => {
@@ -89,25 +92,25 @@ export interface Held {
 }
 
 /** What an operator's AS and DCSF hold. */
-export async function held(operator: Operator): Promise<Held> {
+export async function held({ hosts }: Lab, operator: Operator): Promise<Held> {
   const { imsAs, dcsf } = await status<{
     imsAs: { calls: number; capabilities: number };
     dcsf: { sessions: number };
-  }>(`${operator}-dcsf`, 9091);
+  }>(hosts, `${operator}-dcsf`, 9091);
   return { calls: imsAs.calls, sessions: dcsf.sessions, capabilities: imsAs.capabilities };
 }
 
 /** Media contexts at an MF. */
-export async function contextsAt(mf: string): Promise<number> {
-  return (await status<{ contexts: number }>(mf, 9093)).contexts;
+export async function contextsAt({ hosts }: Lab, mf: string): Promise<number> {
+  return (await status<{ contexts: number }>(hosts, mf, 9093)).contexts;
 }
 
 /** No call, session or context is left in either network. */
-export async function expectReleased(mfs: readonly string[]): Promise<void> {
+export async function expectReleased(lab: Lab, mfs: readonly string[]): Promise<void> {
   const deadline = Date.now() + RELEASE_LIMIT_MS;
   for (;;) {
-    const functions = await Promise.all(OPERATORS.map(held));
-    const contexts = await Promise.all(mfs.map(contextsAt));
+    const functions = await Promise.all(OPERATORS.map((operator) => held(lab, operator)));
+    const contexts = await Promise.all(mfs.map((mf) => contextsAt(lab, mf)));
     const left = [...functions.map(({ calls, sessions }) => calls + sessions), ...contexts];
     if (left.every((count) => count === 0)) return;
     const what = JSON.stringify({ functions, contexts });
@@ -128,9 +131,10 @@ const LIMIT_S = 20;
 const MAX_ERROR_TEXT = 3_000;
 
 /** One pair of call scripts through an AS, one call: UAC and UAS in containers of their own. */
-export async function sippPair(name: string, applicationServer: string): Promise<SippOutcome> {
+export async function sippPair({ hosts }: Lab, name: string, applicationServer: string): Promise<SippOutcome> {
   const end = (container: string, file: string, address: string, ...more: readonly string[]) =>
     exec(
+      hosts,
       container,
       ...['sipp', '-sf', `${SCENARIOS}/${name}.${file}.xml`, '-inf', 'sipp/users.csv', '-i', address, '-p', '5060'],
       ...['-m', '1', '-nostdin', '-timeout', `${LIMIT_S}s`, '-timeout_error', ...more],

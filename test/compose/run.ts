@@ -1,8 +1,11 @@
 /**
- * What `docker/run-lab.sh test` runs on the host, with the containers up: every step, and a table at the end. Exit
- * status 0 when all of them passed.
+ * `node test/compose/run.ts [--netns]`: what `docker/run-lab.sh test` runs on the host, with the containers up, or with
+ * `--netns` in network namespaces that it makes and removes: every step, and a table at the end. Exit status 0 when all
+ * of them passed.
  */
+import { dockerHosts } from './docker.ts';
 import { type Lab, openLab } from './lab.ts';
+import { NamespaceHosts } from './namespaces.ts';
 import { type Step, steps } from './steps.ts';
 
 /** A step that takes longer than this hangs. */
@@ -15,7 +18,15 @@ interface Row {
   readonly note: string;
 }
 
-const lab = await openLab();
+const hosts = process.argv.includes('--netns') ? await NamespaceHosts.up() : dockerHosts;
+const lab = openLab(hosts);
+const close = async () => {
+  await lab.close();
+  await hosts.close();
+};
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void close().finally(() => process.exit(1)));
+}
 const rows: Row[] = [];
 try {
   for (const step of steps) {
@@ -26,7 +37,7 @@ try {
     if (!row.ok) break;
   }
 } finally {
-  await lab.close();
+  await close();
 }
 const failed = rows.filter(({ ok }) => !ok);
 process.stdout.write(`\n${table(rows)}\n`);

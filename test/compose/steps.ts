@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { pairNames } from '../../sipp/sipp.ts';
 import { packageBytes } from '../../src/dcar/package/source.ts';
 import { expect, expectEqual } from '../../src/lab/expect.ts';
-import { kill, start } from './containers.ts';
 import {
   closing,
   connect,
@@ -40,12 +39,12 @@ const MORE_PACKETS = 60;
 
 const register: Step = {
   title: 'REGISTER with each operator; the AS learns the handset from the third-party REGISTER (R23)',
-  run: async ({ alice, bob }) => {
-    for (const ue of [alice, bob]) {
+  run: async (lab) => {
+    for (const ue of [lab.alice, lab.bob]) {
       const result = await ue.run('register');
       expectEqual(result.dataChannelsSupported, true, `${ue.name}: Feature-Caps`);
     }
-    const known = await Promise.all(OPERATORS.map(async (operator) => (await held(operator)).capabilities));
+    const known = await Promise.all(OPERATORS.map(async (operator) => (await held(lab, operator)).capabilities));
     expectEqual(known, [1, 1], 'handsets known');
     return 'both';
   },
@@ -56,7 +55,7 @@ const call: Step = {
   run: async (lab) => {
     await connect(lab);
     for (const ue of [lab.alice, lab.bob]) await ue.run('audio --packets 20');
-    const networks = await Promise.all(OPERATORS.map(held));
+    const networks = await Promise.all(OPERATORS.map((operator) => held(lab, operator)));
     expectEqual(
       networks.map(({ calls, sessions }) => [calls, sessions]),
       [
@@ -65,7 +64,7 @@ const call: Step = {
       ],
       'calls and sessions',
     );
-    const contexts = await Promise.all(MFS.map(contextsAt));
+    const contexts = await Promise.all(MFS.map((mf) => contextsAt(lab, mf)));
     expectEqual([contexts[0]! + contexts[1]!, contexts[2]! + contexts[3]!], [1, 1], 'contexts per operator');
     return 'connected';
   },
@@ -132,25 +131,25 @@ const hangup: Step = {
   title: 'BYE: no call, session or context is left in either network',
   run: async (lab) => {
     await disconnect(lab);
-    await expectReleased(MFS);
+    await expectReleased(lab, MFS);
     return 'nothing left';
   },
 };
 
 const scripts: Step = {
   title: 'SIPp UAC and UAS through the AS of each operator',
-  run: async () => {
+  run: async (lab) => {
     const names = pairNames().filter((name) => SCRIPTS.test(name));
     expect(names.length >= FEWEST_SCRIPTS, 'SIPp', `only ${names.join(', ')} are there`);
     const failures: string[] = [];
     for (const operator of OPERATORS) {
       for (const name of names) {
-        const { passed, output } = await sippPair(name, APPLICATION_SERVERS[operator]);
+        const { passed, output } = await sippPair(lab, name, APPLICATION_SERVERS[operator]);
         if (!passed) failures.push(`${operator} ${name}\n${output}`);
       }
     }
     expect(failures.length === 0, 'SIPp', failures.join('\n'));
-    await expectReleased(MFS);
+    await expectReleased(lab, MFS);
     return `${OPERATORS.length * names.length} calls: ${names.join(', ')}`;
   },
 };
@@ -162,11 +161,11 @@ const mfLost: Step = {
     await connect(lab);
     await alice.run(`open ${HELLO} --stream 1002`);
     await transfer(alice, bob, 1002, 1_000);
-    expectEqual([await streams(alice), await streams(bob)], [ALL_STREAMS, ALL_STREAMS], 'streams before');
-    const victim = (await contextsAt('opa-mf1')) === 1 ? 'opa-mf1' : 'opa-mf2';
+    for (const ue of [alice, bob]) for (const stream of [0, 100]) await ue.run(`wait channel ${stream}`);
+    const victim = (await contextsAt(lab, 'opa-mf1')) === 1 ? 'opa-mf1' : 'opa-mf2';
     const takenOut = Promise.all([closing(alice, 0), closing(alice, 100), closing(bob, 100)]);
     const killedAtMs = Date.now();
-    await kill(victim);
+    await lab.hosts.kill(victim);
     try {
       await voiceGoesOn(lab);
       await transfer(bob, alice, 1002, 1_000);
@@ -180,17 +179,14 @@ const mfLost: Step = {
       await connect(lab);
       expectEqual((await alice.run('list')).outcome, 'content', 'bootstrap of the next call, at the MF that is left');
       await disconnect(lab);
-      await start(victim);
-      await expectReleased(MFS);
+      await lab.hosts.start(victim);
+      await expectReleased(lab, MFS);
       return `${victim}: lines at port 0 after ${noticedS} s, next call at the other MF`;
     } finally {
-      await start(victim);
+      await lab.hosts.start(victim);
     }
   },
 };
-
-/** Both bootstrap channels and the direct one. */
-const ALL_STREAMS = [0, 100, 1002];
 
 /** More than a second of speech arrives at both ends. */
 async function voiceGoesOn({ alice, bob }: Lab): Promise<void> {
