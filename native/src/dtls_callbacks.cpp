@@ -61,10 +61,8 @@ struct DtlsCallbacks {
 
   static int bioWrite(BIO* bio, const char* buffer, int size) {
     auto& session = *static_cast<DtlsSession*>(BIO_get_data(bio));
-    const std::span datagram{reinterpret_cast<const std::uint8_t*>(buffer), static_cast<std::size_t>(size)};
     if (!session.muted_) {
-      session.noteSent(datagram);
-      session.owner_.dtlsOutput(datagram);
+      session.gather({reinterpret_cast<const std::uint8_t*>(buffer), static_cast<std::size_t>(size)});
     }
     return size;
   }

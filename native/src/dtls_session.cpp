@@ -12,7 +12,6 @@ namespace imsdc {
 namespace {
 
 constexpr std::size_t kMaxContentBytes = 16'384;  // of a record
-constexpr std::size_t kMaxFlightDatagrams = 8;
 constexpr std::uint8_t kMaxFlightRepeats = 16;
 
 }  // namespace
@@ -53,7 +52,6 @@ void DtlsSession::receive(std::span<std::uint8_t> datagram) {
     receiveRecords(datagram);
     return;
   }
-  lastFlight_.clear();  // what is sent from now on answers this
   incoming_ = datagram;
   advance();
 }
@@ -62,6 +60,7 @@ void DtlsSession::advance() {
   if (ended_ || connected_) return;
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
+  sendFlight();
   if (result == 1) {
     takeOver();
     return;
@@ -172,14 +171,26 @@ bool DtlsSession::send(std::span<const std::uint8_t> packet) {
   return true;
 }
 
-/** Keeps the flight, and counts what OpenSSL has sent under the final keys: sequence numbers must never come twice. */
-void DtlsSession::noteSent(std::span<const std::uint8_t> datagram) {
-  std::vector<std::uint8_t> copy(datagram.begin(), datagram.end());
-  std::span<std::uint8_t> rest = copy;
+/**
+ * OpenSSL writes each handshake message by itself; as many as fit go into one datagram (RFC 6347 4.2.3). Counts what is
+ * sent under the final keys too: sequence numbers must never come twice.
+ */
+void DtlsSession::gather(std::span<const std::uint8_t> records) {
+  if (flight_.empty() || flight_.back().size() + records.size() > context_.mtuBytes) flight_.emplace_back();
+  std::vector<std::uint8_t>& datagram = flight_.back();
+  const std::size_t start = datagram.size();
+  datagram.insert(datagram.end(), records.begin(), records.end());
+  std::span<std::uint8_t> rest = std::span(datagram).subspan(start);
   while (const auto record = nextRecord(rest)) {
     if (record->epoch == 1) sentInEpoch1_ = std::max(sentInEpoch1_, record->sequence + 1);
   }
-  if (lastFlight_.size() < kMaxFlightDatagrams) lastFlight_.push_back(std::move(copy));
+}
+
+void DtlsSession::sendFlight() {
+  if (flight_.empty()) return;
+  for (const std::vector<std::uint8_t>& datagram : flight_) owner_.dtlsOutput(datagram);
+  lastFlight_ = std::move(flight_);
+  flight_.clear();
 }
 
 std::optional<std::uint32_t> DtlsSession::timeoutMs() const {
@@ -192,7 +203,9 @@ void DtlsSession::onTimeout() {
   if (ended_ || ssl_ == nullptr) return;
   ERR_clear_error();
   // OpenSSL gives up after twelve retransmissions; how long a handshake may take is the owner's decision.
-  if (DTLSv1_handle_timeout(ssl_.get()) < 0) end(DtlsEnd::failed, "no answer to the DTLS handshake");
+  const long result = DTLSv1_handle_timeout(ssl_.get());
+  sendFlight();
+  if (result < 0) end(DtlsEnd::failed, "no answer to the DTLS handshake");
 }
 
 void DtlsSession::close() {

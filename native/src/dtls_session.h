@@ -69,7 +69,8 @@ class DtlsSession {
   void receiveAlert(std::span<const std::uint8_t> alert);
   void receiveLateHandshake();
   void sendAlert(std::uint8_t level, std::uint8_t description);
-  void noteSent(std::span<const std::uint8_t> datagram);
+  void gather(std::span<const std::uint8_t> records);
+  void sendFlight();
   void end(DtlsEnd reason, const std::string& detail);
 
   DtlsContext& context_;
@@ -81,6 +82,7 @@ class DtlsSession {
   std::span<const std::uint8_t> incoming_;
   std::size_t retransmissions_ = 0;
   std::uint64_t sentInEpoch1_ = 0;
+  std::vector<std::vector<std::uint8_t>> flight_;      // being written by OpenSSL
   std::vector<std::vector<std::uint8_t>> lastFlight_;  // sent again when the peer repeats its own
   std::uint8_t flightRepeats_ = 0;
   bool muted_ = false;
