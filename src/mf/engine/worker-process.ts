@@ -58,6 +58,7 @@ export class WorkerProcess extends TypedEmitter<WorkerEvents> {
   #inUse = 0;
   #requests = 0;
   #lastPongMs = performance.now();
+  #lastWatchMs = performance.now();
   #ping: NodeJS.Timeout | null = null;
   #ended = false;
   #welcome: FrameBody<'WELCOME'> | null = null;
@@ -209,8 +210,12 @@ export class WorkerProcess extends TypedEmitter<WorkerEvents> {
   }
 
   #watch(): void {
-    const silentMs = performance.now() - this.#lastPongMs;
-    if (silentMs > this.#limits.hungAfterMs) {
+    const now = performance.now();
+    const silentMs = now - this.#lastPongMs;
+    // When this process itself did not run, its timers come before the PONG that waits in the socket.
+    const stalled = now - this.#lastWatchMs > 2 * this.#limits.pingIntervalMs;
+    this.#lastWatchMs = now;
+    if (silentMs > this.#limits.hungAfterMs && !stalled) {
       this.kill(`no PONG for ${Math.round(silentMs)} ms`, 'workerHung');
       return;
     }
