@@ -285,7 +285,8 @@ export const BOOTSTRAP: readonly Pair[] = [
   },
   {
     name: 'bootstrap-in-late-offer',
-    shows: 'INVITE without SDP; the callee offers data channels in its 2xx: port 0 in the ACK, then re-INVITEs to both.',
+    shows:
+      'INVITE without SDP; the callee offers data channels in its 2xx: port 0 in the ACK, then re-INVITEs to both.',
     conformance: [['R18', 'data channels of a late offer: answered with port 0, added by re-INVITE']],
     uac: [
       invite({ body: '' }),
