@@ -87,7 +87,7 @@ const STYLE = `
 header{padding:12px 20px 0}h1{font-size:18px;margin:0}p{margin:4px 0 10px;opacity:.75}
 main{display:flex;height:calc(100vh - 66px)}.ladder{overflow:auto;flex:1 1 70%}
 pre{flex:1 1 30%;margin:0;padding:16px;overflow:auto;background:var(--panel);font:12px/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
-svg text{fill:currentColor;font-size:12px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}.lane{stroke:var(--line);stroke-dasharray:3 4}
+svg{display:block;width:100%;min-width:800px;max-width:1300px;height:auto}svg text{fill:currentColor;font-size:12px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}.lane{stroke:var(--line);stroke-dasharray:3 4}
 .name{text-anchor:middle;font-weight:600;font-size:14px!important}.time{text-anchor:end;font-size:11px!important;opacity:.6}
 .arrow line{stroke:var(--sip);stroke-width:1.6}.arrow text:not(.time){text-anchor:middle}.arrow rect{fill:transparent}
 .arrow.data-channel line{stroke:var(--dc)}.arrow.rtp line{stroke:var(--rtp)}.arrow.has-detail{cursor:pointer}
