@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "stun.h"
 #include "udp_socket.h"
@@ -37,6 +38,8 @@ class Flow {
   class Side final : public DatagramReader {
    public:
     void onDatagram(std::span<std::uint8_t> datagram, const NetAddress& from) override;
+    /** Where this side sends and what it hears; what was kept until now passes or not. */
+    void setRemote(const NetAddress& address);
     Flow* flow = nullptr;
     Side* other = nullptr;
     std::unique_ptr<UdpSocket> socket;
@@ -44,6 +47,16 @@ class Flow {
     NetAddress remote;
     NetAddress signalled;  // the SDP's, so that repeating it does not undo a nomination
     protocol::StreamStats counters;
+
+   private:
+    struct Early {
+      std::vector<std::uint8_t> datagram;
+      NetAddress from;
+    };
+    void take(std::span<const std::uint8_t> datagram, const NetAddress& from);
+    void replay();
+    /** DTLS that came before both remotes were known: a ClientHello that overtakes the answer must not cost a second. */
+    std::vector<Early> early_;
   };
   Flow() = default;
 

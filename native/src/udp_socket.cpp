@@ -18,7 +18,7 @@
 namespace imsdc {
 namespace {
 
-constexpr std::size_t kReceiveBatch = 16;
+constexpr std::size_t kReceiveBatch = 32;
 constexpr std::size_t kReceiveBytes = 65'536;  // one coalesced train of datagrams
 constexpr int kBatchesPerTurn = 4;             // then the other sockets have their turn
 constexpr int kKernelBufferBytes = 2 * 1024 * 1024;

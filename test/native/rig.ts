@@ -17,10 +17,16 @@ const certificate = () =>
     random: (bytes: number) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString('hex') as never,
   } as never);
 
-export async function startEngine(limits: Partial<EngineLimits> = {}, workers = 1): Promise<EngineClient> {
+/** `inside`: a command that runs the worker, for instance in a network namespace. */
+export async function startEngine(
+  limits: Partial<EngineLimits> = {},
+  workers = 1,
+  inside: readonly string[] = [],
+): Promise<EngineClient> {
   const { certificatePem, privateKeyPem } = await certificate();
+  const [file, ...args] = [...inside, WORKER];
   return EngineClient.start({
-    command: { file: WORKER, args: [] },
+    command: { file: file!, args },
     workers,
     certificatePem,
     keyPem: privateKeyPem,
