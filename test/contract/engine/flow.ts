@@ -64,6 +64,24 @@ export function flowCases(command: WorkerCommand): void {
       assert.deepEqual(await atB, dtls('early'));
     }));
 
+  test('what comes before the far end is named is kept for it, four datagrams at most', () =>
+    withLab(command, async (lab) => {
+      await using a = await socket();
+      await using b = await socket();
+      const ends = await lab.engine.flow('f', 'group', { a: { ...SIDE, remote: at(a) }, b: SIDE });
+      const atB: string[] = [];
+      b.on('message', (datagram: Buffer) => atB.push(datagram.subarray(1).toString()));
+      for (const text of ['1', '2', '3', '4', '5']) a.send(dtls(text), ends.a.port, '127.0.0.1');
+      // The port is read in order: once it has answered STUN, it has looked at the five.
+      const answer = received(a);
+      a.send(encodeStun({ type: BINDING_REQUEST, transactionId: TRANSACTION }), ends.a.port, '127.0.0.1');
+      await answer;
+      await lab.engine.updateFlow('f', { b: { ...SIDE, remote: at(b) } });
+      a.send(dtls('last'), ends.a.port, '127.0.0.1');
+      while (atB.at(-1) !== 'last') await received(b);
+      assert.deepEqual(atB, ['1', '2', '3', '4', 'last']);
+    }));
+
   // conformance: R10 — STUN is answered locally per leg
   test('each side answers STUN itself, with its own credentials', () =>
     withLab(command, async (lab) => {

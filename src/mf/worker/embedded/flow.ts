@@ -5,6 +5,9 @@ import { Refusal } from './limits.ts';
 
 type FlowBody = FrameBody<'FLOW'>;
 
+/** As for associations (R5). */
+const MAX_EARLY_DATAGRAMS = 4;
+
 /** One side of a flow: what comes from its remote leaves from the other side. */
 class Side implements Leg {
   readonly port: OuterPort;
@@ -13,6 +16,8 @@ class Side implements Leg {
   bytesReceived = 0;
   messagesReceived = 0;
   dropped = 0;
+  /** Came before the other side's remote was known: a ClientHello that overtakes the answer must not cost a second. */
+  #early: Buffer[] = [];
 
   constructor(port: OuterPort) {
     this.port = port;
@@ -28,18 +33,29 @@ class Side implements Leg {
     this.bytesReceived += datagram.length;
     const to = this.other?.remote;
     if (to) this.other?.port.send(datagram, to);
+    else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push(Buffer.from(datagram));
     else this.dropped++;
+  }
+
+  /** The other side's remote is known now. */
+  release(to: TransportAddress): void {
+    for (const datagram of this.#early.splice(0)) this.other?.port.send(datagram, to);
   }
 
   checked(source: TransportAddress): void {
     if (this.remote && sameAddress(this.remote, source)) return;
-    this.remote = { address: source.address, port: source.port };
-    this.port.replay(this);
+    this.#found({ address: source.address, port: source.port });
   }
 
   setRemote(address: string, port: number): void {
-    this.remote = address === '' || port === 0 ? null : { address: canonicalAddress(address), port };
+    if (address === '' || port === 0) this.remote = null;
+    else this.#found({ address: canonicalAddress(address), port });
+  }
+
+  #found(remote: TransportAddress): void {
+    this.remote = remote;
     this.port.replay(this);
+    this.other?.release(remote);
   }
 }
 
