@@ -51,8 +51,10 @@ export const ERRORS = {
     http: 409,
     exit: 65,
   },
+  DCSF_A2P_REFUSED: { template: '{reason}', http: 403, cause: 'MODIFICATION_NOT_ALLOWED' },
   DCSF_CLOSED: { template: 'the DCSF is closing', http: 503, cause: 'NF_CONGESTION' },
   DCSF_DC_AS: { template: 'dcsf.policy.dcAs.{application}: {problem}', exit: 78 },
+  DCSF_DC4_UNAUTHORISED: { template: 'DC4 needs the secret of the application', http: 401 },
   DCSF_DEADLINE: {
     template: 'session {sessionId}: the notification ran out of time',
     http: 504,
@@ -64,6 +66,8 @@ export const ERRORS = {
     exit: 78,
   },
   DCSF_NOT_AUTHORISED: { template: '{reason}', sip: 403, http: 403, cause: 'USER_NOT_ALLOWED' },
+  DCSF_NO_SESSION: { template: '{what}', http: 404, cause: 'CONTEXT_NOT_FOUND' },
+  DCSF_PLAINTEXT: { template: '{host}: DC4 without TLS is for loopback only', exit: 78 },
   DCSF_SESSIONS_FULL: { template: 'all {max} sessions are taken', http: 503, cause: 'INSUFFICIENT_RESOURCES' },
   DCSF_SUBSCRIBERS: { template: 'subscriber file {file}: {problem}', exit: 78 },
   MDC1_BAD_RESPONSE: { template: 'MDC1 {where}: {problem}', http: 502 },
@@ -88,6 +92,7 @@ export const ERRORS = {
   MF_CONTEXT_NOT_FOUND: { template: 'no media context {contextId}', http: 404, cause: 'CONTEXT_NOT_FOUND' },
   MF_DRAINING: { template: 'this MF takes no new contexts', http: 503, cause: 'NF_CONGESTION' },
   MF_ENGINE_FAILED: { template: 'the media engine failed: {problem}', http: 500, cause: 'SYSTEM_FAILURE' },
+  MF_NFT: { template: 'nftables: {problem}', exit: 71 },
   MF_NO_PORTS: {
     template: 'no UDP port is free ({taken} taken, {resting} resting)',
     http: 500,

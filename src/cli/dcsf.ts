@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { SupervisedProcess } from '../base/supervisor.ts';
+import { startDc4 } from '../dcsf/dc4.ts';
 import { type Dcsf, startDcsf } from '../dcsf/index.ts';
 import { type ImsAs, startImsAs } from '../ims-as/index.ts';
 import { GrantClient } from '../services/ndcar-client.ts';
@@ -47,11 +48,14 @@ async function start(context: ProcessContext): Promise<Running> {
   }
   const dc1 = await serveDc1(context, { dcsf: dcsf?.sessionEvents, imsAs: imsAs?.mediaControl });
   if (dc1) opened(dc1);
+  const { dc4: dc4Config, policy } = config.dcsf;
+  const dc4 = dcsf && dc4Config.enabled ? opened(await startDc4(dc4Config, policy.dcAs, dcsf.channels)) : undefined;
   return {
     ready: {
       ...(imsAs && { sip: imsAs.addresses }),
       ...(dcar && { mdc1: dcar.address }),
       ...(dc1 && { dc1: dc1.origin }),
+      ...(dc4 && { dc4: dc4.address }),
     },
     status: () => ({ imsAs: imsAs?.status(), dcsf: dcsf?.status(), dcar: dcar && { pid: dcar.process.pid } }),
     close: async () => {

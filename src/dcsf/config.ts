@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { SbiTls } from '../sbi/tls.ts';
 import { Anchor, HandsetProfile } from '../services/ndcar.ts';
 
 const PROFILE_KEYS = {
@@ -48,6 +49,15 @@ export const DcsfConfig = Type.Object({
         Type.String({ maxLength: 45, description: 'IP address the MF connects to; default: the host of baseUrl' }),
       ),
       port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535, description: 'default: the port of baseUrl' })),
+    },
+    nested,
+  ),
+  dc4: Type.Object(
+    {
+      enabled: Type.Boolean({ default: false, description: 'let DC ASs add and end channels (A2P)' }),
+      host: Type.String({ default: '127.0.0.1', description: 'address of that interface; off loopback only with tls' }),
+      port: Type.Integer({ default: 8095, minimum: 0, maximum: 65535, description: '0 = any free port' }),
+      tls: Type.Optional(SbiTls),
     },
     nested,
   ),
@@ -109,6 +119,36 @@ export const DcsfConfig = Type.Object({
           anchor: Type.Optional(anchor('overrides the package and the default')),
         }),
         { default: {}, description: "by domain of the peer's public identity" },
+      ),
+      dcAs: Type.Record(
+        Type.String(),
+        Type.Object({
+          url: Type.String({
+            pattern: '^wss?://[^?#@]+$',
+            description: 'where the MF takes its channels (MDC2, docs/mdc2.md); ws:// on loopback only',
+          }),
+          address: Type.Optional(
+            Type.String({ maxLength: 45, description: 'IP address the MF connects to; default: the host of url' }),
+          ),
+          secret: Type.String({
+            minLength: 16,
+            maxLength: 256,
+            description: 'shared with the DC AS: signs its tickets, and opens DC4 to it',
+          }),
+          tellIdentities: Type.Boolean({
+            default: false,
+            description: 'tickets name the users; else a DC AS knows sessions only',
+          }),
+          between: Type.Boolean({
+            default: false,
+            description: 'channels between two UEs end here too, on both legs (P2A2P)',
+          }),
+          interworking: Type.Boolean({
+            default: false,
+            description: 'serves channels whose far UE has no data channels: P2P becomes P2A (23.228 AC.7.9)',
+          }),
+        }),
+        { default: {}, description: 'DC ASs by application id' },
       ),
       maxMediaPerSession: Type.Integer({ default: 32, minimum: 1, maximum: 256, description: 'data channel lines' }),
     },

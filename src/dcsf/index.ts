@@ -7,7 +7,11 @@ import { ImsdcError } from '../errors.ts';
 import type { GrantPort } from '../services/ndcar.ts';
 import type { MediaControl, SessionEventControl, SessionEventNotification } from '../services/nimsas.ts';
 import type { PlacedDcsfConfig } from './config.ts';
+import type { LineCreated, LineRequest } from './dc4.ts';
+import { originateChannels } from './decide/a2p.ts';
 import { decide, have } from './decide/decide.ts';
+import { normalisedIdentity } from './decide/identity.ts';
+import { sentence } from './decide/reasons.ts';
 import type { DcOnePeer, Decision, Have, Need, Policy, Question, Session } from './decide/types.ts';
 import { undone } from './decide/undo.ts';
 import { policyOf } from './policy.ts';
@@ -25,14 +29,24 @@ export interface DcsfDependencies {
   readonly token?: RouteToken;
 }
 
+/** What a DC AS may ask for (DC4). Rejects with DCSF_NO_SESSION, DCSF_A2P_REFUSED, DCSF_INSTRUCTION_FAILED. */
+export interface ChannelControl {
+  add(request: LineRequest & { readonly applicationId: string }): Promise<LineCreated>;
+  /** Ends a line of that application: port 0 towards the UE. */
+  remove(line: { readonly applicationId: string; readonly sessionId: string; readonly mediaId: string }): Promise<void>;
+}
+
 export interface Dcsf {
   readonly sessionEvents: SessionEventControl;
+  readonly channels: ChannelControl;
   status(): { sessions: number; media: number; tokens: number; pending: number };
   close(): Promise<void>;
 }
 
 /** How often sessions are checked for age. */
 const SWEEP_INTERVAL_MS = 60_000;
+/** A free-standing instruction may wait for an offer/answer that is open in the call. */
+const FREE_STANDING_MS = 20_000;
 
 /** The DCSF: takes session events, decides, instructs the IMS AS inside the pending notification (2.0). */
 export function startDcsf(config: PlacedDcsfConfig, dependencies: DcsfDependencies): Dcsf {
@@ -40,6 +54,10 @@ export function startDcsf(config: PlacedDcsfConfig, dependencies: DcsfDependenci
   const sweep = setInterval(() => room.sweep(), SWEEP_INTERVAL_MS).unref();
   return {
     sessionEvents: { notify: (notification, { deadlineMs }) => room.notify(notification, deadlineMs) },
+    channels: {
+      add: (request) => room.pend(room.addLine(request)),
+      remove: (line) => room.pend(room.removeLine(line)),
+    },
     status: () => room.status(),
     close: async () => {
       clearInterval(sweep);
@@ -62,7 +80,7 @@ class Room {
   };
   /** Part of every idempotency key: a restarted DCSF counts revisions from zero again. */
   readonly #epoch = randomBytes(6).toString('hex');
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Set<Promise<unknown>>();
   readonly #notifications: Counter;
   readonly #rejectedLines: Counter;
   readonly #failures: Counter;
@@ -88,9 +106,71 @@ class Room {
   notify(notification: SessionEventNotification, deadlineMs: number): Promise<void> {
     this.#notifications.value++;
     if (this.#closed) return Promise.reject(new ImsdcError('DCSF_CLOSED'));
-    const run = this.#handle(notification, deadlineMs).finally(() => this.#pending.delete(run));
+    return this.pend(this.#handle(notification, deadlineMs));
+  }
+
+  /** Work that `close` waits for. */
+  pend<T>(work: Promise<T>): Promise<T> {
+    const run = work.finally(() => this.#pending.delete(run));
     this.#pending.add(run);
     return run;
+  }
+
+  async addLine({ applicationId, channels, servedUser, sessionId }: Parameters<ChannelControl['add']>[0]) {
+    if (this.#closed) throw new ImsdcError('DCSF_CLOSED');
+    const session =
+      sessionId === undefined
+        ? this.#sessions.ofServed(normalisedIdentity(servedUser ?? ''))
+        : this.#sessions.get(sessionId);
+    if (!session) throw new ImsdcError('DCSF_NO_SESSION', { what: 'that user has no call with data channels' });
+    const { profile } = await this.#find({ kind: 'subscriber', identity: session.served });
+    if (profile === 'unavailable')
+      throw new ImsdcError('DCSF_A2P_REFUSED', { reason: sentence('PROFILE_UNAVAILABLE') });
+    // As it is now: the profile may have taken a while.
+    const before = this.#sessions.get(session.sessionId) ?? session;
+    const question = { session: before, policy: this.#policy, peer: this.#peer, profile, applicationId, channels };
+    const answer = originateChannels(question, this.#environment);
+    if ('refused' in answer) throw new ImsdcError('DCSF_A2P_REFUSED', { reason: answer.sentence });
+    const { decision, mediaId, streams } = answer;
+    this.#dependencies.log.info({ sessionId: before.sessionId, outcomes: decision.outcomes }, 'A2P');
+    await this.#carryOut(before, decision, Date.now() + FREE_STANDING_MS);
+    return { sessionId: before.sessionId, mediaId, streams };
+  }
+
+  async removeLine({ applicationId, mediaId, sessionId }: Parameters<ChannelControl['remove']>[0]): Promise<void> {
+    const before = this.#sessions.get(sessionId);
+    const line = before && Object.hasOwn(before.media, mediaId) ? before.media[mediaId] : undefined;
+    if (!before || line?.dcAs !== applicationId) {
+      throw new ImsdcError('DCSF_NO_SESSION', { what: `${applicationId} has no such line` });
+    }
+    const { [mediaId]: _, ...media } = before.media;
+    const instruction = { mediaId, mediaResourceType: 'DC', mediaInstruction: 'DELETE_MEDIA' };
+    const session = { ...before, revision: before.revision + 1, media };
+    const decision = { instructions: { [mediaId]: instruction }, outcomes: [], grants: [], revoke: [], session };
+    await this.#carryOut(before, decision, Date.now() + FREE_STANDING_MS);
+  }
+
+  /** Outside a notification: the AS gives it the offer/answer slot when that is free (R16). */
+  async #carryOut(before: Session, decision: Decision, deadlineMs: number): Promise<void> {
+    const { sessionId } = before;
+    this.#sessions.set(sessionId, decision.session, Date.now());
+    try {
+      await this.#instruct(
+        sessionId,
+        decision,
+        `${sessionId}:${this.#epoch}.${decision.session?.revision}`,
+        deadlineMs,
+      );
+    } catch (error) {
+      this.#failures.value++;
+      const current = this.#sessions.get(sessionId);
+      if (current) this.#sessions.set(sessionId, undone(current, before, decision), Date.now());
+      throw new ImsdcError(
+        'DCSF_INSTRUCTION_FAILED',
+        { sessionId, problem: (error as Error).message },
+        { cause: error },
+      );
+    }
   }
 
   async #handle(notification: SessionEventNotification, deadlineMs: number): Promise<void> {

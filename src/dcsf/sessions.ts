@@ -10,6 +10,8 @@ interface Entry {
 /** Sessions by id, oldest event first. Bounded in number and in age. */
 export class SessionTable {
   readonly #entries = new Map<string, Entry>();
+  /** Session ids of a served user, oldest first. */
+  readonly #byServed = new Map<string, Set<string>>();
   readonly #max: number;
   readonly #maxAgeMs: number;
   readonly #refused: Counter;
@@ -34,15 +36,34 @@ export class SessionTable {
     return this.#entries.get(sessionId)?.session ?? null;
   }
 
+  /** The newest session in which this user is served; null when there is none. */
+  ofServed(served: string): Session | null {
+    const newest = [...(this.#byServed.get(served) ?? [])].at(-1);
+    return newest === undefined ? null : this.get(newest);
+  }
+
   /** null forgets. Throws DCSF_SESSIONS_FULL for a new session when there is no room. */
   set(sessionId: string, session: Session | null, nowMs: number): void {
-    const known = this.#entries.delete(sessionId);
-    if (!session) return;
+    const known = this.get(sessionId);
+    this.#entries.delete(sessionId);
+    if (!session) {
+      if (known) this.#forget(known);
+      return;
+    }
     if (!known && this.#entries.size >= this.#max) {
       this.#refused.value++;
       throw new ImsdcError('DCSF_SESSIONS_FULL', { max: this.#max });
     }
     this.#entries.set(sessionId, { session, touchedMs: nowMs });
+    let ids = this.#byServed.get(session.served);
+    if (!ids) this.#byServed.set(session.served, (ids = new Set()));
+    ids.add(sessionId);
+  }
+
+  #forget({ served, sessionId }: Session): void {
+    const ids = this.#byServed.get(served);
+    ids?.delete(sessionId);
+    if (ids?.size === 0) this.#byServed.delete(served);
   }
 
   /** Forgets what had no event for too long; returns it, for its tokens. */
@@ -51,6 +72,7 @@ export class SessionTable {
     for (const [sessionId, { session, touchedMs }] of this.#entries) {
       if (nowMs - touchedMs < this.#maxAgeMs) break; // oldest first: the rest is younger
       this.#entries.delete(sessionId);
+      this.#forget(session);
       this.#expired.value++;
       gone.push(session);
     }

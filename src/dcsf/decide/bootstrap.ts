@@ -3,6 +3,7 @@ import type { Grant } from '../../services/ndcar.ts';
 import type { NotifiedMedia } from '../../services/nimsas.ts';
 import { instructedStreams, type Ruling, reject, type Scene, streamIds } from './scene.ts';
 import type { LegName } from './types.ts';
+import { uuid } from './uuid.ts';
 
 /**
  * Bootstrap lines (R1). `3gpp-bdc-used-by` is relative to the sender of the offer (R8), so one table serves both
@@ -135,10 +136,4 @@ function transit(scene: Scene, media: NotifiedMedia): Ruling {
     },
     remember: { ...remember, outcome: 'relay', proxy: 'DC_APPLICATION_PROXY' },
   };
-}
-
-/** 32 hex digits as a version 4 UUID (RFC 9562 5.4). */
-function uuid(hex: string): string {
-  const variant = ((Number.parseInt(hex[16]!, 16) & 0x3) | 0x8).toString(16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -1,4 +1,5 @@
 import type { Endpoint, MediaProxy } from '../../services/common-data.ts';
+import type { Mdc2Ticket } from '../../services/mdc2.ts';
 import type { Anchor, CatalogueEntry, Grant, HandsetProfile } from '../../services/ndcar.ts';
 import type { MediaInstruction, SessionEventNotification } from '../../services/nimsas.ts';
 import type { ReasonCode } from './reasons.ts';
@@ -30,6 +31,21 @@ export interface NetworkRule {
   readonly anchor?: Anchor;
 }
 
+/** Where the channels of an application end when they end at a server (23.228 AC.7.2.2). */
+export interface ApplicationServer {
+  readonly url: string;
+  /** Where the MF connects. */
+  readonly endpoint: Endpoint;
+  readonly protocol: 'TCP' | 'TCP/TLS';
+  readonly tellIdentities: boolean;
+  /** Channels between two UEs end there too, on both legs. */
+  readonly between: boolean;
+  /** Stands in for a UE without data channels (AC.7.9). */
+  readonly interworking: boolean;
+  /** Signs a ticket with the secret that it shares with us; the same claims give the same ticket. */
+  seal(claims: Mdc2Ticket): string;
+}
+
 /** What the IMS AS at the other end of DC1 understands (R3, R4, network-side.md 3.6). */
 export interface DcOnePeer {
   readonly vocabulary: 'rel19' | 'rel18-alpha';
@@ -58,6 +74,8 @@ export interface Policy {
   };
   /** By domain of the peer's public identity. */
   readonly networks: Readonly<Record<string, NetworkRule>>;
+  /** By application id. */
+  readonly dcAs: Readonly<Record<string, ApplicationServer>>;
   readonly mdc1: {
     /** Where the MF connects. */
     readonly endpoint: Endpoint;
@@ -85,6 +103,8 @@ export interface DecidedMedia {
   /** Stream ids we serve or let through. */
   readonly streams: readonly number[];
   readonly tokens: readonly string[];
+  /** The application whose DC AS the line ends at. */
+  readonly dcAs?: string;
   readonly status: 'pending' | 'established';
 }
 

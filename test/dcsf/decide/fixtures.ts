@@ -20,6 +20,7 @@ export const POLICY: Policy = {
   bootstrap: { transit: 'anchor', offerOwnLine: true },
   applications: { anchor: 'none', unknown: 'reject', unbound: 'reject', rules: { '10000005': { allow: true } } },
   networks: {},
+  dcAs: {},
   mdc1: {
     endpoint: { ip: { ipv4Addr: '127.0.0.1' }, transport: 'TCP', portNumber: 8090 },
     baseUrl: 'http://m/bdc/v1/',

@@ -1,0 +1,130 @@
+import type { Environment } from '../../base/environment.ts';
+import type { AppBindingInfo, DcStream } from '../../services/common-data.ts';
+import { channelsBeside } from './application.ts';
+import { spoken } from './emit.ts';
+import { own } from './own.ts';
+import { type ReasonCode, sentence } from './reasons.ts';
+import { FIRST_APPLICATION_ID } from './scene.ts';
+import { mdc2 } from './server.ts';
+import type { DecidedMedia, Decision, Question, Session, SubscriberProfile } from './types.ts';
+import { uuid } from './uuid.ts';
+
+/** One channel that a DC AS wants to the served user. */
+export interface WantedChannel {
+  /** Last part of its label. */
+  readonly name: string;
+  readonly subprotocol?: string;
+  readonly ordered?: boolean;
+  readonly maxRetransmissions?: number;
+  readonly maxTimeMs?: number;
+}
+
+export interface A2pQuestion extends Pick<Question, 'peer' | 'policy'> {
+  readonly session: Session;
+  readonly profile: SubscriberProfile;
+  readonly applicationId: string;
+  readonly channels: readonly WantedChannel[];
+}
+
+export type A2pAnswer =
+  | { readonly decision: Decision; readonly mediaId: string; readonly streams: readonly number[] }
+  | { readonly refused: ReasonCode; readonly sentence: string };
+
+/** A2P (23.228 AC.7.2.2): an application line towards the served user, from his DC AS, outside any notification. */
+export function originateChannels(asked: A2pQuestion, environment: Environment): A2pAnswer {
+  const { applicationId, channels, peer, policy, session } = asked;
+  const refused = refusal(asked);
+  if (refused) return { refused: refused.code, sentence: sentence(refused.code, refused.details) };
+
+  const mediaId = `d-${uuid(environment.random(16))}`;
+  const ids = freeStreamIds(session, channels.length);
+  const streams = Object.fromEntries(
+    channels.map((channel, i) => [String(ids[i]), dcStream(applicationId, channel, ids[i]!)]),
+  );
+  const binding: AppBindingInfo = {
+    applicationId,
+    appDcInfoList: ids.map((streamId) => ({ streamId, adcEndpointType: 'SERVER' })),
+  };
+  const question = { notification: NO_EVENT, session, policy, peer, catalogue: new Map() };
+  const instruction = spoken(
+    {
+      mediaId,
+      mediaResourceType: 'DC',
+      mediaInstruction: 'ORIGINATE_MEDIA',
+      dcMediaSpecification: {
+        mediaProxyConfig: 'DC_APPLICATION_PROXY',
+        ...mdc2({ environment, question, session }, applicationId, 'A2P'),
+        streams,
+        appBindingInfos: [binding],
+        imsdcTowards: 'served',
+      },
+    },
+    peer,
+  );
+  const line: DecidedMedia = {
+    kind: 'application',
+    outcome: 'originate',
+    proxy: 'DC_APPLICATION_PROXY',
+    offered: ids,
+    streams: ids,
+    tokens: [],
+    dcAs: applicationId,
+    status: 'pending',
+  };
+  const details = { application: applicationId };
+  const code = 'APPLICATION_FROM_SERVER';
+  return {
+    mediaId,
+    streams: ids,
+    decision: {
+      instructions: { [mediaId]: instruction },
+      outcomes: [{ mediaId, outcome: 'originate', code, sentence: sentence(code, details) }],
+      grants: [],
+      revoke: [],
+      session: { ...session, revision: session.revision + 1, media: { ...session.media, [mediaId]: line } },
+    },
+  };
+}
+
+const NO_EVENT = { notificationEvent: { eventType: 'none' }, sessionId: 'none' };
+
+function refusal({ applicationId: application, channels, policy, profile, session }: A2pQuestion) {
+  const { applications, maxChannels } = profile;
+  const refuse = (code: ReasonCode, details: Record<string, string | number> = {}) => ({ code, details });
+  if (!profile.allowed) return refuse('NOT_AUTHORISED');
+  if (!profile.a2p) return refuse('A2P_NOT_ALLOWED');
+  if (!own(policy.dcAs, application)) return refuse('DC_AS_MISSING', { application });
+  if (own(policy.applications.rules, application)?.allow === false) {
+    return refuse('APPLICATION_NOT_ALLOWED', { application });
+  }
+  if (applications !== '*' && !applications.includes(application)) {
+    return refuse('APPLICATION_NOT_SUBSCRIBED', { application });
+  }
+  const limit = policy.maxMediaPerSession;
+  if (Object.keys(session.media).length >= limit) return refuse('LINES_EXCEEDED', { limit });
+  if (channelsBeside(session) + channels.length > maxChannels) {
+    return refuse('CHANNELS_EXCEEDED', { limit: maxChannels });
+  }
+  return undefined;
+}
+
+/** Odd ones: handsets count their own from 1000 by two, and some know channels of a call by stream id alone. */
+function freeStreamIds({ media }: Session, count: number): number[] {
+  const taken = new Set(Object.values(media).flatMap(({ offered, streams }) => [...offered, ...streams]));
+  const ids: number[] = [];
+  for (let id = FIRST_APPLICATION_ID + 1; ids.length < count; id += 2) if (!taken.has(id)) ids.push(id);
+  return ids;
+}
+
+/** The label of deployed handsets: use case 2 is A2P (miniapp-runtime.md 5). */
+function dcStream(applicationId: string, channel: WantedChannel, streamId: number): DcStream {
+  const { maxRetransmissions, maxTimeMs, name, ordered, subprotocol } = channel;
+  return {
+    streamId,
+    label: `local_${applicationId}_2_${name}`,
+    ...(subprotocol && { subprotocol }),
+    ...(ordered === undefined ? {} : { order: ordered }),
+    ...(maxRetransmissions === undefined ? {} : { maxRetry: maxRetransmissions }),
+    ...(maxTimeMs === undefined ? {} : { maxTime: maxTimeMs }),
+  };
+}
