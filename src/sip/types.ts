@@ -67,6 +67,8 @@ export interface Destination {
   readonly serverName?: string;
   /** The URI names the transport, so that a large request does not change it (RFC 3261 18.1.1). */
   readonly transportFixed?: boolean;
+  /** A new connection must stand within so long; absent: the transport's own limit. */
+  readonly connectWithinMs?: number;
   /** Prefer this connection when it still lives. */
   readonly connection?: string;
   /** Send from this listener: a response leaves from where its request came in (RFC 3581 4). */

@@ -5,6 +5,8 @@ import { hostPort } from './transport.ts';
 /** A next hop that has refused TCP is not tried again for so long. */
 const REFUSAL_MS = 5 * 60_000;
 const MAX_REFUSALS = 1000;
+/** A gate that drops TCP silently must not hold a call up for long. */
+const CONNECT_WITHIN_MS = 1000;
 
 interface Attempt {
   readonly wire: string;
@@ -49,7 +51,7 @@ export class LargeRequests {
     const refusedUntil = this.#refusedUntil.get(hostPort(to.address, to.port));
     if (refusedUntil !== undefined && refusedUntil > nowMs) return undefined;
     const { localAddress: _address, localPort: _port, ...rest } = to;
-    const tcp: Destination = { ...rest, transport: 'tcp' };
+    const tcp: Destination = { ...rest, transport: 'tcp', connectWithinMs: CONNECT_WITHIN_MS };
     const host = sentBy(tcp);
     return host === undefined ? undefined : { wire: withTopVia(wire, 'tcp', host), to: tcp };
   }

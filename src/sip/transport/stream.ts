@@ -152,7 +152,8 @@ export class StreamTransport implements SipTransport {
       return undefined;
     }
     const socket = this.#binding.connect(to, isWildcard(this.local.address) ? undefined : this.local.address);
-    const guard = setTimeout(() => socket.destroy(new Error('connect timeout')), this.#limits.connectTimeoutMs);
+    const withinMs = to.connectWithinMs ?? this.#limits.connectTimeoutMs;
+    const guard = setTimeout(() => socket.destroy(new Error('connect timeout')), withinMs);
     const connection = this.#adopt(socket, to.address, to.port, to.serverName ?? to.address);
     socket.once(this.#binding.readyEvent, () => {
       clearTimeout(guard);
