@@ -30,21 +30,23 @@ export class NamespaceHosts implements Hosts {
   readonly #running = new Map<string, Running>();
   readonly #ready = new Map<string, Promise<void>>();
 
-  private constructor(services: readonly Service[]) {
+  readonly #networks: readonly string[];
+  #closed = false;
+
+  constructor() {
+    const { services, networks } = readCompose();
     this.#services = services;
+    this.#networks = networks;
   }
 
   /** Rejects when namespaces cannot be made here, or a service does not come up; nothing is left then. */
-  static async up(): Promise<NamespaceHosts> {
-    const { services, networks } = readCompose();
-    const hosts = new NamespaceHosts(services);
+  async up(): Promise<void> {
     try {
-      await hosts.#connect(networks);
-      hosts.#writeConfigurations();
-      await Promise.all(services.map((service) => hosts.#upOnce(service)));
-      return hosts;
+      await this.#connect();
+      this.#writeConfigurations();
+      await Promise.all(this.#services.map((service) => this.#upOnce(service)));
     } catch (error) {
-      await hosts.close();
+      await this.close();
       throw error;
     }
   }
@@ -69,6 +71,7 @@ export class NamespaceHosts implements Hosts {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#running.values()].map(stop));
     for (const { container } of [...this.#services, { container: 'switch' }]) {
       // Not made yet where `up` failed half way.
@@ -81,10 +84,10 @@ export class NamespaceHosts implements Hosts {
     return `${join(ROOT, 'node_modules/.bin')}:${join(ROOT, 'docker')}:${process.env.PATH}`;
   }
 
-  async #connect(networks: readonly string[]): Promise<void> {
+  async #connect(): Promise<void> {
     const inSwitch = (...words: readonly string[]) => run('ip', ['-n', SWITCH, ...words]);
     await run('ip', ['netns', 'add', SWITCH]);
-    for (const network of networks) {
+    for (const network of this.#networks) {
       await inSwitch('link', 'add', network, 'type', 'bridge');
       await inSwitch('link', 'set', network, 'up');
     }
@@ -139,6 +142,7 @@ export class NamespaceHosts implements Hosts {
   /** Resolves when what others may wait for is so. */
   async #launch(service: Service): Promise<void> {
     const { container } = service;
+    if (this.#closed) throw new Error(`${container} is not started: the lab is being closed`);
     const core = service.image.startsWith('imsdc-lab-core');
     const program = core
       ? [join(ROOT, 'docker/core/start.sh'), '-Y', this.#directory, '-P', join(this.#directory, `${container}.pid`)]

@@ -18,17 +18,20 @@ interface Row {
   readonly note: string;
 }
 
-const hosts = process.argv.includes('--netns') ? await NamespaceHosts.up() : dockerHosts;
-const lab = openLab(hosts);
+const namespaces = process.argv.includes('--netns') ? new NamespaceHosts() : undefined;
+const hosts = namespaces ?? dockerHosts;
+let lab: Lab | undefined;
 const close = async () => {
-  await lab.close();
+  await lab?.close();
   await hosts.close();
 };
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void close().finally(() => process.exit(1)));
 }
+await namespaces?.up();
 const rows: Row[] = [];
 try {
+  lab = openLab(hosts);
   for (const step of steps) {
     const row = await attempt(step, lab);
     process.stdout.write(`${row.ok ? 'pass' : 'FAIL'}  ${row.seconds.toFixed(1).padStart(5)} s  ${row.title}\n`);
