@@ -13,8 +13,8 @@ imsdc-sipp list [pattern...]  says what they show
   --rate N             calls per second, of each pair (10)
   --loss PERCENT       messages that both ends lose
   --transport udp|tcp
-  --at-once N          pairs that run side by side (1)
-  --all-together       all pairs at the same time, with --rate for all of them together, for --seconds
+  --at-once N          pairs that run side by side (1; with --all-together: all)
+  --all-together       load: --rate for all pairs together, for --seconds; in waves of --at-once pairs
   --seconds N          (60)
   --timeout SECONDS    of one pair (60, or as long as --all-together takes and 60 more)
   --json FILE, --junit FILE
@@ -30,7 +30,7 @@ const { values, positionals } = parseArgs({
     rate: { type: 'string', default: '10' },
     loss: { type: 'string', default: '0' },
     transport: { type: 'string' },
-    'at-once': { type: 'string', default: '1' },
+    'at-once': { type: 'string' },
     'all-together': { type: 'boolean', default: false },
     seconds: { type: 'string', default: '60' },
     timeout: { type: 'string' },
@@ -94,20 +94,30 @@ async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
       results.push(result);
     }
   };
-  await Promise.all(Array.from({ length: Number(values['at-once']) }, worker));
+  await Promise.all(Array.from({ length: Number(values['at-once'] ?? 1) }, worker));
   return results;
 }
 
-/** Every pair gets an equal share of the rate, for the whole time. */
+/**
+ * Every pair gets an equal share of the rate. A SIPp process costs a hundredth of a core even when little happens, so
+ * with `--at-once` the pairs take turns in waves, which share the time.
+ */
 async function together(core: Core | undefined): Promise<PairResult[]> {
-  const seconds = Number(values.seconds);
-  const rate = Number(values.rate) / wanted.length;
-  const calls = Number(values.calls ?? Math.max(1, Math.round(rate * seconds)));
-  process.stderr.write(`${wanted.length} pairs, ${calls} calls each, ${Number(values.rate)} calls/s together\n`);
-  const timeoutSeconds = Number(values.timeout ?? seconds + 60);
-  return Promise.all(
-    wanted.map((name) => runPair({ ...optionsOf(core, { name, calls, rate, timeoutSeconds }), repeatsAllowed: true })),
-  );
+  const inWave = values['at-once'] === undefined ? wanted.length : Math.min(Number(values['at-once']), wanted.length);
+  const waves = Math.ceil(wanted.length / inWave);
+  const seconds = Number(values.seconds) / waves;
+  const results: PairResult[] = [];
+  for (let wave = 0; wave < waves; wave++) {
+    const names = wanted.filter((_, index) => index % waves === wave);
+    const rate = Number(values.rate) / names.length;
+    const calls = Number(values.calls ?? Math.max(1, Math.round(rate * seconds)));
+    const timeoutSeconds = Number(values.timeout ?? seconds + 60);
+    process.stderr.write(`wave ${wave + 1} of ${waves}: ${names.length} pairs, ${calls} calls each\n`);
+    const run = (name: string) =>
+      runPair({ ...optionsOf(core, { name, calls, rate, timeoutSeconds }), repeatsAllowed: true });
+    results.push(...(await Promise.all(names.map(run))));
+  }
+  return results;
 }
 
 function optionsOf(core: Core | undefined, options: Omit<PairOptions, 'target'>): PairOptions {

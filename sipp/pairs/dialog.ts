@@ -7,8 +7,9 @@ import {
   keep,
   ok,
   respond,
+  trying,
 } from '../script/callee.ts';
-import { ack, ackFailure, expect, invite, maybe, reinvite, reply, request } from '../script/caller.ts';
+import { ack, ackFailure, cancel, expect, invite, maybe, reinvite, reply, request } from '../script/caller.ts';
 import { body, header, LINE, mediaLines, save } from '../script/check.ts';
 import { APP, applicationLine, audio, flipped, sdp } from '../script/sdp.ts';
 import { label, type Pair, pause } from '../script/steps.ts';
@@ -81,6 +82,39 @@ export const DIALOG: readonly Pair[] = [
       ...maybe(100),
       expect(200, body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)),
       ask('ACK', 1),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'cancel-reinvite',
+    shows: 'A re-INVITE is cancelled: 487, everything is as before, and the next one works.',
+    conformance: [['RFC 3261 9', 'CANCEL of a re-INVITE ends the attempt, not the call']],
+    uac: [
+      ...bootstrapped.uac,
+      reinvite(2, sdp('alice', 2, held.alice, ...OFFER.slice(1)), { once: true }),
+      expect(100),
+      pause(100),
+      cancel(2),
+      expect(200),
+      expect(487),
+      ackFailure(2, { inDialog: true }),
+      reinvite(3, sdp('alice', 2, held.alice, ...OFFER.slice(1))),
+      ...maybe(100),
+      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)),
+      ack(3),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...called,
+      asked('INVITE', body('a=sendonly'), ...keep('reinvite')),
+      trying(),
+      asked('CANCEL'),
+      ok(),
+      answers(487, { to: 'reinvite' }),
+      asked('ACK'),
+      asked('INVITE', body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver), ...mediaLines(3)),
+      answers(200, { body: sdp('bob', 2, held.bob, ...ANSWER.slice(1)) }),
+      asked('ACK'),
       ...isHungUpOn(),
     ],
   },

@@ -1,8 +1,8 @@
-import { asked, invited, isCancelled, keep, ok, respond } from '../script/callee.ts';
+import { request as ask, asked, invited, isCancelled, keep, ok, respond } from '../script/callee.ts';
 import { ack, ackFailure, cancel, establishes, expect, invite, maybe, request } from '../script/caller.ts';
 import { body, header, LINE, mediaLines, save } from '../script/check.ts';
-import { APP, applicationLine, audio, sdp } from '../script/sdp.ts';
-import type { Pair } from '../script/steps.ts';
+import { APP, applicationLine, audio, receiverLine, sdp, senderLine } from '../script/sdp.ts';
+import { type Pair, pause } from '../script/steps.ts';
 import { ANSWER, E2, E4, hangsUp, isHungUpOn, OFFER } from './flows.ts';
 
 /** Everything before the 2xx. */
@@ -178,6 +178,37 @@ export const EARLY: readonly Pair[] = [
     ],
   },
   {
+    name: 'update-too-early',
+    shows: 'UPDATE with an offer while the offer in the INVITE has no answer yet: 500 with Retry-After.',
+    conformance: [['RFC 3311 5.2', 'an UPDATE offer of the side whose offer is open: 500 with Retry-After']],
+    uac: [
+      invite({ body: ALICE }),
+      ...maybe(100),
+      establishes(180),
+      request('UPDATE', 2, { body: sdp('alice', 2, ...OFFER) }),
+      expect(500, header('Retry-After', '[0-9]+')),
+      establishes(200, ...E4),
+      ack(),
+      ...hangsUp(3),
+    ],
+    uas: [invited(...E2), respond(180), pause(200), respond(200, { body: BOB }), asked('ACK'), ...isHungUpOn()],
+  },
+  {
+    name: 'update-glare',
+    shows: 'The callee offers by UPDATE before it has answered the INVITE: 491, and the call goes on.',
+    conformance: [['RFC 3311 5.2', 'an UPDATE offer of the side that has an offer to answer: 491']],
+    uac: [invite({ body: ALICE }), ...maybe(100, 180), establishes(200, ...E4), ack(), ...hangsUp(2)],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(180),
+      ask('UPDATE', 1, { body: BOB }),
+      expect(491),
+      respond(200, { to: 'invite', body: sdp('bob', 2, ...ANSWER) }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
     name: 'forking',
     shows: 'Two early dialogs: the first branch rings with SDP, the second answers; its answer counts.',
     conformance: [
@@ -197,6 +228,31 @@ export const EARLY: readonly Pair[] = [
       invited(...E2),
       respond(183, { body: BOB, tag: 'loser' }),
       respond(180),
+      respond(200, { body: BOB }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'forking-two-answers',
+    shows: 'Both branches answer in a 183 of their own: A sees the same lines in each, the second branch wins.',
+    conformance: [['R20', 'one association per early dialog, our lines the same in each']],
+    uac: [
+      invite({ body: ALICE }),
+      ...maybe(100),
+      expect(183, ...E4, header('To', 'tag=.+-s0')),
+      expect(183, ...E4, header('To', 'tag=.+-s1')),
+      establishes(200, ...E4, header('To', 'tag=.+-s1')),
+      ack(),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(...E2),
+      respond(183, {
+        tag: 'loser',
+        body: sdp('bob', 1, audio('bob'), senderLine('bob', { port: 42_112 }), receiverLine('bob', { port: 42_114 })),
+      }),
+      respond(183, { body: BOB }),
       respond(200, { body: BOB }),
       asked('ACK'),
       ...isHungUpOn(),

@@ -53,6 +53,11 @@ export function respond(status: number, options: Response = {}): Send {
   });
 }
 
+/** 100 to a re-INVITE: without a provisional response nobody may send CANCEL (RFC 3261 9.1). */
+export function trying(): Send {
+  return { ...answers(100), repeated: false };
+}
+
 /** CANCEL comes; it is answered, and then the INVITE that `keep()` stored. */
 export function isCancelled(...checks: readonly Check[]): readonly Step[] {
   return [
@@ -131,6 +136,7 @@ export function ackFailure(cseq: number): Send {
 }
 
 const REASONS: Readonly<Record<number, string>> = {
+  100: 'Trying',
   180: 'Ringing',
   183: 'Session Progress',
   200: 'OK',

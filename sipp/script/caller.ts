@@ -144,25 +144,25 @@ export function ackFailure(cseq = 1, options: Failure = {}): Send {
   };
 }
 
-/** CANCEL of the initial INVITE. */
-export function cancel(options: Call = {}): Send {
-  const { caller = CALLER, callee = CALLEE } = options;
+/** CANCEL of the INVITE with that CSeq: as the INVITE was, with its branch (RFC 3261 9.1). */
+export function cancel(cseq = 1): Send {
+  const inDialog = cseq > 1;
   return {
     ...send(
       [
-        `CANCEL sip:${callee} SIP/2.0`,
-        'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport',
-        'Route: <sip:[remote_ip]:[remote_port];lr;orig>',
+        `CANCEL ${inDialog ? '[next_url]' : `sip:${CALLEE}`} SIP/2.0`,
+        `Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]${inDialog ? '' : ';rport'}`,
+        inDialog ? '[routes]' : 'Route: <sip:[remote_ip]:[remote_port];lr;orig>',
         'Max-Forwards: 70',
-        `From: "Alice" <sip:${caller}>;tag=a[call_number]`,
-        `To: <sip:${callee}>`,
+        `From: "Alice" <sip:${CALLER}>;tag=a[call_number]`,
+        `To: <sip:${CALLEE}>${inDialog ? '[peer_tag_param]' : ''}`,
         'Call-ID: [call_id]',
-        'CSeq: 1 CANCEL',
+        `CSeq: ${cseq} CANCEL`,
         'Reason: SIP;cause=487;text="not today"',
       ],
       { repeated: true },
     ),
-    branchOf: 'INVITE 1',
+    branchOf: `INVITE ${cseq}`,
   };
 }
 
