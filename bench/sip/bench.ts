@@ -20,6 +20,7 @@ async function load(server: Server, { scenario, rate, seconds }: Load): Promise<
     calls,
     rate,
     cpu: LOAD_CPU,
+    repeatsAllowed: true,
     timeoutSeconds: seconds + 45,
   });
   return { ...result, calls };
