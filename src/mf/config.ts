@@ -42,6 +42,11 @@ export const MfConfig = Type.Object({
     default: 'auto',
     description: 'media worker: native (C++; for production), embedded (nothing to compile), auto = native where built',
   }),
+  datagramPath: Type.Union([Type.Literal('auto'), Type.Literal('user'), Type.Literal('kernel')], {
+    default: 'auto',
+    description:
+      'who forwards the datagrams of anchored end-to-end channels: user = the workers, kernel = nftables (needs CAP_NET_ADMIN, nft and net.ipv4.ip_forward), auto = kernel where it can',
+  }),
   keyLogFile: Type.Optional(
     Type.String({
       description:

@@ -15,6 +15,7 @@ import { ApplicationProxy } from './application/proxy.ts';
 import { Mdc1Client } from './bootstrap/mdc1-client.ts';
 import { BootstrapProxy } from './bootstrap/proxy.ts';
 import type { MfConfig } from './config.ts';
+import { startDatagramPath } from './datagrams/start.ts';
 import { EngineClient } from './engine/client.ts';
 import { embeddedCommand, type WorkerCommand } from './engine/options.ts';
 import type { KeyStats, MediaEngine } from './engine/types.ts';
@@ -73,7 +74,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
   const { metrics, token } = dependencies;
   const log = dependencies.log.child({ room: 'mf' });
   const keyLog = config.keyLogFile === undefined ? undefined : new KeyLog(config.keyLogFile, log, metrics);
-  const engine = dependencies.engine ?? (await startEngine(config, log, metrics, keyLog));
+  const engine = dependencies.engine ?? (await startEngine(config, dependencies, log, keyLog));
   const nowMs = () => Math.floor(performance.now());
   const { bindAddress, publicAddress = bindAddress, firstPort: first, lastPort: last } = config.media;
   if (first > last)
@@ -183,8 +184,8 @@ const random = (bytes: number) => randomBytes(bytes).toString('hex');
 
 async function startEngine(
   config: MfConfig,
+  { metrics, token }: MfDependencies,
   log: Logger,
-  metrics: Metrics,
   keyLog: KeyLog | undefined,
 ): Promise<MediaEngine> {
   const certificate = await createCertificate({ nowMs: Date.now(), random });
@@ -198,6 +199,13 @@ async function startEngine(
     log,
     metrics,
     onKeyLog: keyLog?.write,
+    datagrams: await startDatagramPath({
+      path: config.datagramPath,
+      instance: token.instance,
+      firstPort: config.media.firstPort,
+      log,
+      metrics,
+    }),
     limits: { slowReaderLimitMs, maxMessageSizeBytes, heartbeatIntervalMs: config.heartbeatMs },
   });
 }

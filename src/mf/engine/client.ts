@@ -1,6 +1,7 @@
 import { TypedEmitter } from '../../base/emitter.ts';
 import { ImsdcError } from '../../errors.ts';
 import { decodeBody, type FrameBody, type RawFrame, workerErrorName } from '../worker/codec.ts';
+import { withCounters, withSideCounters } from './datagram-path.ts';
 import { Entries, type Entry } from './entries.ts';
 import { flowBody, flowEndpoints, localEndpoint, startBody, streamsBody, ZERO_COUNTERS } from './frames.ts';
 import { DEFAULT_LIMITS, type EngineOptions } from './options.ts';
@@ -86,7 +87,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
       maxMessageSizeBytes: welcome.maxMessageSizeBytes,
       ice: welcome.ice,
       receiveBackPressure: welcome.receiveBackPressure,
-      datagramPaths: welcome.kernelDatagrams ? ['user', 'kernel'] : ['user'],
+      datagramPaths: welcome.kernelDatagrams || options.datagrams ? ['user', 'kernel'] : ['user'],
       forking: welcome.forking,
     });
   }
@@ -156,14 +157,25 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     const worker = await this.#place(group);
     return this.#open(key, group, worker, 'flow', (entry) => {
       entry.flow = options;
-      return entry.worker.request('FLOW', entry, flowBody(options)).then(flowEndpoints);
+      return this.#openFlow(entry, options);
     });
   }
 
   async updateFlow(key: string, change: Partial<FlowOptions>): Promise<void> {
     const entry = this.#entries.get(key, 'flow');
     entry.flow = { ...entry.flow!, ...change };
-    await entry.worker.request('FLOW', entry, flowBody(entry.flow));
+    await this.#openFlow(entry, entry.flow);
+  }
+
+  /** The worker has the sockets in any case; the kernel, where it may, forwards before they see anything. */
+  async #openFlow(entry: Entry, options: FlowOptions): Promise<FlowEndpoints> {
+    const { datagrams } = this.#options;
+    const { path = 'auto' } = options;
+    const ask = async (inWorker: FlowOptions) =>
+      flowEndpoints(await entry.worker.request('FLOW', entry, flowBody(inWorker)));
+    if (!datagrams || path === 'user') return ask(options);
+    const ends = await ask({ ...options, path: 'user' });
+    return { ...ends, path: await datagrams.set(entry.key, options, ends) };
   }
 
   payload(ref: StreamRef, creditBytes: number): PayloadPort {
@@ -200,7 +212,10 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   }
 
   async stats(keys: readonly string[] = this.#entries.keys()): Promise<EngineStats> {
-    return collectStats(this.#pool.workers, this.#entries, keys);
+    const stats = await collectStats(this.#pool.workers, this.#entries, keys);
+    const passed = await this.#options.datagrams?.counters();
+    if (!passed) return stats;
+    return { ...stats, associations: stats.associations.map((one) => withSideCounters(one, passed.get(one.key))) };
   }
 
   async trace(key: string, onDatagram: (datagram: TracedDatagram) => void): Promise<() => Promise<void>> {
@@ -234,6 +249,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   async close(): Promise<void> {
     this.#draining = true;
     await this.#pool.close();
+    await this.#options.datagrams?.close();
   }
 
   /** A handle means nothing in another worker; two keys of one group are never in two. */
@@ -291,7 +307,8 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     entry.releasing = true;
     for (const port of [...entry.ports.values()]) port.ended('released');
     try {
-      const counters = await entry.worker.request('RELEASE', entry, {});
+      const passed = entry.kind === 'flow' ? await this.#options.datagrams?.remove(entry.key) : undefined;
+      const counters = withCounters(await entry.worker.request('RELEASE', entry, {}), passed);
       this.#totals.gone(entry.key, entry.kind, counters);
       return counters;
     } catch (error) {
@@ -367,6 +384,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     for (const entry of entries) {
       this.#remotes.delete(entry.key);
       this.#totals.gone(entry.key, entry.kind);
+      if (entry.kind === 'flow') void this.#options.datagrams?.remove(entry.key);
       for (const port of [...entry.ports.values()]) port.ended('workerLost');
     }
     if (this.#draining && this.#entries.size === 0) this.#drained();

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import { MAX_MESSAGE_BYTES } from '../worker/protocol.ts';
+import type { DatagramPath } from './datagram-path.ts';
 
 /** How a worker program is started: it inherits descriptors 3 and 4 (docs/media-worker.md). */
 export interface WorkerCommand {
@@ -20,6 +21,8 @@ export interface EngineOptions {
   readonly limits?: Partial<EngineLimits>;
   /** Lines in the NSS key log format; given only when the operator asked for them. */
   readonly onKeyLog?: (line: string) => void;
+  /** Forwards datagrams of flows past the workers, where it can; closed with the engine. */
+  readonly datagrams?: DatagramPath;
 }
 
 /** What HELLO tells a worker, and how the client watches it. */
