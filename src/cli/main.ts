@@ -16,6 +16,10 @@ const COMMANDS: Record<string, { readonly what: string; load(): Promise<CommandF
     what: 'the media function: Nmf_MRM and its media workers',
     load: async () => (await import('./mf.ts')).mfCommand,
   },
+  'dc-as': {
+    what: 'a sample application server: menu, whiteboard, echo over MDC2',
+    load: async () => (await import('./dc-as.ts')).dcAsCommand,
+  },
   ue: {
     what: 'an IMS data channel UE: register, call, open channels',
     load: async () => (await import('./ue.ts')).ueCommand,

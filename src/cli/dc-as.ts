@@ -1,0 +1,107 @@
+import { parseArgs } from 'node:util';
+import { createLogger } from '../base/log.ts';
+import { echo } from '../dc-as/applications/echo.ts';
+import { menu } from '../dc-as/applications/menu.ts';
+import { whiteboard } from '../dc-as/applications/whiteboard.ts';
+import { type ChannelHandler, Dc4Client, startDcAs } from '../dc-as/library/index.ts';
+import { ImsdcError } from '../errors.ts';
+import type { SbiTls } from '../sbi/tls.ts';
+
+const HELP = `imsdc dc-as --menu APPID [--whiteboard APPID] [--echo APPID]
+
+A sample DC AS: takes application channels from the MF over MDC2 (docs/mdc2.md). One line on standard output says where
+it listens: the url for dcsf.policy.dcAs.
+
+  --menu APPID         a customer-service menu that answers taps (P2A, A2P)
+  --whiteboard APPID   what one user draws the other one sees (P2A2P: dcsf.policy.dcAs.<APPID>.between)
+  --echo APPID         every message back
+  --secret SECRET      shared with dcsf.policy.dcAs.<APPID>.secret; or the environment variable IMSDC_DC_AS_SECRET
+  --address IP         127.0.0.1; anything off loopback needs the three TLS options
+  --port N             8100; 0 = any free port
+  --tls-cert FILE --tls-key FILE --tls-ca FILE
+  --dc4 URL --call IDENTITY    offer the menu to this user in his newest call (A2P), once, when we are up
+`;
+
+const OPTIONS = {
+  menu: { type: 'string', multiple: true },
+  whiteboard: { type: 'string', multiple: true },
+  echo: { type: 'string', multiple: true },
+  secret: { type: 'string' },
+  address: { type: 'string', default: '127.0.0.1' },
+  port: { type: 'string', default: '8100' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  'tls-ca': { type: 'string' },
+  dc4: { type: 'string' },
+  call: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+type Values = ReturnType<typeof readOptions>['values'];
+const readOptions = (args: string[]) => parseArgs({ args, options: OPTIONS });
+const usage = (problem: string) => new ImsdcError('USAGE', { problem: `${problem} (imsdc dc-as --help)` });
+
+/** `imsdc dc-as`. Throws USAGE, SBI_PLAINTEXT, Dc4Error. */
+export async function dcAsCommand(argv: string[]): Promise<number> {
+  const values = parsed(argv);
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const secret = values.secret ?? process.env.IMSDC_DC_AS_SECRET;
+  if (!secret) throw usage('--secret is missing');
+  const applications = applicationsOf(values);
+  if (Object.keys(applications).length === 0) throw usage('which applications? --menu, --whiteboard, --echo');
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  const tls = tlsOf(values);
+  const log = createLogger({ name: 'dc-as', level: process.env.IMSDC_LOG ?? 'info' });
+  const { address } = values;
+  const dcAs = await startDcAs({ address, port: portOf(values), ...(tls && { tls }), secret, applications, log });
+  process.stdout.write(`${JSON.stringify({ url: dcAs.url, applications: Object.keys(applications) })}\n`);
+  try {
+    if (values.call !== undefined) await call(values, secret, tls);
+    await stopped;
+  } finally {
+    await dcAs.close();
+  }
+  return 0;
+}
+
+async function call({ call: servedUser, dc4, menu: menus }: Values, secret: string, tls?: SbiTls): Promise<void> {
+  const applicationId = menus?.[0];
+  if (dc4 === undefined || servedUser === undefined || applicationId === undefined) {
+    throw usage('--call needs --dc4 and --menu');
+  }
+  const client = new Dc4Client({ url: dc4, applicationId, secret, ...(tls && { tls }) });
+  const line = await client.originate({ servedUser, channels: [{ name: 'menu' }] });
+  process.stdout.write(`${JSON.stringify({ offered: line })}\n`);
+}
+
+function applicationsOf({ echo: echoes, menu: menus, whiteboard: boards }: Values): Record<string, ChannelHandler> {
+  const named = (ids: readonly string[] | undefined, handler: ChannelHandler) =>
+    (ids ?? []).map((id): [string, ChannelHandler] => [id, handler]);
+  return Object.fromEntries([...named(menus, menu), ...named(boards, whiteboard), ...named(echoes, echo)]);
+}
+
+function tlsOf(values: Values): SbiTls | undefined {
+  const { 'tls-ca': caFile, 'tls-cert': certFile, 'tls-key': keyFile } = values;
+  if (!caFile && !certFile && !keyFile) return undefined;
+  if (!caFile || !certFile || !keyFile) throw usage('--tls-cert, --tls-key and --tls-ca go together');
+  return { caFile, certFile, keyFile };
+}
+
+function portOf({ port }: Values): number {
+  const number = Number(port);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) throw usage(`--port ${port} is no port`);
+  return number;
+}
+
+function parsed(argv: string[]): Values {
+  try {
+    return readOptions(argv).values;
+  } catch (error) {
+    throw usage((error as Error).message);
+  }
+}
