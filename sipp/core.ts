@@ -20,13 +20,23 @@ export interface Holdings {
   readonly contexts: number;
 }
 
+/** The MF calls a DC AS when the channel opens, which it never does here: SIPp speaks no DTLS. Port 9 discards. */
+const dcAs = { url: 'ws://127.0.0.1:9/', secret: 'for scripts that speak no DTLS' } as const;
+
 /**
- * What the scripts need beside the lab's own configuration: two users with profiles of their own, and enough media
- * ports for a load (a freed one rests 30 s, R6).
+ * What the scripts need beside the lab's own configuration: two users with profiles of their own, applications that
+ * end at a DC AS, and enough media ports for a load (a freed one rests 30 s, R6).
  */
 export const POLICY = {
   imsAs: { maxCalls: 100_000 },
   dcsf: {
+    policy: {
+      dcAs: {
+        '10000020': dcAs,
+        '10000021': { ...dcAs, between: true },
+        '10000022': { ...dcAs, interworking: true },
+      },
+    },
     subscribers: {
       inline: {
         'sip:standalone@ims.example.com': { standalone: true },

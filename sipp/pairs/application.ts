@@ -3,7 +3,19 @@ import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/calle
 import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
 import { type Pair, pause, type Step } from '../script/steps.ts';
-import { ANSWER, bootstrapped, calls, E2, hangsUp, isCalled, isHungUpOn, OFFER } from './flows.ts';
+import {
+  ANSWER,
+  bootstrapped,
+  calls,
+  E2,
+  hangsUp,
+  isCalled,
+  isHungUpOn,
+  LEGACY,
+  OFFER,
+  ONLY_OWN,
+  registersWithoutTag,
+} from './flows.ts';
 
 /** The usual call, then one re-INVITE of the caller with these media beside the bootstrap lines. */
 function adds(media: readonly string[], answer: readonly Parameters<typeof expect>[1][]): readonly Step[] {
@@ -412,6 +424,66 @@ export const APPLICATION: readonly Pair[] = [
       ...maybe(100),
       expect(200, body('m=audio 40000 ', 'm=application 40020 ', 'a=setup:active', 'a=dcmap:1000 '), ...mediaLines(4)),
       ask('ACK', 1),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2a',
+    shows: 'The application asks for its DC AS: the channel ends at our MF, the other UE hears nothing of it.',
+    conformance: [['23.228 AC.7.2.2', 'P2A application channel: ends at the MF, which takes it to the DC AS']],
+    uac: [
+      ...bootstrapped.uac,
+      ...changes(
+        2,
+        [applicationLine('alice', { app: APP.server, endpoint: 'Server' })],
+        body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 ', requestedApplication(APP.server, [1000], 'Server')),
+        ...mediaLines(4),
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
+  },
+  {
+    name: 'p2a2p',
+    shows: 'Two UEs over one DC AS: by policy the channel ends at our MF on both legs, two associations.',
+    conformance: [['23.228 AC.7.2.3', 'P2A2P application channel: always anchored, one DC AS']],
+    uac: [
+      ...adds(
+        [applicationLine('alice', { app: APP.between })],
+        [body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 '), without('bobapp'), ...mediaLines(4)],
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      ...isAdded(
+        [body(LINE.receiver, LIVE, 'a=dcmap:1000 '), without('aliceapp'), ...mediaLines(4)],
+        [applicationLine('bob', { app: APP.between })],
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-becomes-p2a',
+    shows: 'The callee has no data channels: by policy the DC AS stands in for it; the caller is told nothing else.',
+    conformance: [['23.228 AC.7.9', 'P2P turned into P2A; the binding is echoed unchanged to the UE']],
+    uac: [
+      ...registersWithoutTag(),
+      ...calls({ callee: LEGACY, body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN),
+      reinvite(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.interworking })), { callee: LEGACY }),
+      ...maybe(100),
+      expect(
+        200,
+        body('m=audio 42000 ', LINE.own, LIVE, 'a=dcmap:1000 ', requestedApplication(APP.interworking, [1000])),
+        ...mediaLines(4),
+      ),
+      ack(2, { callee: LEGACY }),
+      ...hangsUp(3, { callee: LEGACY }),
+    ],
+    uas: [
+      invited(body('m=audio 40000 '), ...mediaLines(1)),
+      respond(180, { incapable: true }),
+      respond(200, { body: sdp('bob', 1, audio('bob')), incapable: true }),
+      asked('ACK'),
       ...isHungUpOn(),
     ],
   },

@@ -1,11 +1,24 @@
 import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
-import { ack, alone, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
+import { ack, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, DEAD, header, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { audio, closed, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
 import { type Pair, pause } from '../script/steps.ts';
-import { ANSWER, bootstrapped, calls, E2, E4, hangsUp, isCalled, isHungUpOn, OFFER, UNTOUCHED } from './flows.ts';
+import {
+  ANSWER,
+  bootstrapped,
+  calls,
+  E2,
+  E4,
+  hangsUp,
+  isCalled,
+  isHungUpOn,
+  LEGACY,
+  OFFER,
+  ONLY_OWN,
+  registersWithoutTag,
+  UNTOUCHED,
+} from './flows.ts';
 
-const LEGACY = 'legacy-[field1]@[field2]';
 const BARRED = 'barred@ims.example.com';
 const ICE = [
   'a=ice-ufrag:8hhY',
@@ -15,9 +28,7 @@ const ICE = [
 
 const RENEWED = [audio('alice'), ownLine('alice', { tlsId: 'alicesecondtry000001' }), senderLine('alice')];
 
-/** The caller's lines with the own network answering and the far one refusing. */
 const HTTP_100 = ['100 subprotocol="http"'];
-const ONLY_OWN = [body('m=audio 42000 ', LINE.own, DEAD), ...mediaLines(3)];
 
 export const BOOTSTRAP: readonly Pair[] = [
   {
@@ -162,22 +173,7 @@ export const BOOTSTRAP: readonly Pair[] = [
       ['R23', 'known without data channels: the lines are not offered'],
     ],
     uac: [
-      alone('REGISTER', LEGACY, {
-        headers: ['Expires: 600'],
-        contentType: 'message/sip',
-        body: [
-          'REGISTER sip:[field2] SIP/2.0',
-          'Via: SIP/2.0/UDP 198.18.0.7:5060;branch=z9hG4bKinner[call_number]',
-          `From: <sip:${LEGACY}>;tag=r[call_number]`,
-          `To: <sip:${LEGACY}>`,
-          'Call-ID: register-[call_id]',
-          'CSeq: 1 REGISTER',
-          'Max-Forwards: 70',
-          'Contact: <sip:198.18.0.7:5060>;+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";audio',
-          'Content-Length: 0',
-        ].join('\n'),
-      }),
-      expect(200),
+      ...registersWithoutTag(),
       ...calls({ callee: LEGACY, body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN),
       ...hangsUp(2, { callee: LEGACY }),
     ],

@@ -1,6 +1,6 @@
 import { asked, invited, ok, respond } from '../script/callee.ts';
-import { ack, bye, establishes, expect, type Invite, invite, maybe, type Request } from '../script/caller.ts';
-import { body, header, LINE, mediaLines, without } from '../script/check.ts';
+import { ack, alone, bye, establishes, expect, type Invite, invite, maybe, type Request } from '../script/caller.ts';
+import { body, DEAD, header, LINE, mediaLines, without } from '../script/check.ts';
 import { audio, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
 import type { Check, Step } from '../script/steps.ts';
 
@@ -34,6 +34,9 @@ export const E4: readonly Check[] = [
   without('a=dcmap:(10|110) '),
 ];
 
+/** The same when the far network, or the callee, refuses: the own network still answers. */
+export const ONLY_OWN: readonly Check[] = [body('m=audio 42000 ', LINE.own, DEAD), ...mediaLines(3)];
+
 /** INVITE to ACK at the caller. */
 export function calls(options: Invite, ...answer: readonly Check[]): readonly Step[] {
   return [invite(options), ...maybe(100, 180), establishes(200, ...answer), ack(1, userOf(options))];
@@ -63,3 +66,28 @@ export const bootstrapped = {
   uac: calls({ body: sdp('alice', 1, ...OFFER) }, ...E4),
   uas: isCalled(E2, sdp('bob', 1, ...ANSWER)),
 } as const;
+
+/** A callee of whom `registersWithoutTag` has told the AS. */
+export const LEGACY = 'legacy-[field1]@[field2]';
+
+/** Third-party REGISTER of a handset without data channels, with its own REGISTER as message/sip (24.229 5.4.1.7). */
+export function registersWithoutTag(): readonly Step[] {
+  return [
+    alone('REGISTER', LEGACY, {
+      headers: ['Expires: 600'],
+      contentType: 'message/sip',
+      body: [
+        'REGISTER sip:[field2] SIP/2.0',
+        'Via: SIP/2.0/UDP 198.18.0.7:5060;branch=z9hG4bKinner[call_number]',
+        `From: <sip:${LEGACY}>;tag=r[call_number]`,
+        `To: <sip:${LEGACY}>`,
+        'Call-ID: register-[call_id]',
+        'CSeq: 1 REGISTER',
+        'Max-Forwards: 70',
+        'Contact: <sip:198.18.0.7:5060>;+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";audio',
+        'Content-Length: 0',
+      ].join('\n'),
+    }),
+    expect(200),
+  ];
+}

@@ -107,8 +107,22 @@ export function flipped(section: string): string {
   return section.replace(/(?<=bdc-used-by:)(sender|receiver)/, (who) => (who === 'sender' ? 'receiver' : 'sender'));
 }
 
-/** Applications whose channels the lab's policy carries past the MF, through it decrypted, and as datagrams. */
-export const APP = { past: '10000001', e2DCe: '10000005', e2e: '10000006', unknown: '99999999' } as const;
+/** Applications by what the policy of the suite does with their channels. */
+export const APP = {
+  /** Past the MF. */
+  past: '10000001',
+  /** Through it, decrypted. */
+  e2DCe: '10000005',
+  /** Through it as datagrams. */
+  e2e: '10000006',
+  /** To a DC AS, where the binding says `Server`. */
+  server: '10000020',
+  /** Between two UEs, but over a DC AS. */
+  between: '10000021',
+  /** To a DC AS when the other UE has no data channels. */
+  interworking: '10000022',
+  unknown: '99999999',
+} as const;
 
 export interface ApplicationLine extends Partial<ChannelLine> {
   readonly app: string;
@@ -119,23 +133,25 @@ export interface ApplicationLine extends Partial<ChannelLine> {
   /** Stream ids; default 1000. */
   readonly ids?: readonly number[];
   readonly qos?: string;
+  /** What is bound to the other end: the other UE, or a DC AS. Default UE. */
+  readonly endpoint?: 'UE' | 'Server';
 }
 
 /** An application line to the other UE, bound to its application. */
 export function applicationLine(party: Party, options: ApplicationLine): string {
-  const { app, byLabel, reliability = '', ids = [1000], qos, ...change } = options;
+  const { app, byLabel, reliability = '', ids = [1000], qos, endpoint, ...change } = options;
   return channelLine({
     port: ports[party] + 20,
     tlsId: tlsId(party, 'app'),
     streams: ids.map((id) => `${id} label="local_${app}_1_draw${id}"${reliability}`),
     more: [
-      ...(byLabel ? [] : [requestedApplication(app, ids)]),
+      ...(byLabel ? [] : [requestedApplication(app, ids, endpoint)]),
       ...(qos === undefined ? [] : [`a=3gpp-qos-hint:${qos}`]),
     ],
     ...change,
   });
 }
 
-export function requestedApplication(app: string, ids: readonly number[]): string {
-  return `a=3gpp-req-app:${app};adc-stream-id-endpoint=${ids.map((id) => `${id}-UE`).join(',')}`;
+export function requestedApplication(app: string, ids: readonly number[], endpoint: 'UE' | 'Server' = 'UE'): string {
+  return `a=3gpp-req-app:${app};adc-stream-id-endpoint=${ids.map((id) => `${id}-${endpoint}`).join(',')}`;
 }
