@@ -66,7 +66,8 @@ export function engineRemote(started: Started, ice: boolean, path: PathOptions):
 /** Whether `held` can go on as `wanted`, or a new association is asked for (R12). */
 export function matches(held: HeldAssociation, wanted: DesiredAssociation): boolean {
   const { started } = held;
-  const { remote } = wanted;
+  // R5: a new association is asked for without the address, which comes with the answer.
+  const remote = wanted.remote ?? (started && wanted.remoteDc && { ...started.remote, ...wanted.remoteDc });
   const wishesTlsId = wanted.tlsId !== undefined && wanted.tlsId !== held.tlsId;
   if (held.ice !== wanted.ice || wishesTlsId) return false;
   if (!started || !remote) return true;

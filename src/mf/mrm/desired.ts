@@ -16,6 +16,8 @@ export interface DesiredAssociation {
   readonly entries: readonly string[];
   /** Present once both remoteMbEndpoint and remoteDcEndpoint are known: then it starts (R5). */
   readonly remote: Remote | undefined;
+  /** What of it is known while the address is withheld: enough to judge R12. */
+  readonly remoteDc: RemoteDc | undefined;
   /** The peer's a=setup. */
   readonly peerSetup: SecuritySetup | undefined;
   /** The role we are told to take or to offer (R4). */
@@ -36,9 +38,12 @@ export interface DesiredAssociation {
   readonly pointer: string;
 }
 
-export interface Remote {
+export interface Remote extends RemoteDc {
   readonly address: string;
   readonly port: number;
+}
+
+export interface RemoteDc {
   readonly sctpPort: number;
   /** Those with the most preferred hash (RFC 8122 5.1). */
   readonly fingerprints: readonly Fingerprint[];

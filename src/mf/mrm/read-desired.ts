@@ -170,6 +170,7 @@ function readAssociation(group: Group, far: ReadonlyMap<string, string>, mdc2: M
     entries: group.entries.map((entry) => entry.id),
     // 0.0.0.0 is how SDP says "not now" (RFC 3264 8.4): nothing can be started towards it.
     remote: dc && address && !isUnspecified(address.address) ? { ...address, ...dc } : undefined,
+    remoteDc: dc,
     peerSetup: dcMedia.remoteDcEndpoint?.securitySetup ?? requested.securitySetup,
     localSetup: dcMedia.imsdc?.localSetup,
     tlsId: dcMedia.localDcEndpoint?.tlsId,

@@ -498,6 +498,29 @@ describe('Nmf_MRM patch', () => {
     assert.deepEqual(rig.residue(), NO_RESIDUE);
   });
 
+  // conformance: R5, R12 — a re-offer with a new tls-id: new values before the answer, the start with it
+  test('a new tls-id while the address is withheld gives new values at once, and starts with the address', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [answered()] }));
+    const patched = await rig.patch('ctx1', [
+      { op: 'remove', path: `${at(0)}/remoteMbEndpoint` },
+      { op: 'replace', path: `${at(0)}/dcMedia/remoteDcEndpoint/tlsId`, value: TLS_B },
+    ]);
+    assert.equal(media(patched!).localMbEndpoint!.portNumber, 40_001);
+    assert.equal(media(patched!).dcMedia!.localDcEndpoint!.tlsId, 'our-tls-id-000000002');
+    assert.equal(rig.engine.associations.get(key(2))!.started, undefined);
+    await rig.patch('ctx1', [{ op: 'add', path: `${at(0)}/remoteMbEndpoint`, value: endpoint(50_000) }]);
+    assert.equal(rig.engine.associations.get(key(2))!.started!.port, 50_000);
+  });
+
+  test('an address that is only withheld changes nothing', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [answered()] }));
+    await rig.state(key(1), 'connected');
+    await rig.patch('ctx1', [{ op: 'remove', path: `${at(0)}/remoteMbEndpoint` }]);
+    assert.deepEqual([...rig.engine.associations.keys()], [key(1)]);
+  });
+
   test('a consumer that takes its change back gets the old association back', async () => {
     const rig = new Rig();
     await rig.create(context({ served: [answered()] }));
