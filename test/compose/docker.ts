@@ -4,7 +4,7 @@ import { PREFIX } from './compose-file.ts';
 import type { Hosts } from './hosts.ts';
 
 const run = promisify(execFile);
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 120_000;
 
 /** The containers that `docker/run-lab.sh up` has started, and will remove. */
 export const dockerHosts: Hosts = {

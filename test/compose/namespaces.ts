@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const SWITCH = `${PREFIX}switch`;
 /** As the interval of compose's health checks. */
 const HEALTH_MS = 500;
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 180_000;
 const STOP_LIMIT_MS = 5_000;
 
 interface Running {
