@@ -254,7 +254,8 @@ export const BOOTSTRAP: readonly Pair[] = [
   },
   {
     name: 'bootstrap-new-association',
-    shows: 'A new tls-id on the own line begins a new association; repeating everything begins none and stays here.',
+    shows:
+      'A new tls-id on the own line begins a new association, repeating it begins none; the callee hears of neither.',
     conformance: [
       ['R12', 'a new tls-id means a new association; the other lines stay as they are'],
       ['R19', 'a re-INVITE that changes nothing is answered by the AS itself'],
@@ -271,13 +272,7 @@ export const BOOTSTRAP: readonly Pair[] = [
       ack(3),
       ...hangsUp(4),
     ],
-    uas: [
-      ...bootstrapped.uas,
-      asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 1, ...ANSWER) }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
   },
   {
     name: 'bootstrap-in-late-offer',
