@@ -56,6 +56,10 @@ export class AsNode {
   readonly #options: AsOptions;
   readonly #finals = new Map<ServerKey, number>();
   readonly #decided = new Set<string>();
+  /** Contexts of a 201 that came too late: no call holds them. */
+  readonly #orphans = new Set<string>();
+  /** When an offer of ours last met a 491: what it says is not agreed until it is sent again. */
+  lastGlareMs = Number.NEGATIVE_INFINITY;
   #serial = 0;
 
   constructor(options: AsOptions) {
@@ -79,6 +83,7 @@ export class AsNode {
     });
     node.onEvent = (event) => {
       this.dispatcher.transactionEvent(event);
+      for (const call of this.dispatcher.calls()) if (call.deadlines.glare !== undefined) this.lastGlareMs = node.nowMs;
       this.#storeAndRestore();
     };
   }
@@ -180,7 +185,8 @@ export class AsNode {
       'mf',
       `${operation.method} ${id} ${operation.method === 'POST' ? operation.context.terminations.map((t) => `${t.terminationId}{${t.medias.map((m) => m.mediaId)}}`).join(' ') : operation.contextId}`,
     );
-    if (operation.method === 'DELETE') this.#options.onDelete(operation.contextId);
+    if (operation.method === 'DELETE' && !this.#orphans.has(operation.contextId))
+      this.#options.onDelete(operation.contextId);
     const delay = mf.delay(operation);
     const reply = (outcome: Outcome<MrmReply>): void => {
       trace.event(node.nowMs, 'mf', node.name, outcome.ok ? `2xx ${id}` : `${outcome.status} ${id} ${outcome.detail}`);
@@ -198,7 +204,10 @@ export class AsNode {
         const outcome = mf.run(operation);
         if (delay <= untilMs) reply(outcome);
         // The client gave up; a late 201 is an orphan that its owner deletes (R17).
-        else if (operation.method === 'POST' && outcome.ok) reply(outcome);
+        else if (operation.method === 'POST' && outcome.ok) {
+          this.#orphans.add(outcome.value.context?.contextId ?? '');
+          reply(outcome);
+        }
       });
     }
   }

@@ -29,6 +29,8 @@ const LIMIT_MS = 300_000;
 const MAX_STEPS = 20_000;
 /** So long after the last SDP, the MF must know everything. */
 const QUIET_MS = 1500;
+/** The longest wait after a 491, and the exchange that follows (RFC 3261 14.1). */
+const GLARE_MS = 6000;
 
 /** Runs one call from its seed to its end. Promises of the models are let settle between events. */
 export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?: Scenario): Promise<Result> {
@@ -131,6 +133,7 @@ class Run {
     if (mf[network]?.mode !== 'works' || context === undefined || !alice.established || !alice.isQuiet || !bob.isQuiet)
       return;
     if (alice.lastChangeMs > calm || bob.lastChangeMs > calm) return;
+    if (this.#timers.nowMs() - this.ases[network]!.lastGlareMs < GLARE_MS) return;
     this.checked++;
     const { address } = model!;
     if (network === 0) checkTermination(alice.media, 'alice', context, address, 'served');
@@ -188,6 +191,14 @@ class Run {
       throw new Violation('voice', `not established: ${this.alice.cause}`);
     if (willing && !cancelled && this.alice.established && !this.alice.media.audioLive)
       throw new Violation('voice', 'the audio line is dead');
+    for (const [ue, peer] of [
+      [this.alice, this.bob],
+      [this.bob, this.alice],
+    ] as const) {
+      // A 2xx that crosses a CANCEL is ended by the AS.
+      if (ue.cause === 'peer bye' && cancelAfterMs === undefined && !(peer.endedMs <= ue.endedMs))
+        throw new Violation('voice', `${ue.node.name} got a BYE that nobody sent`);
+    }
     if (!willing && this.alice.established)
       throw new Violation('voice', `established although bob answers ${callee.answer}`);
     if (callee.answer === 486 && !cancelled && this.alice.cause !== '486')

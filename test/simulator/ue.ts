@@ -62,6 +62,7 @@ export class Ue {
   #inviteBranch = '';
   #openInvite = false;
   #serial = 0;
+  endedMs = Number.POSITIVE_INFINITY;
   /** When this handset last said or heard an SDP, or was refused one. */
   lastChangeMs = 0;
   #pracked = new Set<string>();
@@ -253,6 +254,7 @@ export class Ue {
   #end(cause: string) {
     if (this.state === 'ended') return;
     this.state = 'ended';
+    this.endedMs = this.node.nowMs;
     if (this.cause === '') this.cause = cause;
     this.#twoHundred?.timer.cancel();
     this.#twoHundred = undefined;

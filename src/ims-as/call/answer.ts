@@ -65,7 +65,9 @@ export function negotiated(turn: Turn, fork: number, initiator: LegName): void {
   const { media } = call;
   call.negotiation = { step: 'stable' };
   if (media === null) return;
-  const ended = settle(media, fork);
+  // Our offer to that leg has not gone out yet: what was agreed there before says nothing of its lines now.
+  const waiting = call.queue.flatMap((intention) => (intention.kind === 'reoffer' ? [intention.leg] : []));
+  const ended = settle(media, fork, waiting);
   call.record.dataChannelLines = media.lines.filter((line) => line.dataChannel && line.state === 'open').length;
   reconcile(turn);
   const established = call.state === 'established';

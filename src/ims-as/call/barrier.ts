@@ -145,7 +145,8 @@ export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>) {
   if (reply.kind === 'stale') return;
   if (call.negotiation.step === 'heldForMf') return heldReply(turn, call.negotiation, reply);
   if (call.negotiation.step === 'instructed') return instructedReply(turn, call.negotiation, reply);
-  if (reply.kind === 'failed') return contextLost(turn, reply.detail);
+  // A patch that is under way again keeps its place; any other failure leaves the MF in an unknown state.
+  if (reply.kind === 'failed') return call.media?.context.pending == null ? contextLost(turn, reply.detail) : undefined;
   // An offer that began an association anew was refused: the peer must hear of the one that replaces it.
   if (reply.renewed && !reconcile(turn)) return queueReoffers(turn);
   reconcile(turn);
@@ -165,7 +166,7 @@ function heldReply(
       ? reply
       : isReserved(media)
         ? undefined
-        : { status: 502, detail: 'the MF did not give every endpoint' };
+        : { status: 502, detail: 'the MF did not give every endpoint', isLost: false };
   if (failure !== undefined) {
     note(turn, `MF: ${failure.detail}`);
     if (instructionId === '') refuseChanges(media, rollback);
@@ -178,6 +179,7 @@ function heldReply(
       const problem = { status: failure.status, cause: 'SYSTEM_FAILURE', detail: failure.detail };
       turn.out.emit({ kind: 'answerInstruction', id: instructionId, result: { ok: false, problem } });
     }
+    if (failure.isLost) contextLost(turn, failure.detail);
   } else if (instructionId !== '') succeed(turn, instructionId, reply.kind === 'done' ? reply.mdc : new Map());
   if (notifyId === '') return proceed(turn, held, rollback);
   call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
@@ -202,6 +204,7 @@ function instructedReply(
     return queueReoffers(turn);
   }
   restore(call.media!, waiting.before);
+  if (reply.isLost) contextLost(turn, reply.detail);
   const problem = { status: reply.status, cause: 'SYSTEM_FAILURE', detail: reply.detail };
   turn.out.emit({ kind: 'answerInstruction', id: waiting.instructionId, result: { ok: false, problem } });
 }
@@ -241,7 +244,7 @@ export function contextLost(turn: Turn, detail: string) {
     });
   }
   context.contextId = '';
-  context.told = '';
+  context.told = null;
   context.layout = [];
   context.pending = null;
   context.dirty = false;

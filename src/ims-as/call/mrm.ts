@@ -1,10 +1,13 @@
+import { sameData } from '../../base/same.ts';
 import type { MediaContext } from '../../services/nmf-mrm.ts';
 import { desiredContext } from '../media/context.ts';
 import { diffContexts, layoutOf } from '../media/patch.ts';
 import { type MdcEndpoints, takeReply } from '../media/reply.ts';
-import type { MediaState } from '../media/types.ts';
+import type { ContextState, MediaState } from '../media/types.ts';
 import { arm, note, type Turn } from './turn.ts';
 import type { MrmReply, Outcome } from './types.ts';
+
+const NOTHING: MediaContext = { terminations: [] };
 
 /**
  * Brings the MF to what the call needs (R26). One request at a time: what changes meanwhile goes with the next. Returns
@@ -30,13 +33,13 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
     release(turn);
     return false;
   }
-  const json = JSON.stringify(desired);
-  if (json === context.told) return false;
+  const told = context.told ?? NOTHING;
+  if (sameData(told, desired)) return false;
   const until = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, env.nowMs + env.config.mrmDeadlineMs);
   const idempotencyKey = `${call.id}.${call.revision}.${context.step++}`;
   if (context.contextId === '') {
     const layout = desired.terminations.map(layoutOf);
-    context.pending = { id: idempotencyKey, method: 'POST', json, layout };
+    context.pending = { id: idempotencyKey, method: 'POST', desired, layout, isRepeated: false };
     turn.out.emit({
       kind: 'mrm',
       id: idempotencyKey,
@@ -45,12 +48,12 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
     });
     return true;
   }
-  const { patch, layout } = diffContexts(JSON.parse(context.told) as MediaContext, desired, context.layout);
+  const { patch, layout } = diffContexts(told, desired, context.layout);
   if (patch.length === 0) {
-    context.told = json;
+    context.told = desired;
     return false;
   }
-  context.pending = { id: idempotencyKey, method: 'PATCH', json, layout };
+  context.pending = { id: idempotencyKey, method: 'PATCH', desired, layout, isRepeated: false };
   askForRenewals(media);
   const operation = { method: 'PATCH' as const, mf: context.mf, contextId: context.contextId, patch, idempotencyKey };
   turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation, deadlineMs: until });
@@ -67,15 +70,16 @@ function askForRenewals(media: MediaState) {
 /** A call at rest need not keep what it can compute: half its memory. */
 export function freeze({ call }: Turn) {
   const context = call.media?.context;
-  if (context == null || context.told === '' || context.dirty || context.pending !== null) return;
-  if (call.state === 'established' && call.negotiation.step === 'stable' && call.queue.length === 0) context.told = '';
+  if (context == null || context.told === null || context.dirty || context.pending !== null) return;
+  if (call.state === 'established' && call.negotiation.step === 'stable' && call.queue.length === 0)
+    context.told = null;
 }
 
 /** Before the lines of a call at rest change: what the MF was told is what they say now. */
 export function thaw({ call, env }: Turn) {
   const { media } = call;
-  if (media === null || media.context.contextId === '' || media.context.told !== '' || media.context.dirty) return;
-  media.context.told = JSON.stringify(desiredContext(media, env.config) ?? { terminations: [] });
+  if (media === null || media.context.contextId === '' || media.context.told !== null || media.context.dirty) return;
+  media.context.told = desiredContext(media, env.config) ?? NOTHING;
 }
 
 /** Deletes the context, if the MF has one. A POST under way is deleted when its 201 comes (R17). */
@@ -85,7 +89,7 @@ export function release(turn: Turn): void {
   const { context } = media;
   deleteContext(turn, context.mf, context.contextId);
   context.contextId = '';
-  context.told = '';
+  context.told = null;
   context.layout = [];
 }
 
@@ -105,7 +109,8 @@ const DELETE_DEADLINE_MS = 10_000;
 export type ReplyOutcome =
   | { readonly kind: 'stale' }
   | { readonly kind: 'done'; readonly mdc: MdcEndpoints; readonly renewed: boolean }
-  | { readonly kind: 'failed'; readonly status: number; readonly detail: string };
+  /** `isLost`: the MF does not hold the context, or nobody knows what it holds. */
+  | { readonly kind: 'failed'; readonly status: number; readonly detail: string; readonly isLost: boolean };
 
 /** Takes a reply of the MF. `stale`: it answers nothing that is open; a context that it brings is deleted. */
 export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>): ReplyOutcome {
@@ -117,12 +122,12 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
     if (outcome.ok && late !== undefined && late !== context?.contextId) deleteContext(turn, outcome.value.mf, late);
     return { kind: 'stale' };
   }
+  if (!outcome.ok) return failed(turn, context, pending, outcome.status, outcome.detail);
   context.pending = null;
-  if (!outcome.ok) return { kind: 'failed', status: outcome.status, detail: outcome.detail };
   const { context: body, mf } = outcome.value;
   if (pending.method === 'POST') {
     if (body?.contextId === undefined)
-      return { kind: 'failed', status: 502, detail: 'the MF answered POST without a contextId' };
+      return { kind: 'failed', status: 502, detail: 'the MF answered POST without a contextId', isLost: false };
     if (turn.call.state === 'ended' || turn.call.state === 'ending') {
       deleteContext(turn, mf, body.contextId);
       return { kind: 'stale' };
@@ -130,13 +135,39 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
     context.contextId = body.contextId;
     context.mf = mf;
   } else if (context.contextId === '') return { kind: 'stale' };
-  context.told = pending.json;
+  context.told = pending.desired;
   context.layout = pending.layout;
   const taken = body === undefined ? undefined : takeReply(media, body, context.layout, turn.env);
   for (const problem of taken?.problems ?? []) note(turn, problem);
   turn.call.revision++;
   return { kind: 'done', mdc: taken?.mdc ?? new Map(), renewed: taken?.renewed ?? false };
 }
+
+/** No answer in time: the patch may have been applied, so whoever waits goes on without it, and it is sent once more. */
+function failed(
+  turn: Turn,
+  context: ContextState,
+  pending: NonNullable<ContextState['pending']>,
+  status: number,
+  detail: string,
+): ReplyOutcome {
+  if (pending.method === 'PATCH' && status === TIMEOUT && !pending.isRepeated) {
+    pending.isRepeated = true;
+    const { patch } = diffContexts(context.told ?? NOTHING, pending.desired, context.layout);
+    const { mf, contextId } = context;
+    const operation = { method: 'PATCH' as const, mf, contextId, patch, idempotencyKey: pending.id };
+    const deadlineMs = turn.env.nowMs + turn.env.config.mrmDeadlineMs;
+    turn.out.emit({ kind: 'mrm', id: pending.id, operation, deadlineMs });
+    return { kind: 'failed', status, detail, isLost: false };
+  }
+  context.pending = null;
+  const isLost = pending.method === 'PATCH' && (status === NOT_FOUND || status === CONFLICT || status === TIMEOUT);
+  return { kind: 'failed', status, detail, isLost };
+}
+
+const NOT_FOUND = 404;
+const CONFLICT = 409;
+const TIMEOUT = 504;
 
 /** A call that ended while its POST was under way waits for the 201 at most this long. */
 export function awaitLateReply(turn: Turn): void {

@@ -184,5 +184,6 @@ export function offerRefused(turn: Turn, exchange: Exchange) {
   if (negotiation.step !== 'awaitingAnswer' || negotiation.exchange !== exchange.id) return;
   call.negotiation = { step: 'stable' };
   withdrawOffer(turn, negotiation.from, exchange.fork < 0 ? 0 : exchange.fork, negotiation.rollback);
-  if (call.state === 'established') notify(turn, 'MEDIA_CHANGE_FAILURE', negotiation.from, {});
+  if (call.state === 'established' && exchange.purpose === 'relay')
+    notify(turn, 'MEDIA_CHANGE_FAILURE', negotiation.from, {});
 }

@@ -34,7 +34,7 @@ export function runQueue(turn: Turn) {
     const next = call.queue.shift()!;
     if (next.kind === 'instruction') executeAlone(turn, next.id, next.data);
     else if (next.kind === 'deferred') askAboutDeferred(turn, next.leg);
-    else reoffer(turn, next.leg);
+    else reoffer(turn, next.leg, next.attempt ?? 0);
   }
 }
 
@@ -50,7 +50,7 @@ function isFree(turn: Turn): boolean {
   );
 }
 
-function reoffer(turn: Turn, leg: LegName) {
+function reoffer(turn: Turn, leg: LegName, attempt: number) {
   const { call, env } = turn;
   const { media } = call;
   const fork = call.forks[call.winner];
@@ -84,6 +84,7 @@ function reoffer(turn: Turn, leg: LegName) {
     raw: '',
     retried: false,
     purpose: 'reoffer',
+    attempt,
   };
   call.exchanges.push(exchange);
   call.negotiation = { step: 'awaitingAnswer', exchange: exchange.id, from: otherLeg(leg), rollback };
@@ -120,6 +121,9 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
   negotiated(turn, fork.index, exchange.from);
 }
 
+/** Offers of ours that meet one 491 after the other; then the peer does not want to hear it. */
+const MAX_ATTEMPTS = 6;
+
 /** What the peer was never told of, and now refused to hear, is over. */
 function dropRefused(turn: Turn, leg: LegName, fork: number) {
   const { media } = turn.call;
@@ -140,8 +144,10 @@ export function reofferFailed(turn: Turn, exchange: Exchange, status: number) {
   const leg = otherLeg(exchange.from);
   offerRefused(turn, exchange);
   note(turn, `our offer to ${leg} was answered ${status}`);
-  if (status !== 491 && status !== 500 && status !== 503) return dropRefused(turn, leg, exchange.fork);
-  if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg });
+  const attempt = (exchange.attempt ?? 0) + 1;
+  const isPassing = status === 491 || status === 500 || status === 503;
+  if (!isPassing || attempt > MAX_ATTEMPTS) return dropRefused(turn, leg, exchange.fork);
+  if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg, attempt });
   const wait = Number.parseInt(env.random(2), 16) / 65536;
   const ours = leg !== call.caller;
   arm(turn, 'glare', env.nowMs + Math.round((ours ? 2100 + wait * 1900 : wait * 2000) / 10) * 10);

@@ -195,8 +195,11 @@ function strayResponse(turn: Turn, message: SipMessage) {
   if (message.method !== 'INVITE' || message.status < 200 || message.status >= 300) return;
   const leg = readTag(message.fromTag)?.leg;
   if (leg === undefined) return;
-  const fork =
-    call.forks.find(({ dialogs }) => dialogs[leg].remoteTag === message.toTag) ?? forkOfResponse(turn, leg, message);
+  // On the caller's side all forks share its tag and differ in ours; on the callee's it is the other way round.
+  const known = call.forks.find(
+    ({ dialogs }) => dialogs[leg].localTag === message.fromTag && dialogs[leg].remoteTag === message.toTag,
+  );
+  const fork = known ?? (leg === call.caller ? undefined : forkOfResponse(turn, leg, message));
   if (fork === undefined) return;
   const { ack, nextHop } = fork.dialogs[leg];
   if (ack !== null && ack.cseq === message.cseq) turn.out.emit({ kind: 'transmit', wire: ack.wire, nextHop });

@@ -124,6 +124,8 @@ export interface Exchange {
   /** Retried once without data lines. */
   retried: boolean;
   readonly purpose: 'relay' | 'reoffer' | 'bye';
+  /** Of an offer of ours: how often it has met a 491. */
+  readonly attempt?: number;
   /** The request itself while it may be needed again: held, or to be retried without data lines (R23); else ''. */
   raw: string;
 }
@@ -192,7 +194,7 @@ export type Intention =
   /** Ask about the data channels of the last offer of `leg`, which came in a 2xx (R18). */
   | { readonly kind: 'deferred'; readonly leg: LegName }
   /** Offer again on `leg`, because its lines changed: data lines withdrawn, added or moved. */
-  | { readonly kind: 'reoffer'; readonly leg: LegName };
+  | { readonly kind: 'reoffer'; readonly leg: LegName; readonly attempt?: number };
 
 export const DEADLINES = ['barrier', 'retransmit', 'session', 'ring', 'glare', 'linger'] as const;
 export type DeadlineName = (typeof DEADLINES)[number];

@@ -74,12 +74,14 @@ export function startAssociations(media: MediaState, fork: number): void {
 
 /**
  * An offer/answer is final for the session: `fork` is the only one left, what either side has at port 0 is closed and
- * its slot free, and only then does the MF let go of it. Returns the ids of data channel lines that ended.
+ * its slot free, and only then does the MF let go of it. A leg that waits for an offer of ours is judged by the answer
+ * to that one. Returns the ids of data channel lines that ended.
  */
-export function settle(media: MediaState, fork: number): string[] {
+export function settle(media: MediaState, fork: number, waiting: readonly LegName[]): string[] {
   const ended: string[] = [];
   const callee = otherLeg(media.caller);
-  const live = { served: freeSlots(media, 'served', fork), remote: freeSlots(media, 'remote', fork) };
+  const slotsOf = (leg: LegName) => (waiting.includes(leg) ? undefined : freeSlots(media, leg, fork));
+  const live = { served: slotsOf('served'), remote: slotsOf('remote') };
   for (const line of media.lines) {
     const end = line.ends[callee];
     if (end !== null) end.peers = end.peers.map((peer, i) => (i === fork ? peer : 'refused'));

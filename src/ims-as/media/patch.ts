@@ -1,3 +1,4 @@
+import { sameData } from '../../base/same.ts';
 import type { MediaContext, MediaInfo, PatchItem, TerminationInfo } from '../../services/nmf-mrm.ts';
 import type { ContextState } from './types.ts';
 
@@ -50,27 +51,24 @@ function changeTermination(
 }
 
 function changeMedia(path: string, before: MediaInfo, after: MediaInfo): PatchItem[] {
-  return [
-    ...changeMembers(path, before, after, new Set(['mediaId', 'dcMedia'])),
-    ...changeMembers(`${path}/dcMedia`, before.dcMedia ?? {}, after.dcMedia ?? {}, new Set()),
-  ];
+  const patch: PatchItem[] = [];
+  changeMembers(patch, path, { ...before, dcMedia: undefined }, { ...after, dcMedia: undefined });
+  changeMembers(patch, `${path}/dcMedia`, { ...before.dcMedia }, { ...after.dcMedia });
+  return patch;
 }
 
-function changeMembers(path: string, before: object, after: object, except: ReadonlySet<string>): PatchItem[] {
-  const patch: PatchItem[] = [];
-  const old = new Map(Object.entries(before));
-  const now = new Map(Object.entries(after));
-  for (const [name, value] of now) {
-    if (except.has(name) || value === undefined) continue;
-    const was = old.get(name);
-    if (JSON.stringify(was) === JSON.stringify(value)) continue;
+type Members = Readonly<Record<string, unknown>>;
+
+function changeMembers(patch: PatchItem[], path: string, before: Members, after: Members): void {
+  for (const name of Object.keys(after)) {
+    const was = before[name];
+    const value = after[name];
+    if (value === undefined || sameData(was, value)) continue;
     patch.push({ op: was === undefined ? 'add' : 'replace', path: `${path}/${name}`, value });
   }
-  for (const [name, value] of old) {
-    if (!except.has(name) && value !== undefined && now.get(name) === undefined)
-      patch.push({ op: 'remove', path: `${path}/${name}` });
+  for (const name of Object.keys(before)) {
+    if (before[name] !== undefined && after[name] === undefined) patch.push({ op: 'remove', path: `${path}/${name}` });
   }
-  return patch;
 }
 
 function removeFrom(

@@ -14,7 +14,7 @@ export function newMediaState(caller: LegName): MediaState {
     lines: [],
     slots: { served: [], remote: [] },
     sdp: [],
-    context: { contextId: '', mf: '', told: '', layout: [], pending: null, step: 0, dirty: false },
+    context: { contextId: '', mf: '', told: null, layout: [], pending: null, step: 0, dirty: false },
   };
 }
 
@@ -22,13 +22,13 @@ export function newMediaState(caller: LegName): MediaState {
 export function forkSdp(media: MediaState, fork: number): Record<LegName, LegSdp> {
   while (media.sdp.length <= fork) {
     const first = media.sdp[0];
-    media.sdp.push({ served: copyOf(first?.served), remote: copyOf(first?.remote) });
+    media.sdp.push({ served: copyOfLeg(first?.served), remote: copyOfLeg(first?.remote) });
   }
   return media.sdp[fork]!;
 }
 
 /** Of the first fork only its open offer: an answer is a matter of its own dialog. */
-function copyOf(leg: LegSdp | undefined): LegSdp {
+function copyOfLeg(leg: LegSdp | undefined): LegSdp {
   if (leg === undefined) return { offerAnswer: { state: 'stable' }, sent: null };
   const { offerAnswer } = leg;
   if (offerAnswer.state !== 'stable') return { offerAnswer, sent: leg.sent };
@@ -43,13 +43,27 @@ function copyOf(leg: LegSdp | undefined): LegSdp {
 }
 
 export function snapshot(media: MediaState): MediaSnapshot {
-  return structuredClone({ lines: media.lines, slots: media.slots });
+  return copyOf(media);
+}
+
+/** Only what changes in place is copied: slots, streams, `spec` and what the MF gave are always replaced. */
+function copyOf({ lines, slots }: MediaSnapshot): MediaSnapshot {
+  return { lines: lines.map(copyOfLine), slots: { ...slots } };
+}
+
+function copyOfLine(line: MediaLine): MediaLine {
+  const { served, remote } = line.ends;
+  return { ...line, slots: { ...line.slots }, ends: { served: copyOfEnd(served), remote: copyOfEnd(remote) } };
+}
+
+function copyOfEnd(end: LineEnd | null): LineEnd | null {
+  if (end === null) return null;
+  return { ...end, peers: end.peers.map((peer) => (typeof peer === 'object' ? { ...peer } : peer)) };
 }
 
 export function restore(media: MediaState, to: MediaSnapshot): void {
   const { lines } = media;
-  media.lines = structuredClone(to.lines);
-  media.slots = structuredClone(to.slots);
+  Object.assign(media, copyOf(to));
   for (const line of media.lines) {
     const now = lines.find((one) => one.id === line.id);
     for (const leg of ['served', 'remote'] as const) {

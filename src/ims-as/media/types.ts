@@ -4,6 +4,7 @@ import type { SentDescription } from '../../sdp/origin.ts';
 import type { Slot } from '../../sdp/slots.ts';
 import type { AppBindingInfo, DcStream, Mdc2Target, MediaProxy } from '../../services/common-data.ts';
 import type { MediaInstruction } from '../../services/nimsas.ts';
+import type { MediaContext } from '../../services/nmf-mrm.ts';
 import type { LegName } from '../call/types.ts';
 
 /** All that the call knows of its media lines. Exists from the first data channel line on; plain data. */
@@ -123,18 +124,20 @@ export interface ContextState {
   contextId: string;
   mf: string;
   /**
-   * JSON of the MediaContext that the MF acknowledged. '' while it is what the lines say (a call at rest), and while the
-   * MF holds nothing: then `contextId` is '' too.
+   * What the MF acknowledged. Null while it is what the lines say (a call at rest), and while the MF holds nothing: then
+   * `contextId` is '' too. It shares `streams` and `spec` with the lines, which replace them and never change them.
    */
-  told: string;
+  told: MediaContext | null;
   /** Terminations and their medias in the order the MF keeps them, by its own names. */
   layout: { terminationId: string; ours: string; medias: string[] }[];
-  /** The request under way: its id, and the JSON that holds once it is acknowledged. */
+  /** The request under way: its id, and what the MF holds once it is acknowledged. */
   pending: {
     id: string;
     method: 'POST' | 'PATCH';
-    json: string;
+    desired: MediaContext;
     layout: { terminationId: string; ours: string; medias: string[] }[];
+    /** A PATCH without an answer is sent again under the same key: only then is it known what the MF holds. */
+    isRepeated: boolean;
   } | null;
   step: number;
   /** Something that the MF must know has changed. */
