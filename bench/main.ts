@@ -12,6 +12,10 @@ const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
     what: 'the HTTP/2 client beside node:http2, and contexts per second',
     load: async () => (await import('./sbi/bench.ts')).rows,
   },
+  'sip-hostile': {
+    what: 'CPU of one hostile message of 64 KiB',
+    load: async () => (await import('./sip-hostile.ts')).rows,
+  },
   'sip-parse': { what: 'parsing an IMS INVITE beside sip.js', load: async () => (await import('./sip-parse.ts')).rows },
 };
 

@@ -1,5 +1,6 @@
 import type { SipMessage } from '../types.ts';
 import { parseAddress } from './address.ts';
+import { MAX_ADDRESS_VALUES } from './limits.ts';
 import { parseUri, schemeOf } from './uri.ts';
 import { parseMaxForwards } from './values.ts';
 
@@ -48,7 +49,9 @@ export function checkRequest(message: SipMessage, policy: RequestPolicy): Refusa
     if (extension !== undefined) return refuse(420, undefined, `Unsupported: ${extension}\r\n`);
   }
   for (const name of ADDRESS_HEADERS) {
-    for (const value of message.list(name)) {
+    const values = message.list(name);
+    if (values.length > MAX_ADDRESS_VALUES) return refuse(400, 'Too Many Addresses');
+    for (const value of values) {
       const star = name === 'contact' && value === '*';
       if (!star && parseAddress(value) === undefined)
         return refuse(400, `Bad ${name === 'contact' ? 'Contact' : 'Route'}`);

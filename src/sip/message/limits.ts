@@ -6,6 +6,8 @@ export const MAX_LINE_BYTES = 16 * 1024;
 export const MAX_HEADERS = 300;
 /** Via lines of one message: Max-Forwards starts at 70, so an honest request never carries more. Above: 400. */
 export const MAX_VIAS = 70;
+/** Values of Contact, Route or Record-Route in a request: no path is longer than Max-Forwards. Above: 400. */
+export const MAX_ADDRESS_VALUES = 70;
 /** Parts of one multipart body, and how deep parts may nest. Above: the body is opaque to us. */
 export const MAX_BODY_PARTS = 32;
 export const MAX_BODY_NESTING = 3;

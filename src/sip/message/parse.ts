@@ -44,6 +44,8 @@ let used = 0;
 const firstOf = new Int32Array(CHECKED_HEADERS);
 const countOf = new Int32Array(CHECKED_HEADERS);
 let problem: Problem | undefined;
+/** Whether the sizes of `limits.ts` hold for this message. */
+let limited = true;
 
 function complain(found: Problem): void {
   problem ??= found;
@@ -59,11 +61,13 @@ export function decodeLatin1(bytes: Uint8Array): string {
  * Reads one message: a datagram, or what the framer cut out of a stream. Never throws. Bytes after Content-Length are
  * ignored (RFC 3261 18.3). Refused are: a bad start line, a line that is not a header, a bare CR or LF (another element
  * may see a header there that we do not), missing, repeated or malformed Via/From/To/Call-ID/CSeq, a repeated or
- * malformed Content-Length or Max-Forwards, a body that is too short, and whatever is above `limits.ts`.
+ * malformed Content-Length or Max-Forwards, a body that is too short, and whatever is above `limits.ts`. `ours`: a message
+ * that we have written and read again; it may be longer than the received one that it was made from, so it has no limits.
  */
-export function parseMessage(input: Uint8Array | string): ParseResult {
+export function parseMessage(input: Uint8Array | string, ours = false): ParseResult {
   const raw = typeof input === 'string' ? input : decodeLatin1(input);
-  problem = raw.length > MAX_MESSAGE_BYTES ? { status: 513, reason: 'Message Too Large' } : undefined;
+  limited = !ours;
+  problem = limited && raw.length > MAX_MESSAGE_BYTES ? { status: 513, reason: 'Message Too Large' } : undefined;
   let at = 0;
   // RFC 3261 7.5: ignore CRLF before the start line.
   while (raw.charCodeAt(at) === CR && raw.charCodeAt(at + 1) === LF) at += 2;
@@ -107,7 +111,7 @@ interface StartLine {
 
 function readStartLine(raw: string, start: number, end: number): StartLine {
   const line: StartLine = { method: '', requestUri: '', status: 0, reason: '' };
-  if (end - start > MAX_LINE_BYTES) {
+  if (limited && end - start > MAX_LINE_BYTES) {
     complain({ status: 414, reason: 'Request-URI Too Long' });
     return line;
   }
@@ -178,7 +182,7 @@ function indexHeaders(raw: string, at: number): number {
       return raw.length;
     }
     at = end + 2;
-    if (end - start > MAX_LINE_BYTES) {
+    if (limited && end - start > MAX_LINE_BYTES) {
       complain(bad('Header Line Too Long'));
       continue;
     }
@@ -188,7 +192,7 @@ function indexHeaders(raw: string, at: number): number {
       complain(bad('Bad Header Line'));
       continue;
     }
-    if (used >= MAX_HEADERS * STRIDE) {
+    if (limited && used >= MAX_HEADERS * STRIDE) {
       complain(bad('Too Many Headers'));
       return raw.length;
     }

@@ -18,7 +18,7 @@ function hopByHop(
   response: SipMessage | undefined,
   extraHeaders: string,
 ): string {
-  const parsed = parseMessage(invite);
+  const parsed = parseMessage(invite, true);
   if ('error' in parsed) throw new TypeError(`the INVITE we sent is malformed: ${parsed.error.reason}`);
   const { message } = parsed;
   return MessageWriter.request(method, message.requestUri)

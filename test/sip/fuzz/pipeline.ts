@@ -101,7 +101,7 @@ export class Pipeline {
   /** The peer answers the oldest request that the AS has sent. */
   answer(shape: AnswerShape): void {
     const request = shape.status < 200 ? this.asked[0] : this.asked.shift();
-    const result = request === undefined ? undefined : parseMessage(request);
+    const result = request === undefined ? undefined : parseMessage(request, true);
     if (result === undefined || 'error' in result) return;
     const { message } = result;
     this.receive(
@@ -144,7 +144,7 @@ export class Pipeline {
 
 /** What we write ourselves, whatever it was made from, must be readable to our own parser. */
 function readable(wire: string): string {
-  const result = parseMessage(wire);
+  const result = parseMessage(wire, true);
   if ('error' in result) assert.fail(`we wrote what we would refuse (${result.error.reason}):\n${wire}`);
   return wire;
 }
