@@ -6,5 +6,7 @@ export type Owned = string & { readonly __owned: unique symbol };
 
 /** The only maker of `Owned` strings. `text` must be latin1, as everything in a SIP message is. */
 export function own(text: string): Owned {
+  // V8 copies substrings of fewer than 13 characters: these have storage of their own already.
+  if (text.length < 13) return text as Owned;
   return Buffer.from(text, 'latin1').toString('latin1') as Owned;
 }
