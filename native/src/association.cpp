@@ -355,6 +355,7 @@ protocol::AssociationStats Association::stats() const {
   if (sctp_ != nullptr) {
     const SctpStats sctp = sctp_->stats();
     record.rttUs = sctp.srttMs * 1000;
+    record.retransmissions = sctp.retransmittedChunks;
     buffered += std::uint64_t{sctp.unacknowledgedChunks + sctp.pendingChunks} * kChunkBytes;
   }
   record.bufferedBytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(buffered, UINT32_MAX));

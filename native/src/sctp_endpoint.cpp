@@ -111,6 +111,7 @@ struct SctpCallbacks {
     if (endpoint == nullptr) return 0;  // a closed endpoint's last words
     writePort(bytes, endpoint->options_.localPort);
     const std::span packet{bytes, length};
+    endpoint->countRetransmissions(packet);
     const std::uint32_t checksum = sctpChecksum(packet);
     for (int index = 0; index < 4; ++index) bytes[8 + index] = static_cast<std::uint8_t>(checksum >> (8 * index));
     endpoint->owner_.sctpOutput(packet);
@@ -162,12 +163,6 @@ void SctpStack::tick(std::uint32_t elapsedMs) {
 }
 
 std::size_t SctpStack::endpoints() { return slots().used(); }
-
-std::uint64_t SctpStack::retransmissions() {
-  sctpstat stat{};
-  usrsctp_get_stat(&stat);
-  return stat.sctps_sendretransdata;
-}
 
 SctpEndpoint::SctpEndpoint(SctpOwner& owner, const SctpOptions& options) : owner_(owner), options_(options) {}
 
@@ -240,6 +235,32 @@ void SctpEndpoint::applyOptions() {
     event.se_type = type;
     event.se_on = 1;
     setOption(socket_, IPPROTO_SCTP, SCTP_EVENT, event);
+  }
+}
+
+/** usrsctp tells no such figure per association, so the TSNs that leave are looked at (RFC 9260 3.3.1). */
+void SctpEndpoint::countRetransmissions(std::span<const std::uint8_t> packet) {
+  constexpr std::size_t kChunkHeaderBytes = 4;
+  constexpr std::size_t kTsnEnd = 8;
+  std::span<const std::uint8_t> rest = packet.subspan(kCommonHeaderBytes);
+  while (rest.size() >= kTsnEnd) {
+    const std::size_t length = readPort(rest.data() + 2);
+    if (length < kChunkHeaderBytes) return;
+    if (rest[0] == SCTP_DATA) {
+      std::uint32_t tsn = 0;
+      std::memcpy(&tsn, rest.data() + kChunkHeaderBytes, sizeof tsn);
+      tsn = ntohl(tsn);
+      // Serial number arithmetic: not newer than the newest means that it has been sent before.
+      if (anyTsn_ && static_cast<std::int32_t>(tsn - highestTsn_) <= 0) {
+        ++retransmittedChunks_;
+      } else {
+        highestTsn_ = tsn;
+        anyTsn_ = true;
+      }
+    }
+    const std::size_t padded = (length + 3) / 4 * 4;
+    if (padded >= rest.size()) return;
+    rest = rest.subspan(padded);
   }
 }
 
@@ -381,6 +402,7 @@ void SctpEndpoint::setPriority(std::uint16_t streamId, std::uint16_t rank) {
 
 SctpStats SctpEndpoint::stats() const {
   SctpStats result;
+  result.retransmittedChunks = retransmittedChunks_;
   if (socket_ == nullptr) return result;
   sctp_status status{};
   socklen_t length = sizeof status;

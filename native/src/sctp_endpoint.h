@@ -98,6 +98,7 @@ struct SctpStats {
   std::uint32_t unacknowledgedChunks = 0;
   std::uint32_t pendingChunks = 0;
   std::uint64_t abandonedMessages = 0;
+  std::uint64_t retransmittedChunks = 0;
 };
 
 /** usrsctp is one per process and has no timers of its own here: the event loop drives it. */
@@ -111,8 +112,6 @@ class SctpStack {
    */
   static void tick(std::uint32_t elapsedMs);
   static std::size_t endpoints();
-  /** Retransmitted DATA chunks of the whole process. */
-  static std::uint64_t retransmissions();
 };
 
 /**
@@ -151,6 +150,7 @@ class SctpEndpoint {
   friend class SctpStack;
   friend struct SctpCallbacks;
   SctpEvent notification(std::span<const std::uint8_t> bytes);
+  void countRetransmissions(std::span<const std::uint8_t> packet);
   void applyOptions();
 
   SctpOwner& owner_;
@@ -162,6 +162,9 @@ class SctpEndpoint {
   bool prioritised_ = false;
   bool skippingOversize_ = false;
   std::uint64_t droppedPackets_ = 0;
+  std::uint64_t retransmittedChunks_ = 0;
+  std::uint32_t highestTsn_ = 0;
+  bool anyTsn_ = false;
   std::vector<std::uint8_t> partial_;  // only while a message arrives in pieces
 };
 

@@ -87,6 +87,8 @@ TEST(megabytesOverSeveralStreamsSurviveTheStorm) {
   }
   REQUIRE(pair.run([&] { return pair.b.receivedMessages == kMessages; }, 600'000));
   for (const auto& [streamId, hash] : expected) CHECK(pair.b.hash(streamId) == hash);
+  CHECK(pair.a.endpoint->stats().retransmittedChunks > 10);
+  CHECK(pair.b.endpoint->stats().retransmittedChunks == 0);
 }
 
 TEST(aReaderThatStopsClosesTheWindowAndLosesNothing) {
