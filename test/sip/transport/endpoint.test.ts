@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { Metrics } from '../../../src/base/metrics.ts';
 import { confirmed, dialogAck, dialogRequest, uacDialog, uasDialog } from '../../../src/sip/dialog.ts';
@@ -324,4 +324,28 @@ test('closing does not wait for a peer that reads nothing', async () => {
   await bob.closeAll();
   assert.equal(bob.status().connections, 0);
   socket.destroy();
+});
+
+// conformance: RFC 5626 4.4.1 — double CRLF on connections that we open
+test('keep-alives go out on a connection that we open', async () => {
+  const peer = createServer().listen(0, '127.0.0.1');
+  await once(peer, 'listening');
+  const alice = await endpointOn('tcp', { keepAliveMs: 20 });
+  try {
+    const { port } = peer.address() as AddressInfo;
+    const connected = once(peer, 'connection');
+    alice.sendStateless(request({ method: 'ACK' }), { transport: 'tcp', address: '127.0.0.1', port });
+    const [socket] = (await connected) as [Socket];
+    let text = '';
+    for await (const chunk of socket) {
+      text += chunk;
+      socket.write('\r\n');
+      if (text.endsWith('\r\n\r\n\r\n\r\n\r\n\r\n')) break;
+    }
+    assert.match(text, /^ACK /);
+    socket.destroy();
+  } finally {
+    await alice.closeAll();
+    peer.close();
+  }
 });
