@@ -120,7 +120,7 @@ export class NamespaceHosts implements Hosts {
   }
 
   #placed(text: string): string {
-    return text.replaceAll(/(^|[\s"'])\/(pki|lab)(?=\/|$)/g, `$1${this.#directory}/$2`);
+    return text.replaceAll(/(^|[\s"'=])\/(pki|lab)(?=\/|$)/g, `$1${this.#directory}/$2`);
   }
 
   #upOnce(service: Service): Promise<void> {

@@ -28,6 +28,9 @@ const HELLO = '10000001';
 const DOODLE = '10000005';
 /** Published by operator B only. */
 const TAP_MENU = '10000006';
+/** At operator A's DC AS. */
+const MENU = '20000001';
+const WHITEBOARD = '20000002';
 const MFS = ['opa-mf1', 'opa-mf2', 'opb-mf1', 'opb-mf2'] as const;
 const APPLICATION_SERVERS = { opa: '198.18.1.11:5060', opb: '198.18.1.12:5060' } as const;
 /** Of the SIPp suite, what needs no configuration of its own; peer-to-peer lines are the UEs' part here. */
@@ -112,6 +115,22 @@ const channels: Step = {
   },
 };
 
+const dcAs: Step = {
+  title: 'Channels to the DC AS of opA over MDC2: a menu that answers taps (P2A), a whiteboard for both users (P2A2P)',
+  run: async ({ alice, bob }) => {
+    await alice.run(`open ${MENU} --endpoint server --stream 1004`);
+    await alice.run('receive 1004');
+    await alice.run(`send 1004 '{"tap":"bill"}'`);
+    const { text } = await alice.run('receive 1004');
+    expectEqual((JSON.parse(String(text)) as { page: string }).page, 'bill', 'page after the tap');
+    await alice.run(`open ${WHITEBOARD} --stream 1006`);
+    await bob.run('wait channel 1006');
+    await transfer(alice, bob, 1006, 3_000);
+    await transfer(bob, alice, 1006, 3_000);
+    return 'page shown, drawings arrive';
+  },
+};
+
 const hold: Step = {
   title: 'Hold and resume leave every association as it is (R19)',
   run: async ({ alice }) => {
@@ -193,4 +212,4 @@ async function voiceGoesOn({ alice, bob }: Lab): Promise<void> {
   for (const ue of [alice, bob]) await ue.run(`audio --packets ${(await received(ue)) + MORE_PACKETS}`);
 }
 
-export const steps: readonly Step[] = [register, call, bootstrap, channels, hold, hangup, scripts, mfLost];
+export const steps: readonly Step[] = [register, call, bootstrap, channels, dcAs, hold, hangup, scripts, mfLost];
