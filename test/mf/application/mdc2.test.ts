@@ -255,6 +255,28 @@ function suite(engine: 'embedded' | 'native'): void {
     await isIdle();
   });
 
+  // conformance: R29 — neither side keeps the other waiting for ever
+  test('a DC AS that never reads loses the channel after the limit, the association stays', {
+    timeout: 60_000,
+  }, async () => {
+    gate = new Gate();
+    const { ue, created, media } = await talk({ ticket: ticket({ app: 'slow' }) });
+    await connect(ue, media);
+    const closed = closedAt(ue);
+    let open = true;
+    closed.then(() => (open = false));
+    const data = randomBytes(60_000);
+    // More than all buffers between here and there.
+    for (let sent = 0; sent < 400 && open; sent++) {
+      while (open && !ue.send(STREAM, data, 'binary')) await Promise.race([ue.next('writable'), closed]);
+    }
+    await closed;
+    assert.deepEqual([mf.status().associations, mf.status().mdc2Channels], [1, 0]);
+    gate.release();
+    await mrm.deleteContext(created.contextId, soon());
+    await isIdle();
+  });
+
   test('what the MF does not serve is refused with its place', async () => {
     const ue = await newUe();
     const refused = async (change: object, at: RegExp) => {
