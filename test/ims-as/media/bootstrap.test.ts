@@ -484,6 +484,26 @@ describe('data channels of a delayed offer', () => {
     assert.equal(as.events().at(-1), 'MEDIA_CHANGE_SUCCESS');
   });
 
+  test('with a line for the caller too: its answer does not end what the callee has yet to be offered', async () => {
+    const as = new AsHarness();
+    as.invite({});
+    as.respond(as.only().message, 200, { sdp: `${ANSWER_SESSION}${ANSWER_AUDIO}${LOCAL_BOOTSTRAP}` });
+    as.inDialog('ACK', 'caller', as.only().message, 7, { sdp: SESSION + AUDIO });
+    as.take();
+    const mediaId = Object.keys(as.lastNotification.notification.mediaInfoList ?? {}).at(-1)!;
+    const result = as.instruct({ ...terminate(mediaId, 0), ...originate('d-1', 0, 'served') });
+    as.mfAnswers();
+    assert.ok((await result).ok);
+    as.notified();
+    const toCaller = as.only().message;
+    assert.deepEqual(media(toCaller.body), ['m=audio 40200', 'm=application 50000']);
+    const callersLine = section(40010, 'passive', 'callertlsid00000000x', ['0 subprotocol="http"']);
+    as.respond(toCaller, 200, { sdp: SESSION + AUDIO + callersLine });
+    const toCallee = as.take().find(({ message }) => message.method === 'INVITE')!.message;
+    assert.equal(toCallee.requestUri, 'sip:bob@198.51.100.20:5060');
+    assert.deepEqual(media(toCallee.body), ['m=audio 40000', 'm=application 50001']);
+  });
+
   test('refused by the callee with 488: the MF gives them back, the voice goes on', async () => {
     const as = new AsHarness();
     as.invite({});
