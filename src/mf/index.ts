@@ -75,6 +75,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
   const log = dependencies.log.child({ room: 'mf' });
   const keyLog = config.keyLogFile === undefined ? undefined : new KeyLog(config.keyLogFile, log, metrics);
   const engine = dependencies.engine ?? (await startEngine(config, dependencies, log, keyLog));
+  if (keyLog && engine.capabilities.engine === 'embedded') log.warn('the embedded engine does not tell its keys');
   const nowMs = () => Math.floor(performance.now());
   const { bindAddress, publicAddress = bindAddress, firstPort: first, lastPort: last } = config.media;
   if (first > last)

@@ -11,28 +11,21 @@ const MAX_BACKLOG_BYTES = 8 << 20;
  */
 export async function traceStream(engine: MediaEngine, key: string): Promise<Readable> {
   let stop: () => Promise<void> = async () => undefined;
-  const offs: (() => void)[] = [];
   const stream = new Readable({
     read: () => undefined,
     destroy: (error, done) => {
-      for (const off of offs) off();
       stop().then(
         () => done(error),
         (problem: Error) => done(error ?? problem),
       );
     },
   });
-  stop = await engine.trace(key, (datagram) => {
-    if (!stream.destroyed && stream.readableLength < MAX_BACKLOG_BYTES) stream.push(pcapPacket(datagram));
-  });
-  offs.push(
-    engine.on('state', (event) => {
-      if (event.key === key && (event.state === 'closed' || event.state === 'failed')) stream.push(null);
-    }),
-    engine.on('lost', ({ keys }) => {
-      if (keys.includes(key)) stream.push(null);
-    }),
-  );
   stream.push(pcapHeader());
+  stop = await engine.trace(key, {
+    onDatagram: (datagram) => {
+      if (!stream.destroyed && stream.readableLength < MAX_BACKLOG_BYTES) stream.push(pcapPacket(datagram));
+    },
+    onEnd: () => stream.push(null),
+  });
   return stream;
 }

@@ -68,9 +68,9 @@ describe('imsdc mf, seen by its operator', { skip: workerMissing }, () => {
   const interrupt = new AbortController();
   let tracing: Promise<number> = Promise.resolve(0);
   /** Resolves once the file has its header, so the worker copies from now on. */
-  async function startTrace(key: string): Promise<void> {
-    tracing = mfTraceCommand([key, pcapFile, '--admin', admin], interrupt.signal);
-    while ((statSync(pcapFile, { throwIfNoEntry: false })?.size ?? 0) < 24) await new Promise(setImmediate);
+  async function startTrace(key: string, file = pcapFile, until = interrupt.signal): Promise<void> {
+    tracing = mfTraceCommand([key, file, '--admin', admin], until);
+    while ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) < 24) await new Promise(setImmediate);
   }
 
   async function stats(...argv: string[]): Promise<string> {
@@ -160,8 +160,10 @@ describe('imsdc mf, seen by its operator', { skip: workerMissing }, () => {
     assert.ok((await read('-o', `tls.keylog_file:${keyLogFile}`)).includes(secret));
   });
 
-  test('after the context is deleted the totals stay', async () => {
+  test('a trace ends with its association; the totals stay', async () => {
+    await startTrace(`${contextId}#2`, join(directory, 'two.pcap'), new AbortController().signal);
     await mrm.deleteContext(contextId, soon());
+    assert.equal(await tracing, 0);
     assert.equal(await stats(), 'no associations\n');
     assert.match(await (await fetch(`${admin}/metrics`)).text(), /^imsdc_mf_bytes_sent_total 36$/m);
   });

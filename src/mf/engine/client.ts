@@ -1,13 +1,16 @@
 import { TypedEmitter } from '../../base/emitter.ts';
+import type { Metrics } from '../../base/metrics.ts';
 import { ImsdcError } from '../../errors.ts';
-import { decodeBody, type FrameBody, type RawFrame, workerErrorName } from '../worker/codec.ts';
+import { workerErrorName } from '../worker/codec.ts';
 import { withCounters, withSideCounters } from './datagram-path.ts';
 import { Entries, type Entry } from './entries.ts';
 import { flowBody, flowEndpoints, localEndpoint, startBody, streamsBody, ZERO_COUNTERS } from './frames.ts';
+import { Inbox } from './inbox.ts';
 import { DEFAULT_LIMITS, type EngineOptions } from './options.ts';
 import { WorkerPayloadPort } from './payload-port.ts';
 import { collectStats } from './stats.ts';
 import { Totals, trafficMetrics } from './totals.ts';
+import { traceKey } from './trace.ts';
 import type {
   Counters,
   EngineCapabilities,
@@ -24,9 +27,9 @@ import type {
   StreamOutcome,
   StreamRef,
   StreamSpec,
-  TracedDatagram,
+  TraceReader,
 } from './types.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { WorkerPool, workerMetrics } from './worker-pool.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /**
@@ -41,39 +44,19 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   readonly #releasing = new Map<string, Promise<Counters>>();
   readonly #remotes = new Map<string, RemoteEndpoint>();
   readonly #totals = new Totals();
+  readonly #inbox: Inbox;
   #draining = false;
   #drained: () => void = () => undefined;
-  /** Frames for handles that were released or lost. */
-  lateFrames = 0;
 
   private constructor(options: EngineOptions, pool: WorkerPool, capabilities: EngineCapabilities) {
     super();
     this.#options = options;
     this.#pool = pool;
     this.capabilities = capabilities;
-    pool.on('frame', ({ worker, frame }) => this.#onFrame(worker, frame));
+    this.#inbox = new Inbox(this.#entries, options, (event, value) => this.emit(event, value));
+    pool.on('frame', ({ worker, frame }) => this.#inbox.take(worker, frame));
     pool.on('lost', ({ worker, reason }) => this.#onLost(worker, reason));
-    const { metrics } = options;
-    metrics?.gauge('imsdc_mf_workers', 'Media workers that run', () => pool.workers.length);
-    metrics?.gauge('imsdc_mf_worker_restarts_total', 'Media workers started again', () => pool.restarts);
-    metrics?.gauge('imsdc_mf_media_keys', 'Associations and flows', () => this.#entries.size);
-    metrics?.gaugeBy(
-      'imsdc_mf_worker_loop_lag_seconds',
-      'Longest turn of the event loop in the last second',
-      'worker',
-      () => Object.fromEntries(pool.workers.map(({ index, loopLagMs }) => [index, loopLagMs / 1_000])),
-    );
-    if (metrics) {
-      trafficMetrics(metrics, {
-        totals: this.#totals,
-        keys: () => this.#entries.all(),
-        refresh: async () => {
-          const { associations } = await this.stats();
-          this.#totals.seen(associations.filter(({ key }) => this.#entries.find(key)));
-        },
-      });
-    }
-    metrics?.gauge('imsdc_mf_late_frames_total', 'Frames of released handles', () => this.lateFrames);
+    if (options.metrics) this.#measure(options.metrics);
   }
 
   /** Starts the workers. @throws WORKER_LOST, WORKER_REFUSED when they cannot start */
@@ -211,6 +194,11 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     return release;
   }
 
+  /** Frames for handles that were released or lost. */
+  get lateFrames(): number {
+    return this.#inbox.lateFrames;
+  }
+
   async stats(keys: readonly string[] = this.#entries.keys()): Promise<EngineStats> {
     const stats = await collectStats(this.#pool.workers, this.#entries, keys);
     const passed = await this.#options.datagrams?.counters();
@@ -218,21 +206,8 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     return { ...stats, associations: stats.associations.map((one) => withSideCounters(one, passed.get(one.key))) };
   }
 
-  async trace(key: string, onDatagram: (datagram: TracedDatagram) => void): Promise<() => Promise<void>> {
-    const entry = this.#entries.find(key);
-    if (!entry) throw new ImsdcError('MEDIA_UNKNOWN_KEY', { key });
-    const local = await (entry.local as Promise<LocalEndpoint | FlowEndpoints>);
-    // The worker tells the far end only; a flow's datagrams are drawn as if its first port had them all.
-    const { address, port } = 'a' in local ? local.a : local;
-    const onTrace: Entry['onTrace'] = ({ remoteAddress, remotePort, ...datagram }) =>
-      onDatagram({ ...datagram, local: { address, port }, remote: { address: remoteAddress, port: remotePort } });
-    await entry.worker.request('TRACE', entry, { on: true });
-    entry.onTrace = onTrace;
-    return async () => {
-      if (entry.onTrace !== onTrace || this.#entries.find(key) !== entry) return;
-      entry.onTrace = null;
-      await entry.worker.request('TRACE', entry, { on: false });
-    };
+  trace(key: string, reader: TraceReader): Promise<() => Promise<void>> {
+    return traceKey(this.#entries, key, reader);
   }
 
   /** Handles per worker that runs. */
@@ -289,7 +264,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
       state: 'reserved',
       ports: new Map(),
       flow: null,
-      onTrace: null,
+      trace: null,
       releasing: false,
     };
     this.#entries.add(entry);
@@ -323,60 +298,23 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     if (this.#entries.find(entry.key) !== entry) return;
     this.#entries.remove(entry);
     this.#remotes.delete(entry.key);
+    entry.trace?.end();
     entry.worker.free(entry);
     if (this.#draining && this.#entries.size === 0) this.#drained();
   }
 
-  #onFrame(worker: WorkerProcess, frame: RawFrame): void {
-    const owner = this.#entries.owner(worker, frame);
-    const entry = owner?.releasing ? undefined : owner;
-    switch (frame.name) {
-      case 'KEY_LOG':
-        this.#options.onKeyLog?.(decodeBody('KEY_LOG', frame.body).line);
-        return;
-      case 'OVERLOAD':
-        this.#onOverload(worker, decodeBody('OVERLOAD', frame.body));
-        return;
-      case 'STATE':
-        if (entry) this.#onState(entry, decodeBody('STATE', frame.body));
-        break;
-      case 'STREAM':
-        if (entry) this.#onStream(entry, decodeBody('STREAM', frame.body));
-        break;
-      case 'PAYLOAD_FROM_PEER': {
-        const { streamId, kind, data } = decodeBody('PAYLOAD_FROM_PEER', frame.body);
-        entry?.ports.get(streamId)?.received(data, kind);
-        break;
-      }
-      case 'CREDIT_FROM_WORKER': {
-        const { streamId, bytes } = decodeBody('CREDIT_FROM_WORKER', frame.body);
-        entry?.ports.get(streamId)?.granted(bytes);
-        break;
-      }
-      case 'TRACE_DATA':
-        entry?.onTrace?.(decodeBody('TRACE_DATA', frame.body));
-    }
-    if (!entry) this.lateFrames++;
-  }
-
-  #onState(entry: Entry, { state, code, detail }: FrameBody<'STATE'>): void {
-    entry.state = state;
-    const reason = code === 0 ? undefined : workerErrorName(code);
-    if (reason) this.#options.log.info({ key: entry.key, state, reason, detail }, 'association');
-    this.emit('state', { key: entry.key, state, ...(reason ? { reason } : {}) });
-  }
-
-  #onStream(entry: Entry, { streamId, state, code }: FrameBody<'STREAM'>): void {
-    const reason = code === 0 ? undefined : workerErrorName(code);
-    if (reason === 'SLOW_READER' || reason === 'MESSAGE_TOO_LARGE') {
-      this.#options.log.warn({ key: entry.key, streamId, reason }, 'stream reset');
-    }
-    this.emit('stream', { key: entry.key, streamId, state, ...(reason ? { reason } : {}) });
-  }
-
-  #onOverload(worker: WorkerProcess, { overloaded, memoryBytes, associations }: FrameBody<'OVERLOAD'>): void {
-    worker.overloaded = overloaded;
-    this.#options.log.warn({ worker: worker.index, overloaded, memoryBytes, associations }, 'media worker budget');
+  #measure(metrics: Metrics): void {
+    workerMetrics(metrics, this.#pool);
+    metrics.gauge('imsdc_mf_media_keys', 'Associations and flows', () => this.#entries.size);
+    metrics.gauge('imsdc_mf_late_frames_total', 'Frames of released handles', () => this.lateFrames);
+    trafficMetrics(metrics, {
+      totals: this.#totals,
+      keys: () => this.#entries.all(),
+      refresh: async () => {
+        const { associations } = await this.stats();
+        this.#totals.seen(associations.filter(({ key }) => this.#entries.find(key)));
+      },
+    });
   }
 
   #onLost(worker: WorkerProcess, reason: EngineEvents['lost']['reason']): void {
@@ -384,6 +322,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     for (const entry of entries) {
       this.#remotes.delete(entry.key);
       this.#totals.gone(entry.key, entry.kind);
+      entry.trace?.end();
       if (entry.kind === 'flow') void this.#options.datagrams?.remove(entry.key);
       for (const port of [...entry.ports.values()]) port.ended('workerLost');
     }

@@ -1,6 +1,6 @@
 import { ImsdcError } from '../../errors.ts';
-import type { FrameBody } from '../worker/codec.ts';
 import type { WorkerPayloadPort } from './payload-port.ts';
+import type { EntryTrace } from './trace.ts';
 import type { AssociationStateName, FlowOptions } from './types.ts';
 import type { HandleRef, WorkerProcess } from './worker-process.ts';
 
@@ -16,7 +16,7 @@ export interface Entry<Local = unknown> extends HandleRef {
   readonly ports: Map<number, WorkerPayloadPort>;
   /** Of a flow: what FLOW was told last. */
   flow: FlowOptions | null;
-  onTrace: ((datagram: FrameBody<'TRACE_DATA'>) => void) | null;
+  trace: EntryTrace | null;
   /** RELEASE is on its way: nothing of this handle is of interest any more. */
   releasing: boolean;
 }

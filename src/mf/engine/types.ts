@@ -25,8 +25,8 @@ export interface MediaEngine extends TypedEmitter<EngineEvents> {
   /** Final figures; idempotent, unknown keys give zeros. */
   release(key: string): Promise<Counters>;
   stats(keys?: readonly string[]): Promise<EngineStats>;
-  /** Copies every datagram of one key to `onDatagram`, until the returned function is called or the key is gone. */
-  trace(key: string, onDatagram: (datagram: TracedDatagram) => void): Promise<() => Promise<void>>;
+  /** Copies every datagram of one key to the reader, until the returned function is called or the key is gone. */
+  trace(key: string, reader: TraceReader): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -180,6 +180,12 @@ export interface KeyStats extends Counters {
   /** Wrong source, wrong first octet, not authentic. */
   readonly datagramsIgnored: number;
   readonly streams: readonly ({ readonly streamId: number; readonly bufferedBytes: number } & Counters)[];
+}
+
+export interface TraceReader {
+  onDatagram(datagram: TracedDatagram): void;
+  /** The key is gone, or somebody else reads it now. */
+  onEnd(): void;
 }
 
 /** One datagram as it was on the wire. */

@@ -1,4 +1,5 @@
 import { TypedEmitter } from '../../base/emitter.ts';
+import type { Metrics } from '../../base/metrics.ts';
 import { ImsdcError } from '../../errors.ts';
 import type { RawFrame } from '../worker/codec.ts';
 import type { EngineLimits, EngineOptions } from './options.ts';
@@ -11,6 +12,16 @@ export interface PoolEvents {
   frame: { readonly worker: WorkerProcess; readonly frame: RawFrame };
   lost: { readonly worker: WorkerProcess; readonly reason: 'workerExit' | 'workerHung'; readonly problem: string };
   started: WorkerProcess;
+}
+
+/** `imsdc_mf_worker*` */
+export function workerMetrics(metrics: Metrics, pool: WorkerPool): void {
+  metrics.gauge('imsdc_mf_workers', 'Media workers that run', () => pool.workers.length);
+  metrics.total('imsdc_mf_worker_restarts_total', 'Media workers started again', () => pool.restarts);
+  const lag = 'Longest turn of the event loop in the last second';
+  metrics.gaugeBy('imsdc_mf_worker_loop_lag_seconds', lag, 'worker', () =>
+    Object.fromEntries(pool.workers.map(({ index, loopLagMs }) => [index, loopLagMs / 1_000])),
+  );
 }
 
 /** Starts the worker processes, and starts again those that end, with growing delay while they end early. */
