@@ -7,6 +7,24 @@ type Rig = (options: BenchOptions) => Promise<BenchRow[]>;
 /** Loaded when asked for: a rig may need programs that another machine lacks. */
 const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
   sip: { what: 'SIPp through the AS beside Kamailio', load: async () => (await import('./sip/bench.ts')).rows },
+  relay: {
+    what: 'relay under load beside node-datachannel',
+    load: async () => (await import('./native/relay.ts')).rows,
+  },
+  latency: {
+    what: 'what the MF adds to a small message',
+    load: async () => (await import('./native/latency.ts')).rows,
+  },
+  setup: { what: 'associations per second of MF CPU', load: async () => (await import('./native/setup.ts')).rows },
+  memory: { what: 'idle associations: memory and CPU', load: async () => (await import('./native/memory.ts')).rows },
+  datagram: {
+    what: 'end-to-end datagrams beside Node and rtpengine',
+    load: async () => (await import('./native/datagram.ts')).rows,
+  },
+  backpressure: {
+    what: 'a reader that stalls under a full-speed sender',
+    load: async () => (await import('./native/backpressure.ts')).rows,
+  },
   call: { what: 'INVITE to open bootstrap channels, on the lab', load: async () => (await import('./call.ts')).rows },
   sbi: {
     what: 'the HTTP/2 client beside node:http2, and contexts per second',
