@@ -7,11 +7,17 @@ export const BOOTSTRAP_STREAM_IDS: ReadonlySet<number> = new Set([0, 10, 100, 11
 /** Those whose content comes from the other network; `3gpp-bdc-used-by` speaks of them. */
 export const REMOTE_BOOTSTRAP_STREAM_IDS: ReadonlySet<number> = new Set([100, 110]);
 
+/** Channels read of one m-line; deployed handsets keep 10. More are left out, or a message of 64 KiB costs 5 ms. */
+export const MAX_DCMAPS = 256;
+/** Their settings read, a=dcsa. */
+const MAX_DCSAS = 1024;
+
 /**
  * The usable streams of a section from its a=dcmap and a=dcsa values; what is dropped is noted (ue-side.md 9).
  */
 export function readStreams(dcmaps: readonly string[], dcsas: readonly string[], notes: string[]): DataChannelStream[] {
-  const results = dcmaps.map(parseDcmap);
+  if (dcmaps.length > MAX_DCMAPS) notes.push(`${dcmaps.length} dcmap lines: only the first ${MAX_DCMAPS} are read`);
+  const results = dcmaps.slice(0, MAX_DCMAPS).map(parseDcmap);
   const seen = new Map<number, number>();
   for (const { streamId } of results) if (streamId !== undefined) seen.set(streamId, (seen.get(streamId) ?? 0) + 1);
   const settings = readStreamAttributes(dcsas, seen, notes);
@@ -48,7 +54,7 @@ function readStreamAttributes(
   notes: string[],
 ): ReadonlyMap<number, readonly string[]> {
   const settings = new Map<number, string[]>();
-  for (const text of dcsas) {
+  for (const text of dcsas.slice(0, MAX_DCSAS)) {
     const [, id = '', setting = ''] = /^(\d{1,5})\s+(.+)$/.exec(text) ?? [];
     const streamId = Number(id);
     if (id === '' || !known.has(streamId)) {

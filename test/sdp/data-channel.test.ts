@@ -171,6 +171,12 @@ test('a bad stream goes alone when others remain', () => {
   );
 });
 
+test('a line with thousands of channels costs no more than one with 256', () => {
+  const media = mediaOf(readSection({ more: Array.from({ length: 2000 }, (_, index) => `a=dcmap:${2000 + index}`) }));
+  assert.equal(media.streams.length, 256);
+  assert.deepEqual(media.notes, ['2001 dcmap lines: only the first 256 are read']);
+});
+
 test('the form a peer may not use is accepted where the deployed world does: leniencies of the examples', () => {
   const media = mediaOf(
     readSection({
