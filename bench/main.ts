@@ -26,6 +26,10 @@ const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
     load: async () => (await import('./native/backpressure.ts')).rows,
   },
   call: { what: 'INVITE to open bootstrap channels, on the lab', load: async () => (await import('./call.ts')).rows },
+  'datagram-kernel': {
+    what: 'e2e datagrams forwarded by nftables, beside the same veth without us (root)',
+    load: async () => (await import('./native/datagram-kernel.ts')).rows,
+  },
   sbi: {
     what: 'the HTTP/2 client beside node:http2, and contexts per second',
     load: async () => (await import('./sbi/bench.ts')).rows,

@@ -2,8 +2,11 @@
 //
 //   imsdc-udp-load FIRST_OCTET BYTES WINDOW SECONDS     prints "A_PORT B_PORT", reads "TO_PORT" from standard input,
 //                                                       then prints one line of JSON: received, lost, seconds
+//   ... A_NAMESPACE A_ADDRESS B_NAMESPACE B_ADDRESS TO_ADDRESS     the same between network namespaces (/run/netns)
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "../src/unique_fd.h"
@@ -23,11 +27,23 @@ constexpr std::size_t kBatch = 64;
 constexpr int kBufferBytes = 4 * 1024 * 1024;
 constexpr auto kLossAfter = std::chrono::milliseconds(50);  // nothing arrives for so long: what is missing is lost
 
-imsdc::UniqueFd bound(std::uint16_t& port) {
+/** A socket stays in the namespace that it was made in. */
+void enter(const char* space) {
+  const imsdc::UniqueFd descriptor(open((std::string("/run/netns/") + space).c_str(), O_RDONLY | O_CLOEXEC));
+  if (setns(descriptor.get(), CLONE_NEWNET) != 0) std::exit(1);
+}
+
+in_addr parsed(const char* text) {
+  in_addr address{};
+  if (inet_pton(AF_INET, text, &address) != 1) std::exit(64);
+  return address;
+}
+
+imsdc::UniqueFd bound(std::uint16_t& port, const char* local) {
   imsdc::UniqueFd descriptor(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr = parsed(local);
   socklen_t length = sizeof address;
   setsockopt(descriptor.get(), SOL_SOCKET, SO_RCVBUF, &kBufferBytes, sizeof kBufferBytes);
   setsockopt(descriptor.get(), SOL_SOCKET, SO_SNDBUF, &kBufferBytes, sizeof kBufferBytes);
@@ -53,22 +69,25 @@ struct Messages {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) return 64;
+  if (argc != 5 && argc != 10) return 64;
+  const bool spaces = argc == 10;
   const auto first = static_cast<std::uint8_t>(std::atoi(argv[1]));
   const auto bytes = static_cast<std::size_t>(std::atoi(argv[2]));
   const auto window = static_cast<std::uint64_t>(std::atoi(argv[3]));
   const auto duration = std::chrono::duration<double>(std::atof(argv[4]));
   std::uint16_t portA = 0;
   std::uint16_t portB = 0;
-  const imsdc::UniqueFd a = bound(portA);
-  const imsdc::UniqueFd b = bound(portB);
+  if (spaces) enter(argv[5]);
+  const imsdc::UniqueFd a = bound(portA, spaces ? argv[6] : "127.0.0.1");
+  if (spaces) enter(argv[7]);
+  const imsdc::UniqueFd b = bound(portB, spaces ? argv[8] : "127.0.0.1");
   std::printf("%u %u\n", portA, portB);
   std::fflush(stdout);
   unsigned int to = 0;
   if (std::scanf("%u", &to) != 1) return 65;
   sockaddr_in target{};
   target.sin_family = AF_INET;
-  target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  target.sin_addr = parsed(spaces ? argv[9] : "127.0.0.1");
   target.sin_port = htons(static_cast<std::uint16_t>(to));
   if (connect(a.get(), reinterpret_cast<sockaddr*>(&target), sizeof target) != 0) return 1;
 
