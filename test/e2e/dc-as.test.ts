@@ -51,7 +51,7 @@ async function mdc2Is(world: World, count: number): Promise<void> {
   assert.deepEqual(now, [count, count]);
 }
 
-function suite(engine: 'embedded' | 'native', ueArgs: { bob?: readonly string[] }, run: (lab: Lab) => void): void {
+function suite(engine: 'auto' | 'embedded', ueArgs: { bob?: readonly string[] }, run: (lab: Lab) => void): void {
   const lab = new Lab(engine, ueArgs);
   before(() => lab.start());
   after(() => lab.close());
@@ -62,11 +62,11 @@ class Lab {
   world!: World;
   dcAs!: DcAs;
   dc4!: Dc4Client;
-  readonly #engine: 'embedded' | 'native';
+  readonly #engine: 'auto' | 'embedded';
   readonly #ueArgs: { bob?: readonly string[] };
   readonly #directory = mkdtempSync(join(tmpdir(), 'imsdc-dc-as-'));
 
-  constructor(engine: 'embedded' | 'native', ueArgs: { bob?: readonly string[] }) {
+  constructor(engine: 'auto' | 'embedded', ueArgs: { bob?: readonly string[] }) {
     this.#engine = engine;
     this.#ueArgs = ueArgs;
   }
@@ -112,7 +112,7 @@ class Lab {
 }
 
 describe('two UEs and a DC AS, over the whole core', { timeout: 120_000 }, () => {
-  suite('native', {}, (lab) => {
+  suite('auto', {}, (lab) => {
     // conformance: 23.228 AC.7.2.2 — P2A: UE to DC AS, and the far side never hears of it
     test('P2A: a menu that answers taps', async () => {
       const { alice, bob } = lab.world;
