@@ -47,7 +47,7 @@ const { values, positionals } = parseArgs({
 });
 const unknown = positionals.filter((name) => !RIGS[name]);
 if (positionals.length === 0 || unknown.length > 0) {
-  const list = Object.entries(RIGS).map(([name, { what }]) => `  ${name.padEnd(14)}${what}`);
+  const list = Object.entries(RIGS).map(([name, { what }]) => `  ${name.padEnd(17)}${what}`);
   process.stderr.write(
     `${unknown.length > 0 ? `no bench is called ${unknown.join(', ')}\n` : ''}npm run bench -- NAME... [--json] [--quick]\n${list.join('\n')}\n`,
   );
