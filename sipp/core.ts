@@ -44,7 +44,7 @@ export const POLICY = {
       },
     },
   },
-  mf: { media: { firstPort: 20_000, lastPort: 39_999 } },
+  mf: { media: { firstPort: 20_000, lastPort: 32_767 } },
 } as const;
 
 /** Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. */
