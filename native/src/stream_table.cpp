@@ -457,6 +457,8 @@ void StreamTable::reset(std::uint16_t streamId) {
 }
 
 std::optional<std::uint64_t> StreamTable::deadlineMs() const {
+  // Asked for each turn: somebody who waits for a stream of ours means that it has a queue.
+  if (pauses_ == 0 && blocked_.empty()) return std::nullopt;
   std::optional<std::uint64_t> earliest;
   for (const auto& [streamId, stream] : streams_) {
     if (stream.waiters.empty() && !stream.inboxPauses) continue;
