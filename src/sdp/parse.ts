@@ -19,6 +19,25 @@ const EQUALS = 61;
  * @throws ImsdcError SDP_TOO_LARGE, SDP_MALFORMED with the line number
  */
 export function parseSessionDescription(text: string): SessionDescription {
+  const known = recent.get(text);
+  if (known !== undefined) return known;
+  const parsed = parse(text);
+  if (text.length <= MAX_RECENT_BYTES) {
+    if (recent.size >= MAX_RECENT) recent.clear();
+    recent.set(text, parsed);
+  }
+  return parsed;
+}
+
+/**
+ * Every step of a negotiation reads the same two or three texts again, because a call at rest keeps text alone. What is
+ * read is never changed, so it may be shared.
+ */
+const recent = new Map<string, SessionDescription>();
+const MAX_RECENT = 64;
+const MAX_RECENT_BYTES = 8 * 1024;
+
+function parse(text: string): SessionDescription {
   if (text.length > MAX_SDP_BYTES)
     throw new ImsdcError('SDP_TOO_LARGE', { what: 'session description', limit: '64 KiB' });
   let end = text.length;

@@ -76,6 +76,7 @@ export function requestedApplications(
   streams: readonly DataChannelStream[],
   notes: string[],
 ): RequestedApplication[] {
+  if (lines.length === 0 && streams.every(({ streamId }) => streamId < FIRST_APPLICATION_STREAM)) return [];
   const applications: RequestedApplication[] = [];
   for (const text of lines) {
     const application = parseRequestedApplication(text);
