@@ -10,7 +10,7 @@ const DTLS = 22;
 const RTP = 128;
 const WINDOW = 256;
 /** rtpengine drops a stream when more than 50 datagrams wait at once (its flood guard). */
-const RTPENGINE_WINDOW = 32;
+const RTPENGINE_WINDOW = 8;
 
 interface Forwarder {
   readonly pid: number;

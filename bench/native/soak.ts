@@ -40,6 +40,10 @@ async function call(mfEngine: EngineClient, ueEngine: EngineClient, id: number):
     await ueEngine.route({ key: b, streamId: 0 }, { kind: 'payload' });
     const from = ueEngine.payload({ key: a, streamId: 0 }, 1 << 20);
     const to = ueEngine.payload({ key: b, streamId: 0 }, 1 << 20);
+    const closed = new Promise<never>((_, reject) => {
+      from.onClosed = to.onClosed = (reason) => reject(new Error(`closed: ${reason}`));
+    });
+    closed.catch(() => undefined); // a release at the end closes them too
     const expected: string[] = [];
     let arrived: () => void = () => undefined;
     to.onMessage = (message) => {
@@ -53,9 +57,11 @@ async function call(mfEngine: EngineClient, ueEngine: EngineClient, id: number):
       const message = randomBytes(randomInt(1, MAX_BYTES));
       expected.push(createHash('sha256').update(message).digest('base64'));
       const done = new Promise<void>((resolve) => (arrived = resolve));
-      while (!from.send(message, 'binary')) await new Promise<void>((resolve) => (from.onWritable = resolve));
+      while (!from.send(message, 'binary')) {
+        await Promise.race([new Promise<void>((resolve) => (from.onWritable = resolve)), closed]);
+      }
       totals.sent++;
-      await Promise.race([done, sleep(20_000, undefined, { ref: false })]);
+      await Promise.race([done, closed]);
       await Promise.race([sleep(lifeMs / MESSAGES_PER_CALL, undefined, { ref: false }), stopped]);
     }
   } catch (error) {

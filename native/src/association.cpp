@@ -318,7 +318,10 @@ void Association::onDeadline() {
 
 void Association::checkPeerAlive() {
   const std::uint64_t silentMs = host_.nowMs() - heardMs_;
-  if (silentMs < kSilentWithDataMs) return;
+  const bool suspected = suspected_;
+  suspected_ = silentMs >= kSilentWithDataMs;
+  // Only at the second look: when this process has not run for long, timers come before the datagrams that wait.
+  if (!suspected || !suspected_) return;
   const bool dataWaits = sctp_->stats().unacknowledgedChunks > 0;
   const std::uint32_t heartbeat = host_.heartbeatMs();
   const bool heartbeatsUnanswered = heartbeat > 0 && silentMs > 2 * heartbeat + kSilentGraceMs;

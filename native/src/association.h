@@ -137,6 +137,7 @@ class Association final : public PortMember, public DtlsOwner, public SctpOwner 
   };
   std::optional<Ending> ending_;
   bool tracing_ = false;
+  bool suspected_ = false;  // silent at the last look
   bool halfOpen_ = false;
 };
 
