@@ -11,6 +11,7 @@ const RTP = 128;
 const WINDOW = 256;
 /** rtpengine drops a stream when more than 50 datagrams wait at once (its flood guard). */
 const RTPENGINE_WINDOW = 8;
+const MIN_COMPARABLE_PER_SECOND = 10_000;
 
 interface Forwarder {
   readonly pid: number;
@@ -114,7 +115,8 @@ export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[
       ['rtpengine', measured.rtpengine],
     ] as const;
     for (const [name, peer] of peers) {
-      if (peer.length === 0) continue;
+      // rtpengine's flood guard may drop the whole stream: then there is nothing to compare with.
+      if (peer.length === 0 || middle(peer, 'perSecond') < MIN_COMPARABLE_PER_SECOND) continue;
       const [own, other] = [middle(measured.ours, 'cpuUs'), middle(peer, 'cpuUs')];
       result.push({
         bench: 'datagram',

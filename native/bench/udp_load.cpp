@@ -103,6 +103,11 @@ int main(int argc, char** argv) {
     const std::uint64_t flying = sent - received - lost;
     if (flying < window) {
       const auto count = static_cast<unsigned int>(std::min<std::uint64_t>(window - flying, kBatch));
+      // RTP's sequence number: rtpengine drops what it has seen.
+      for (std::uint64_t index = 0; index < count && bytes > 3; ++index) {
+        out.storage[index][2] = static_cast<std::uint8_t>((sent + index) >> 8);
+        out.storage[index][3] = static_cast<std::uint8_t>(sent + index);
+      }
       const int result = sendmmsg(a.get(), out.headers.data(), count, 0);
       if (result > 0) sent += static_cast<std::uint64_t>(result);
     }
