@@ -4,7 +4,7 @@
 // embedded engine. Up to date (same sources, same tools): returns at once.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { argv } from 'node:process';
@@ -80,6 +80,31 @@ function tail(result) {
   return `${result.stdout ?? ''}${result.stderr ?? ''}`.trim().split('\n').slice(-15).join('\n');
 }
 
+/** CMake refuses a build folder that was configured for another path: the clone has been moved or copied. */
+function dropForeignCache(root, build) {
+  const cache = join(build, 'CMakeCache.txt');
+  if (!existsSync(cache)) return;
+  const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
+  if (home !== join(root, 'native')) rmSync(build, { recursive: true });
+}
+
+/**
+ * Runs `body` with a `run` whose commands hold the lock of a build folder, so that two builds at the same moment (a test
+ * run beside a bench, two shells) wait for each other instead of overwriting each other's files. flock(1) is part of
+ * util-linux; the kernel frees the lock when its holder ends, however it ends. Without flock: no lock.
+ *
+ * @template Result
+ * @param {string} build the folder; made when absent
+ * @param {(run: (file: string, args: string[], options?: object) => import('node:child_process').SpawnSyncReturns<string>) => Result} body
+ * @returns {Result}
+ */
+export function withBuildLock(build, body) {
+  mkdirSync(build, { recursive: true });
+  const lockFile = join(build, '.lock');
+  if (!works('flock', '--version')) return body(run);
+  return body((file, args, options) => run('flock', [lockFile, file, ...args], options));
+}
+
 /**
  * Builds when needed. Returns the path of the worker, or undefined with the reason said.
  *
@@ -104,17 +129,19 @@ export async function buildNative({ root, say }) {
   }
   const started = Date.now();
   say('building the native media worker, about a minute the first time ...');
-  mkdirSync(build, { recursive: true });
   const node = join(root, 'node_modules', '.bin', 'node');
   const generator = works('ninja', '--version') && !existsSync(join(build, 'Makefile')) ? ['-G', 'Ninja'] : [];
-  const configure = run('cmake', [
-    ...['-S', join(root, 'native'), '-B', build, '-DIMSDC_TESTS=OFF', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
-    ...(existsSync(node) ? [`-DIMSDC_NODE=${node}`] : []),
-    ...(existsSync(join(build, 'CMakeCache.txt')) ? [] : generator),
-  ]);
+  dropForeignCache(root, build);
   const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / BYTES_PER_JOB)));
-  const result =
-    configure.status === 0 ? run('cmake', ['--build', build, '--target', WORKER, '-j', String(jobs)]) : configure;
+  const result = withBuildLock(build, (locked) => {
+    const configured = locked('cmake', [
+      ...['-S', join(root, 'native'), '-B', build, '-DIMSDC_TESTS=OFF', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
+      ...(existsSync(node) ? [`-DIMSDC_NODE=${node}`] : []),
+      ...(existsSync(join(build, 'CMakeCache.txt')) ? [] : generator),
+    ]);
+    if (configured.status !== 0) return configured;
+    return locked('cmake', ['--build', build, '--target', WORKER, '-j', String(jobs)]);
+  });
   if (result.status !== 0) {
     say(`the native media worker could not be built, the embedded engine is used:\n${tail(result)}`);
     return undefined;

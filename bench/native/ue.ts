@@ -18,7 +18,8 @@ export const UE_CPU = 1;
 
 /** Builds a program of native/bench; npm's pre-script has configured the folder. */
 export function benchProgram(name: string): string {
-  execFileSync('cmake', ['--build', build, '--target', name], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const words = [join(build, '.lock'), 'cmake', '--build', build, '--target', name]; // the lock of scripts/build-native.mjs
+  execFileSync('flock', words, { stdio: ['ignore', 'ignore', 'inherit'] });
   return join(build, name);
 }
 

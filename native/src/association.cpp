@@ -8,8 +8,6 @@ namespace {
 using protocol::WorkerError;
 
 constexpr std::uint64_t kHousekeepingMs = 5000;
-constexpr std::uint64_t kSilentWithDataMs = 20'000;  // unacknowledged data and not one record: the peer is gone
-constexpr std::uint64_t kSilentGraceMs = 10'000;
 constexpr std::uint64_t kAbortedWithinMs = 2000;
 constexpr std::size_t kMaxIceSources = 8;
 constexpr std::size_t kHalfOpenLimit = 1000;
@@ -190,7 +188,7 @@ void Association::dtlsOutput(std::span<const std::uint8_t> datagram) {
 
 void Association::dtlsConnected() {
   setHalfOpen(false);
-  heardMs_ = host_.nowMs();
+  liveness_.heard(host_.nowMs());
   sctp_ = std::make_unique<SctpEndpoint>(*this, sctpOptions());
   if (!sctp_->connect()) ending_ = {AssociationState::failed, WorkerError::Internal, "no SCTP endpoint"};
 }
@@ -211,7 +209,7 @@ SctpOptions Association::sctpOptions() const {
 }
 
 void Association::dtlsContent(std::span<std::uint8_t> packet) {
-  heardMs_ = host_.nowMs();
+  liveness_.heard(host_.nowMs());
   if (sctp_ != nullptr) sctp_->receive(packet);
 }
 
@@ -261,7 +259,7 @@ bool Association::handle(SctpEvent event) {
     streams_.onOversize(oversize->streamId);
   } else if (auto* lost = std::get_if<sctp::Lost>(&event)) {
     // An ABORT has just been heard; a peer that is gone has not been heard for long.
-    const bool heard = host_.nowMs() - heardMs_ < kAbortedWithinMs;
+    const bool heard = liveness_.silentMs(host_.nowMs()) < kAbortedWithinMs;
     fail(heard ? AssociationState::closed : AssociationState::failed,
          heard ? WorkerError::PeerClosed : WorkerError::PeerGone, lost->reason);
     return false;
@@ -317,16 +315,14 @@ void Association::onDeadline() {
 }
 
 void Association::checkPeerAlive() {
-  const std::uint64_t silentMs = host_.nowMs() - heardMs_;
-  const bool suspected = suspected_;
-  suspected_ = silentMs >= kSilentWithDataMs;
-  // Only at the second look: when this process has not run for long, timers come before the datagrams that wait.
-  if (!suspected || !suspected_) return;
   const bool dataWaits = sctp_->stats().unacknowledgedChunks > 0;
-  const std::uint32_t heartbeat = host_.heartbeatMs();
-  const bool heartbeatsUnanswered = heartbeat > 0 && silentMs > 2 * heartbeat + kSilentGraceMs;
-  if (dataWaits || heartbeatsUnanswered) {
-    fail(AssociationState::failed, WorkerError::PeerGone, dataWaits ? "data unanswered" : "heartbeats unanswered");
+  switch (liveness_.look(host_.nowMs(), dataWaits, host_.heartbeatMs())) {
+    case PeerLiveness::Verdict::alive:
+      return;
+    case PeerLiveness::Verdict::dataUnanswered:
+      return fail(AssociationState::failed, WorkerError::PeerGone, "data unanswered");
+    case PeerLiveness::Verdict::heartbeatsUnanswered:
+      return fail(AssociationState::failed, WorkerError::PeerGone, "heartbeats unanswered");
   }
 }
 

@@ -9,6 +9,7 @@
 #include "client_hello.h"
 #include "dtls_session.h"
 #include "media_port.h"
+#include "peer_liveness.h"
 #include "sctp_endpoint.h"
 #include "stream_table.h"
 
@@ -125,7 +126,7 @@ class Association final : public PortMember, public DtlsOwner, public SctpOwner 
   std::uint64_t stateSinceMs_ = 0;
   std::uint64_t startedMs_ = 0;
   std::uint32_t handshakeUs_ = 0;
-  std::uint64_t heardMs_ = 0;     // the last authenticated record
+  PeerLiveness liveness_;
   std::uint64_t datagramsReceived_ = 0;
   std::uint64_t datagramsSent_ = 0;
   std::uint64_t datagramsIgnored_ = 0;
@@ -137,7 +138,6 @@ class Association final : public PortMember, public DtlsOwner, public SctpOwner 
   };
   std::optional<Ending> ending_;
   bool tracing_ = false;
-  bool suspected_ = false;  // silent at the last look
   bool halfOpen_ = false;
 };
 

@@ -76,7 +76,6 @@ void Loop::run() {
     const std::uint64_t startedUs = nowUs_;
     removedThisTurn_.clear();
     turnDueMs = onTurnStart(nowMs_);
-    runTimers();
     for (int index = 0; index < count; ++index) {
       const epoll_event& event = events[static_cast<std::size_t>(index)];
       auto* handler = static_cast<IoHandler*>(event.data.ptr);
@@ -86,6 +85,8 @@ void Loop::run() {
       if ((event.events & EPOLLOUT) != 0 && !removed()) handler->onWritable();
       if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !removed()) handler->onReadable();
     }
+    // After the descriptors: when this process has not run for long, what waits there is older than the deadlines.
+    runTimers();
     onTurnEnd();
     readClock();
     longestTurnUs_ = std::max(longestTurnUs_, static_cast<std::uint32_t>(nowUs_ - startedUs));

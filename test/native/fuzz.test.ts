@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-/** `cmake --preset fuzz && cmake --build --preset fuzz` in native/ makes them; clang is needed. */
-const build = process.env.IMSDC_FUZZ_BUILD ?? fileURLToPath(new URL('../../native/build-fuzz', import.meta.url));
+/** `cmake --preset sanitize && cmake --build --preset sanitize` in native/ makes them; clang is needed. */
+const build = process.env.IMSDC_FUZZ_BUILD ?? fileURLToPath(new URL('../../native/build-sanitize', import.meta.url));
 const corpus = fileURLToPath(new URL('../../native/fuzz/corpus', import.meta.url));
 
 for (const target of ['stun', 'datagram', 'frames', 'relay']) {
