@@ -58,6 +58,7 @@ async function start(context: ProcessContext): Promise<Running> {
       ...(dc4 && { dc4: dc4.address }),
     },
     status: () => ({ imsAs: imsAs?.status(), dcsf: dcsf?.status(), dcar: dcar && { pid: dcar.process.pid } }),
+    reopenFiles: () => imsAs?.reopenFiles(),
     close: async () => {
       for (const close of closers.toReversed()) await close();
     },

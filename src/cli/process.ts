@@ -16,6 +16,8 @@ export interface Running {
   status(): object | Promise<object>;
   /** Of the admin listener, beside /status. */
   readonly pages?: AdminPages;
+  /** SIGHUP: files that were moved away are opened anew. */
+  reopenFiles?(): void;
   /** Takes no new work from now on; resolves when the last has ended. */
   drain?(): Promise<void>;
   close(): Promise<void>;
@@ -95,6 +97,7 @@ function untilStopped(running: Running, admin: Admin, log: Logger): Promise<numb
       drain().then(stop, (error: unknown) => log.error({ err: error }, 'could not drain'));
     });
   }
+  if (running.reopenFiles) process.on('SIGHUP', () => running.reopenFiles?.());
   process.once('SIGINT', () => void stop());
   process.once('SIGTERM', () => void stop());
   reportReady({ ...running.ready, admin: { address: admin.address, port: admin.port } }, stop);

@@ -92,5 +92,29 @@ export const ImsAsConfig = Type.Object({
     },
     nested,
   ),
+  channelRecords: Type.Object(
+    {
+      file: Type.Optional(
+        Type.String({
+          minLength: 1,
+          description: 'a JSON line for each data channel at its end (R31) is appended here; absent: none are written',
+        }),
+      ),
+      maxBytes: Type.Integer({
+        default: 104_857_600,
+        minimum: 0,
+        description: 'a file of this size becomes <file>.1; 0 = rotated from outside (SIGHUP opens it anew)',
+      }),
+      keep: Type.Integer({ default: 10, minimum: 1, maximum: 1_000, description: 'rotated files kept' }),
+      maxQueued: Type.Integer({
+        default: 10_000,
+        minimum: 1,
+        maximum: 1_000_000,
+        description: 'records that wait for the disk; more are dropped and counted',
+      }),
+      figuresWaitMs: milliseconds('an ended channel waits so long for the figures of the MF', 5_000),
+    },
+    nested,
+  ),
 });
 export type ImsAsConfig = Static<typeof ImsAsConfig>;

@@ -36,6 +36,8 @@ export interface DispatcherOptions {
   readonly maxCalls: number;
   readonly mintId: () => string;
   readonly random: (bytes: number) => string;
+  /** After each event of a call that went well; changes nothing. */
+  readonly onEvent?: ((call: Call) => void) | undefined;
   readonly onEnded: (call: Call) => void;
   /** A call threw: a bug of ours. The call is released. */
   readonly onError: (error: unknown, call: Call) => void;
@@ -177,6 +179,7 @@ export class Dispatcher {
     } catch (error) {
       return this.#crashed(call, error);
     }
+    this.#options.onEvent?.(call);
     this.#perform(call, effects);
   }
 
@@ -242,6 +245,7 @@ export class Dispatcher {
     } catch (error) {
       return this.#crashed(call, error);
     }
+    this.#options.onEvent?.(call);
     this.#perform(call, effects);
   }
 

@@ -16,6 +16,7 @@ import type { Call, CallConfig, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { MfPool } from './mf-pool.ts';
+import { ChannelRecords } from './records/index.ts';
 import { EndpointPort } from './sip-port.ts';
 
 export interface ImsAsDependencies {
@@ -32,6 +33,8 @@ export interface ImsAs {
   status(): ImsAsStatus;
   /** Ends one call, or every call, with BYE on both legs. */
   release(callId?: string): void;
+  /** Log rotation (SIGHUP). */
+  reopenFiles(): void;
   close(): Promise<void>;
 }
 
@@ -73,6 +76,7 @@ export async function startImsAs(
     trustedPeers,
     overload: new OverloadControl(config.overload),
   });
+  const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics });
   let dispatcher: Dispatcher | undefined;
   const mfs = new MfPool(config.mf, {
     log,
@@ -81,9 +85,11 @@ export async function startImsAs(
     token,
     lost: (contextIds, reason) => dispatcher?.contextsLost(contextIds, `MF lost the context: ${reason}`),
   });
-  const events = config.mediaEvents.enabled
-    ? await listenForMediaEvents(config, log, (event) => dispatcher !== undefined && mediaEvent(dispatcher, log, event))
-    : undefined;
+  const takeEvent = (event: MediaEvent) => {
+    records?.mediaEvent(event);
+    if (dispatcher !== undefined) mediaEvent(dispatcher, log, event);
+  };
+  const events = config.mediaEvents.enabled ? await listenForMediaEvents(config, log, takeEvent) : undefined;
   await endpoint.start();
   const sip = new EndpointPort({ endpoint, trustedPeers, names: config.names, log }, (key: ClientKey) =>
     dispatcher?.transactionEvent({ kind: 'clientFailed', key, reason: 'transport' }),
@@ -96,7 +102,11 @@ export async function startImsAs(
     maxCalls: config.maxCalls,
     mintId: () => ids.next(),
     random: randomHex(),
-    onEnded: (call) => logCall(log, call),
+    onEvent: records && ((call) => records.look(call)),
+    onEnded: (call) => {
+      records?.over(call);
+      logCall(log, call);
+    },
     onError: (error, call) => log.error({ err: error, call: call.id }, 'call failed'),
     services: {
       notify: (call, id, notification, deadlineMs) => {
@@ -147,11 +157,13 @@ export async function startImsAs(
       mfs: mfs.status(),
     }),
     release: (callId) => running.release(callId),
+    reopenFiles: () => records?.reopen(),
     close: async () => {
       running.close();
       await endpoint.close();
       await mfs.close();
       await events?.server.close();
+      await records?.close();
       timers.close();
     },
   };
@@ -168,6 +180,7 @@ function callConfig(config: ImsAsConfig, mediaEventUri: string): CallConfig {
     ...config.media,
     stripHeaders: new Set(config.stripHeaders.map((name) => name.toLowerCase())),
     mediaEventUri,
+    channelUsage: config.channelRecords.file !== undefined,
     mfProxyNames: config.mf.generation,
   };
 }

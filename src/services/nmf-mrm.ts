@@ -27,6 +27,8 @@ export const ImsdcDcMedia = Type.Object({
   maxMessageSizeBytes: Type.Optional(Type.Integer({ minimum: 0 })),
   /** Request: where {contextId, terminationId, mediaId, state, reason} is posted (R25). */
   eventUri: Type.Optional(Type.String({ maxLength: 2048 })),
+  /** Request: when a channel ends, post its final figures to eventUri too (R31). */
+  usage: Type.Optional(Type.Boolean()),
   /** Request: beside remoteMdc2Endpoint, when MDC2 is WebSocket. */
   mdc2: Type.Optional(Mdc2Target),
   /** Response. */
@@ -94,13 +96,44 @@ export type PatchItem = Static<typeof PatchItem>;
 /** A PATCH body (RFC 6902): more operations than any call of ours needs, few enough to apply in one turn. */
 export const JsonPatch = Type.Array(PatchItem, { minItems: 1, maxItems: 256 });
 
+const Count = Type.Integer({ minimum: 0 });
+/** Both ways, as seen from the MF: `received` came from the peer of the termination. */
+export const MediaFigures = Type.Object({
+  bytesReceived: Count,
+  messagesReceived: Count,
+  bytesSent: Count,
+  messagesSent: Count,
+});
+export type MediaFigures = Static<typeof MediaFigures>;
+
+/** What an association or flow carried, where `usage` was asked for (R31). */
+export const MediaUsage = Type.Object({
+  /** By stream id; only streams that have ended. */
+  streams: Type.Record(Type.String({ pattern: '^[0-9]{1,5}$' }), MediaFigures),
+  /** Of an e2e flow, whose streams nobody but the UEs can tell apart: messages are datagrams here. */
+  datagrams: Type.Optional(MediaFigures),
+});
+export type MediaUsage = Static<typeof MediaUsage>;
+
 /** What our MF posts to `eventUri` (R25). */
 export const MediaEvent = Type.Object({
   contextId: Type.String(),
   terminationId: Type.String(),
   mediaId: Type.String(),
-  state: Type.Union([Type.Literal('connected'), Type.Literal('failed'), Type.Literal('closed')]),
+  /**
+   * With `usage`: `ended`: nothing carries the medium any more; `superseded`: another association does (R12);
+   * `streamClosed`: one stream of it was closed.
+   */
+  state: Type.Union([
+    Type.Literal('connected'),
+    Type.Literal('failed'),
+    Type.Literal('closed'),
+    Type.Literal('ended'),
+    Type.Literal('streamClosed'),
+    Type.Literal('superseded'),
+  ]),
   reason: Type.Optional(Type.String()),
+  usage: Type.Optional(MediaUsage),
 });
 export type MediaEvent = Static<typeof MediaEvent>;
 

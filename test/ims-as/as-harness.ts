@@ -9,6 +9,8 @@ import type {
   Outcome,
 } from '../../src/ims-as/call/types.ts';
 import { Dispatcher } from '../../src/ims-as/dispatcher.ts';
+import type { ChannelRecord } from '../../src/ims-as/records/channel-record.ts';
+import { ChannelLedger } from '../../src/ims-as/records/ledger.ts';
 import type { MediaInstruction, SessionEventNotification } from '../../src/services/nimsas.ts';
 import type { MediaContext, MediaInfo } from '../../src/services/nmf-mrm.ts';
 import { parseMessage, parseUri } from '../../src/sip/message/index.ts';
@@ -54,6 +56,12 @@ export class AsHarness {
     [];
   readonly mrm: { call: string; id: string; operation: MrmOperation; deadlineMs: number }[] = [];
   readonly ended: Call[] = [];
+  readonly records: ChannelRecord[] = [];
+  readonly ledger = new ChannelLedger({
+    timers: this.timers,
+    figuresWaitMs: 5_000,
+    write: (record) => void this.records.push(record),
+  });
   #serial = 0;
   #port = 50_000;
 
@@ -85,7 +93,11 @@ export class AsHarness {
           .toString(16)
           .padStart(bytes * 2, '0')
           .slice(-bytes * 2),
-      onEnded: (call) => void this.ended.push(call),
+      onEvent: (call) => this.ledger.look(call),
+      onEnded: (call) => {
+        this.ledger.over(call);
+        this.ended.push(call);
+      },
       onError: (error) => {
         throw error;
       },

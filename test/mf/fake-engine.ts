@@ -28,6 +28,18 @@ export interface FakeAssociation {
 
 const FINGERPRINT = `sha-256 ${Array.from({ length: 32 }, () => 'C3').join(':')}`;
 const NO_COUNTERS: Counters = { bytesReceived: 0, bytesSent: 0, messagesReceived: 0, messagesSent: 0, dropped: 0 };
+const NO_STATS = {
+  ...NO_COUNTERS,
+  state: 'connected',
+  stateAgeMs: 0,
+  handshakeUs: 0,
+  rttUs: 0,
+  bufferedBytes: 0,
+  retransmissions: 0,
+  datagramsReceived: 0,
+  datagramsSent: 0,
+  datagramsIgnored: 0,
+} as const;
 
 /** The engine as plain maps: what is held can be looked at, and any operation can be made to fail. */
 export class FakeEngine extends TypedEmitter<EngineEvents> implements MediaEngine {
@@ -138,8 +150,22 @@ export class FakeEngine extends TypedEmitter<EngineEvents> implements MediaEngin
     }
   }
 
-  async stats(): Promise<EngineStats> {
-    return { workers: [], associations: [] };
+  /** What the streams of each key (the sides of a flow) have carried, by stream id. */
+  readonly carried = new Map<string, Readonly<Record<number, Partial<Counters>>>>();
+
+  async stats(keys: readonly string[] = [...this.carried.keys()]): Promise<EngineStats> {
+    await this.#enter('stats', keys.join(' '));
+    const associations = keys.flatMap((key) => {
+      const streams = Object.entries(this.carried.get(key) ?? {}).map(([streamId, counters]) => ({
+        ...NO_COUNTERS,
+        ...counters,
+        streamId: Number(streamId),
+        bufferedBytes: 0,
+      }));
+      const kind = this.flows.has(key) ? ('flow' as const) : ('association' as const);
+      return this.associations.has(key) || this.flows.has(key) ? [{ ...NO_STATS, key, kind, streams }] : [];
+    });
+    return { workers: [], associations };
   }
 
   async trace(key: string): Promise<() => Promise<void>> {

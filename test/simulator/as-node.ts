@@ -26,6 +26,7 @@ export const SIMULATED_CONFIG: CallConfig = {
   stripHeaders: new Set(),
   mediaEventUri: '',
   acceptSha1: false,
+  channelUsage: false,
   mfProxyNames: 'rel19',
 };
 

@@ -253,6 +253,7 @@ export function contextLost(turn: Turn, detail: string) {
     line.ends.served = null;
     line.ends.remote = null;
     line.state = 'closing';
+    line.closedBy = 'mf';
   }
   queueReoffers(turn);
 }

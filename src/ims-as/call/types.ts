@@ -322,6 +322,8 @@ export interface CallConfig {
   readonly stripHeaders: ReadonlySet<string>;
   /** Where the MF posts its events (R25); '' when we do not listen. */
   readonly mediaEventUri: string;
+  /** The MF reports what each channel carried (R31). */
+  readonly channelUsage: boolean;
   readonly acceptSha1: boolean;
   readonly mfProxyNames: 'rel19' | 'alpha';
 }

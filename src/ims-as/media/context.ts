@@ -60,7 +60,7 @@ function flowMedia(line: MediaLine, config: CallConfig): DcMedia {
   return {
     mediaProxyConfig: config.mfProxyNames === 'alpha' ? 'UDP' : 'UDP_PROXY',
     streams: line.streams,
-    ...events(config),
+    ...(config.mediaEventUri === '' ? {} : { imsdc: events(config) }),
   };
 }
 
@@ -90,7 +90,7 @@ function dcMedia(
       localSetup: upper(peer?.localRole ?? end.setup),
       ice: peer?.ice ?? false,
       maxMessageSizeBytes: bytes,
-      ...(config.mediaEventUri === '' ? {} : { eventUri: config.mediaEventUri }),
+      ...events(config),
       ...(spec?.mdc2Target === undefined ? {} : { mdc2: spec.mdc2Target }),
     },
   };
@@ -133,6 +133,7 @@ function upper(setup: Peer['setup']): 'ACTIVE' | 'PASSIVE' | 'ACTPASS' {
   return setup === 'holdconn' ? 'ACTPASS' : (setup.toUpperCase() as 'ACTIVE' | 'PASSIVE' | 'ACTPASS');
 }
 
-function events(config: CallConfig): Pick<DcMedia, 'imsdc'> {
-  return config.mediaEventUri === '' ? {} : { imsdc: { eventUri: config.mediaEventUri } };
+function events({ channelUsage, mediaEventUri }: CallConfig): NonNullable<DcMedia['imsdc']> {
+  if (mediaEventUri === '') return {};
+  return { eventUri: mediaEventUri, ...(channelUsage ? { usage: true } : {}) };
 }

@@ -74,7 +74,7 @@ function apply(
     case 'REJECT_MEDIA':
     case 'DELETE_MEDIA':
       if (line.treatment === 'undecided' || line.treatment === 'refused') line.treatment = 'refused';
-      else if (kind === 'DELETE_MEDIA' || open === undefined) line.state = 'closing';
+      else if (kind === 'DELETE_MEDIA' || open === undefined) Object.assign(line, CLOSED_BY_INSTRUCTION);
       else return undefined; // The change is refused, the live line stays as it was (R17).
       return undefined;
     case 'TERMINATE_MEDIA':
@@ -100,6 +100,8 @@ function apply(
       return incorrect(`${at}/mediaInstruction`, `unknown value ${kind}`);
   }
 }
+
+const CLOSED_BY_INSTRUCTION = { state: 'closing', closedBy: 'instruction' } as const;
 
 function anchor(
   media: MediaState,

@@ -63,6 +63,8 @@ export interface MediaLine {
   readonly ends: Record<LegName, LineEnd | null>;
   /** The MF could not do what was asked of it: refused when the barrier opens. */
   failed: boolean;
+  /** Why it is closing, where the peers did not ask for it (R31): by an instruction, or because the MF lost it. */
+  closedBy?: 'instruction' | 'mf';
 }
 
 /** What an instruction says beyond the treatment. */

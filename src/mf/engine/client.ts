@@ -201,7 +201,8 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
 
   async stats(keys: readonly string[] = this.#entries.keys()): Promise<EngineStats> {
     const stats = await collectStats(this.#pool.workers, this.#entries, keys);
-    const passed = await this.#options.datagrams?.counters();
+    const flows = stats.associations.some(({ kind }) => kind === 'flow');
+    const passed = flows ? await this.#options.datagrams?.counters() : undefined;
     if (!passed) return stats;
     return { ...stats, associations: stats.associations.map((one) => withSideCounters(one, passed.get(one.key))) };
   }

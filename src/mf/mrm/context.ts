@@ -1,7 +1,13 @@
 import { ImsdcError } from '../../errors.ts';
 import { requireValid } from '../../sbi/validation.ts';
-import { type DcMedia, MediaContext, type MediaEvent, type PatchItem } from '../../services/nmf-mrm.ts';
-import type { AssociationStateName } from '../engine/types.ts';
+import {
+  type DcMedia,
+  MediaContext,
+  type MediaEvent,
+  type MediaUsage,
+  type PatchItem,
+} from '../../services/nmf-mrm.ts';
+import type { AssociationStateName, KeyStats } from '../engine/types.ts';
 import {
   type Desired,
   type DesiredAssociation,
@@ -16,6 +22,7 @@ import { applyPatch, clone, deepEqual } from './json-patch.ts';
 import { isEmpty, type PlanOptions, plan } from './plan.ts';
 import { readDesired } from './read-desired.ts';
 import { type RenderOptions, render, toldBy, withoutRefused } from './render.ts';
+import { type Ending, endingBy, endingOf, usageOf } from './usage.ts';
 
 export interface ContextEnvironment {
   readonly executor: Executor;
@@ -28,6 +35,8 @@ export interface ContextEnvironment {
   connecting(key: string): void;
   /** The engine has nothing under this key any more. */
   gone(key: string): void;
+  /** What these keys have carried, from an engine that may be gone: then there is less. Never rejects. */
+  figures(keys: readonly string[]): Promise<readonly KeyStats[]>;
 }
 
 /** The context that an engine key belongs to: known before the engine first speaks of it. */
@@ -57,6 +66,8 @@ export class Context {
   #serial = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  /** Streams by key whose figures were told already. */
+  readonly #counted = new Map<string, ReadonlySet<number>>();
   #ended = false;
 
   constructor(id: string, peer: string, env: ContextEnvironment) {
@@ -144,18 +155,30 @@ export class Context {
       if (association.key !== key) {
         // The predecessor ended by itself; its successor is on its way.
         if (!ended) return;
+        const { predecessor } = association;
         this.#replace({ ...association, predecessor: undefined });
-        this.#keep(await this.#env.executor.release(this.#held, key));
+        await this.#accounted(endingOf(predecessor, 'superseded'), reason, () => this.#release(key));
         await this.#execute(this.#desired);
         return;
       }
       this.#replace({ ...association, state });
-      if (ended) this.#keep(await this.#env.executor.release(this.#held, key));
+      if (ended) await this.#accounted(endingOf(association, 'ended'), reason, () => this.#release(key));
       if (ended || state === 'connected') {
         this.#notify(association, state, reason);
         // Relays towards it change: to the successor, or to nowhere.
         await this.#execute(this.#desired);
       }
+    }, true);
+  }
+
+  /** One stream was reset, by either side (R31). */
+  streamClosed(key: string, streamId: number, reason?: string): Promise<void> {
+    return this.#turn(async () => {
+      const association = this.#find(key);
+      if (this.#ended || !association?.usage || this.#counted.get(key)?.has(streamId)) return;
+      const [ending] = endingOf({ ...association, key }, 'streamClosed', new Set([streamId]));
+      const [stats] = ending ? await this.#env.figures([key]) : [];
+      if (ending && stats) this.#account(ending, stats, reason);
     }, true);
   }
 
@@ -215,8 +238,34 @@ export class Context {
       this.#held = { ...this.#held, associations: next.associations, flows: next.flows };
       return;
     }
-    this.#keep(await this.#env.executor.execute(this.id, this.#held, next));
+    const execute = async () => this.#keep(await this.#env.executor.execute(this.id, this.#held, next));
+    await this.#accounted(endingBy(next, this.#held), 'released', execute);
     for (const { key } of next.start) this.#env.connecting(key);
+  }
+
+  async #release(key: string): Promise<void> {
+    this.#keep(await this.#env.executor.release(this.#held, key));
+  }
+
+  /** Takes the last figures of what `end` ends, and tells them once it has. */
+  async #accounted(endings: readonly Ending[], reason: string | undefined, end: () => Promise<void>): Promise<void> {
+    const stats = endings.length === 0 ? [] : await this.#env.figures(endings.map(({ key }) => key));
+    await end();
+    for (const ending of endings) {
+      const figures = stats.find(({ key }) => key === ending.key);
+      if (figures) this.#account(ending, figures, reason);
+    }
+  }
+
+  /** No stream is told of twice. */
+  #account(ending: Ending, stats: KeyStats, reason?: string): void {
+    const { state } = ending;
+    const counted = this.#counted.get(ending.key) ?? new Set();
+    for (const { entry, eventUri, usage } of usageOf(ending, stats, counted)) {
+      this.#post(eventUri, entry, state, reason, usage);
+    }
+    if (ending.streams) this.#counted.set(ending.key, new Set([...counted, ...ending.streams]));
+    else this.#counted.delete(ending.key);
   }
 
   #keep(held: Held): void {
@@ -233,12 +282,18 @@ export class Context {
     for (const entry of association.entries) this.#post(association.eventUri, entry, state, reason);
   }
 
-  #post(eventUri: string | undefined, entry: string, state: MediaEvent['state'], reason?: string): void {
+  #post(
+    eventUri: string | undefined,
+    entry: string,
+    state: MediaEvent['state'],
+    reason?: string,
+    usage?: MediaUsage,
+  ): void {
     if (eventUri === undefined) return;
     const slash = entry.indexOf('/');
     const [terminationId, mediaId] = [entry.slice(0, slash), entry.slice(slash + 1)];
     const event = { contextId: this.id, terminationId, mediaId, state };
-    this.#env.notify(eventUri, reason === undefined ? event : { ...event, reason });
+    this.#env.notify(eventUri, { ...event, ...(reason === undefined ? {} : { reason }), ...(usage && { usage }) });
   }
 
   /** `own`: the MF's own business, never refused. */

@@ -4,13 +4,13 @@ import { ImsdcError } from '../../errors.ts';
 import { Idempotency } from '../../sbi/idempotency.ts';
 import type { MediaContext, MediaEvent, PatchItem } from '../../services/nmf-mrm.ts';
 import type { MrmRequestInfo, MrmService } from '../../services/nmf-mrm-server.ts';
-import type { EngineEvents, MediaEngine } from '../engine/types.ts';
+import type { EngineEvents, KeyStats, MediaEngine } from '../engine/types.ts';
 import { Context, type ContextEnvironment, contextIdOf } from './context.ts';
 import { Leases } from './lease.ts';
 
 export interface ContextsOptions {
   readonly engine: MediaEngine;
-  readonly context: Omit<ContextEnvironment, 'connecting' | 'gone' | 'notify'>;
+  readonly context: Omit<ContextEnvironment, 'connecting' | 'figures' | 'gone' | 'notify'>;
   notify(eventUri: string, event: MediaEvent): void;
   mintContextId(): string;
   readonly maxContexts: number;
@@ -55,9 +55,11 @@ export class Contexts implements MrmService {
       notify: (eventUri, event) => options.notify(eventUri, event),
       connecting: (key) => this.#connecting.set(key, nowMs() + CONNECT_LIMIT_MS),
       gone: (key) => this.#connecting.delete(key),
+      figures: (keys) => this.#figures(keys),
     };
     this.#offs = [
       engine.on('state', (event) => this.#onState(event)),
+      engine.on('stream', (event) => this.#onStream(event)),
       engine.on('lost', (event) => this.#onLost(event)),
     ];
     const counter = (name: string, help: string) => metrics.counter(`imsdc_mf_contexts_${name}_total`, help);
@@ -203,6 +205,20 @@ export class Contexts implements MrmService {
     if (state === 'failed') this.#counters.failed.value++;
     if (state !== 'connecting') this.#connecting.delete(key);
     this.#settle(context.stateChanged(key, state, reason), context);
+  }
+
+  #onStream({ key, streamId, state, reason }: EngineEvents['stream']): void {
+    const context = state === 'closed' ? this.#contexts.get(contextIdOf(key)) : undefined;
+    if (context) this.#settle(context.streamClosed(key, streamId, reason), context);
+  }
+
+  async #figures(keys: readonly string[]): Promise<readonly KeyStats[]> {
+    try {
+      return (await this.#options.engine.stats(keys)).associations;
+    } catch (error) {
+      this.#options.log.warn({ reason: (error as Error).message }, 'no last figures');
+      return [];
+    }
   }
 
   #onLost({ keys, reason }: EngineEvents['lost']): void {

@@ -34,6 +34,8 @@ export interface DesiredAssociation {
   /** R20: a forked branch uses the port of this association. */
   readonly sharesPortOf: string | undefined;
   readonly eventUri: string | undefined;
+  /** The consumer wants the figures of what ends (R31). */
+  readonly usage: boolean;
   /** JSON pointer of its first media entry, for errors. */
   readonly pointer: string;
 }
@@ -90,6 +92,7 @@ export interface FlowEnd {
   /** Of the newest branch that is known: datagrams have one way each. */
   readonly remote: { readonly address: string; readonly port: number } | undefined;
   readonly eventUri: string | undefined;
+  readonly usage: boolean;
 }
 
 /** Members that mean the peer's value in a request and ours in a response. */

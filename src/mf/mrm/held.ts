@@ -45,6 +45,8 @@ export interface HeldAssociation {
   /** What we advertise: ours, or less where a relay's far end takes less (R11). */
   readonly maxMessageSizeBytes: number;
   readonly eventUri: string | undefined;
+  /** The consumer wants the figures of what ends (R31). */
+  readonly usage: boolean;
 }
 
 export interface Started {

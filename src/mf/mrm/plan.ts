@@ -163,6 +163,7 @@ class Planner {
       predecessor: predecessor && { ...predecessor, predecessor: undefined },
       maxMessageSizeBytes: 0,
       eventUri: wanted.eventUri,
+      usage: wanted.usage,
     };
     return this.#keep(wanted, created);
   }
@@ -171,7 +172,12 @@ class Planner {
   #keep(wanted: DesiredAssociation, held: HeldAssociation): HeldAssociation {
     const { maxMessageSizeBytes, maxStreamId } = this.#options;
     const advertised = Math.min(maxMessageSizeBytes, wanted.relayedMaxMessageSizeBytes ?? maxMessageSizeBytes);
-    const told = { entries: wanted.entries, localSetup: wanted.localSetup, eventUri: wanted.eventUri };
+    const told = {
+      entries: wanted.entries,
+      localSetup: wanted.localSetup,
+      eventUri: wanted.eventUri,
+      usage: wanted.usage,
+    };
     const next: HeldAssociation = { ...held, ...told, maxMessageSizeBytes: advertised };
     if (isBroken(held)) return next;
     const role = resolveRole(wanted, held.role);

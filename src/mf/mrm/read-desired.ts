@@ -180,6 +180,7 @@ function readAssociation(group: Group, far: ReadonlyMap<string, string>, mdc2: M
     knowsPeerSize: size !== undefined,
     sharesPortOf: group.sharesPortOf,
     eventUri: dcMedia.imsdc?.eventUri,
+    usage: dcMedia.imsdc?.usage ?? false,
     pointer: first.pointer,
   };
 }
@@ -224,6 +225,7 @@ function readFlowEnd(branches: readonly [Entry, ...Entry[]]): FlowEnd {
     entries: branches.map(({ id }) => id),
     remote: remotes.findLast((remote) => remote !== undefined),
     eventUri: branches[0].dcMedia.imsdc?.eventUri,
+    usage: branches[0].dcMedia.imsdc?.usage ?? false,
   };
 }
 
