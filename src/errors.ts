@@ -156,6 +156,12 @@ export const ERRORS = {
   SDP_OFFER_PENDING: { template: 'an SDP offer while another is open ({state})', sip: 491 },
   SDP_SLOT_IN_USE: { template: 'm-line {slot} is in use by {mediaId}', sip: 488 },
   SDP_TOO_LARGE: { template: 'SDP {what} exceeds {limit}', sip: 413 },
+  STATE_CORRUPT: { template: '{file}: {lines} lines are not as they were written, the first at byte {offset}' },
+  STATE_DIRECTORY: { template: 'state.dir {directory}: {problem}', exit: 73 },
+  STATE_LOCKED: { template: 'state.dir {directory} is in use by another process', exit: 75 },
+  STATE_RECORD: { template: 'stored {what} {id} cannot be used: {problem}' },
+  STATE_VERSION: { template: '{file}: version {version} where {expected} is read; set aside as {file}.unread' },
+  STATE_WRITE: { template: 'state cannot be written: {problem}' },
   WORKER_LOST: { template: 'media worker {worker} is gone: {problem}', http: 503, cause: 'NF_FAILURE' },
   WORKER_PROTOCOL: { template: 'worker protocol: {problem}', http: 500, cause: 'SYSTEM_FAILURE' },
   WORKER_REFUSED: {

@@ -9,7 +9,7 @@ import { test } from 'node:test';
  */
 const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   base: { may: [] },
-  config: { may: ['ims-as/config', 'dcsf/config', 'dcar/config', 'mf/config', 'sbi/tls'] },
+  config: { may: ['ims-as/config', 'dcsf/config', 'dcar/config', 'mf/config', 'sbi/tls', 'store/config'] },
   sip: { pure: true, may: [] },
   'sip/transport': { may: ['sip', 'stun'] },
   sdp: { pure: true, may: ['services', 'dtls'] },
