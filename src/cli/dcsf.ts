@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import { SupervisedProcess } from '../base/supervisor.ts';
+import { type SupervisedOptions, SupervisedProcess } from '../base/supervisor.ts';
 import { startDc4 } from '../dcsf/dc4.ts';
 import { type Dcsf, startDcsf } from '../dcsf/index.ts';
 import { type ImsAs, startImsAs } from '../ims-as/index.ts';
 import { GrantClient } from '../services/ndcar-client.ts';
 import type { MediaControl } from '../services/nimsas.ts';
+import type { Journal } from '../store/journal.ts';
 import { missing, remoteDcsf, remoteImsAs, serveDc1 } from './dc1.ts';
 import { type ProcessContext, type Running, runProcess } from './process.ts';
+import { openState } from './state.ts';
 
 const HELP = `imsdc dcsf [--config imsdc.yaml]
 
@@ -27,6 +29,8 @@ async function start(context: ProcessContext): Promise<Running> {
     closers.push(() => part.close());
     return part;
   };
+  const state = await openState(context);
+  if (state) opened(state);
   const dcar = config.roles.includes('dcar') ? await startRepository(context) : undefined;
   if (dcar) closers.push(() => dcar.process.stop());
   // Each of the two needs the other to exist: instructions cannot come before the first notification.
@@ -37,14 +41,27 @@ async function start(context: ProcessContext): Promise<Running> {
   };
   const dcsf = config.roles.includes('dcsf')
     ? opened(
-        startDecision(context, dcar, config.roles.includes('ims-as') ? local : opened(remoteImsAs(context)), opened),
+        startDecision(context, {
+          dcar,
+          mediaControl: config.roles.includes('ims-as') ? local : opened(remoteImsAs(context)),
+          journal: state?.journal,
+          opened,
+        }),
       )
     : undefined;
   if (config.roles.includes('ims-as')) {
     const sessionEvents = dcsf?.sessionEvents ?? opened(remoteDcsf(context));
     imsAs = opened(
-      await startImsAs(config.imsAs, { sessionEvents, log: log.child({ room: 'ims-as' }), metrics, token }),
+      await startImsAs(config.imsAs, {
+        sessionEvents,
+        log: log.child({ room: 'ims-as' }),
+        metrics,
+        token,
+        journal: state?.journal,
+      }),
     );
+    // A call that was cut off before its record was written: its session has nobody who would end it.
+    if (state) dcsf?.keepOnly(imsAs.hasSession);
   }
   const dc1 = await serveDc1(context, { dcsf: dcsf?.sessionEvents, imsAs: imsAs?.mediaControl });
   if (dc1) opened(dc1);
@@ -57,8 +74,13 @@ async function start(context: ProcessContext): Promise<Running> {
       ...(dc1 && { dc1: dc1.origin }),
       ...(dc4 && { dc4: dc4.address }),
     },
-    status: () => ({ imsAs: imsAs?.status(), dcsf: dcsf?.status(), dcar: dcar && { pid: dcar.process.pid } }),
     reopenFiles: () => imsAs?.reopenFiles(),
+    status: () => ({
+      imsAs: imsAs?.status(),
+      dcsf: dcsf?.status(),
+      dcar: dcar && { pid: dcar.process.pid },
+      state: state?.journal.status(),
+    }),
     close: async () => {
       for (const close of closers.toReversed()) await close();
     },
@@ -68,10 +90,14 @@ async function start(context: ProcessContext): Promise<Running> {
 /** The DCSF, with its line to the repository, which may be a child of ours or elsewhere. */
 function startDecision(
   context: ProcessContext,
-  dcar: RepositoryProcess | undefined,
-  mediaControl: MediaControl,
-  opened: (grants: GrantClient) => GrantClient,
+  parts: {
+    readonly dcar: RepositoryProcess | undefined;
+    readonly mediaControl: MediaControl;
+    readonly journal: Journal | undefined;
+    opened(grants: GrantClient): GrantClient;
+  },
 ): Dcsf {
+  const { dcar, mediaControl, journal, opened } = parts;
   const { config, log, metrics, token } = context;
   const baseUrl = config.dcsf.mdc1.baseUrl ?? dcar?.address;
   if (baseUrl === undefined) throw missing(context, 'dcsf.mdc1.baseUrl', 'is needed without the role dcar');
@@ -86,7 +112,7 @@ function startDecision(
   const mdc1 = { ...config.dcsf.mdc1, baseUrl };
   return startDcsf(
     { ...config.dcsf, mdc1 },
-    { mediaControl, grants, log: log.child({ room: 'dcsf' }), metrics, token },
+    { mediaControl, grants, log: log.child({ room: 'dcsf' }), metrics, token, journal },
   );
 }
 
@@ -102,14 +128,25 @@ interface RepositoryProcess {
 async function startRepository({ config, configFile, log }: ProcessContext): Promise<RepositoryProcess> {
   // The repository trusts whoever knows the secret; when nobody chose one, this start does.
   const secret = config.dcsf.grants.secret || config.dcar.internal.secret || randomBytes(24).toString('base64url');
-  const process = new SupervisedProcess({
+  const options: SupervisedOptions = {
     name: 'dcar',
     module: resolve(import.meta.dirname, 'dcar-process.ts'),
     args: configFile === undefined ? [] : ['--config', configFile],
     env: { IMSDC__dcar__internal__secret: secret },
     log,
     onReady: () => undefined,
-  });
-  const { address, internalAddress } = await process.start();
-  return { secret, process, address: String(address), internalAddress: String(internalAddress) };
+  };
+  for (let attempt = 1; ; attempt++) {
+    const process = new SupervisedProcess(options);
+    try {
+      const { address, internalAddress } = await process.start();
+      return { secret, process, address: String(address), internalAddress: String(internalAddress) };
+    } catch (error) {
+      await process.stop();
+      if (attempt === START_ATTEMPTS) throw error;
+    }
+  }
 }
+
+/** The repository of a process that was killed lets its ports go a moment after us. */
+const START_ATTEMPTS = 3;

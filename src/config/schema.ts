@@ -3,6 +3,7 @@ import { DcarConfig } from '../dcar/config.ts';
 import { DcsfConfig } from '../dcsf/config.ts';
 import { ImsAsConfig } from '../ims-as/config.ts';
 import { MfConfig } from '../mf/config.ts';
+import { StateConfig } from '../store/config.ts';
 import { Dc1Config } from './dc1.ts';
 
 const nested = { default: {} };
@@ -41,6 +42,7 @@ export const Config = Type.Object({
     },
     nested,
   ),
+  state: Type.Object(StateConfig.properties, nested),
   dc1: Type.Object(Dc1Config.properties, nested),
   imsAs: Type.Object(ImsAsConfig.properties, nested),
   dcsf: Type.Object(DcsfConfig.properties, nested),

@@ -6,6 +6,7 @@ import type { Counter, Metrics } from '../base/metrics.ts';
 import { ImsdcError } from '../errors.ts';
 import type { GrantPort } from '../services/ndcar.ts';
 import type { MediaControl, SessionEventControl, SessionEventNotification } from '../services/nimsas.ts';
+import type { Journal } from '../store/journal.ts';
 import type { PlacedDcsfConfig } from './config.ts';
 import type { LineCreated, LineRequest } from './dc4.ts';
 import { originateChannels } from './decide/a2p.ts';
@@ -15,6 +16,7 @@ import { sentence } from './decide/reasons.ts';
 import type { DcOnePeer, Decision, Have, Need, Policy, Question, Session } from './decide/types.ts';
 import { undone } from './decide/undo.ts';
 import { policyOf } from './policy.ts';
+import { restoredSessions, type StoredSession, storeSessions } from './session-store.ts';
 import { SessionTable } from './sessions.ts';
 import { localSubscribers, type SubscriberStore } from './subscribers.ts';
 
@@ -27,6 +29,8 @@ export interface DcsfDependencies {
   readonly subscribers?: SubscriberStore;
   /** Starts each content token (R21). */
   readonly token?: RouteToken;
+  /** Sessions are kept here over a restart, and those of a former process taken over. */
+  readonly journal?: Journal | undefined;
 }
 
 /** What a DC AS may ask for (DC4). Rejects with DCSF_NO_SESSION, DCSF_A2P_REFUSED, DCSF_INSTRUCTION_FAILED. */
@@ -39,6 +43,8 @@ export interface ChannelControl {
 export interface Dcsf {
   readonly sessionEvents: SessionEventControl;
   readonly channels: ChannelControl;
+  /** Forgets restored sessions that the IMS AS does not know: they end with their tokens. */
+  keepOnly(isKnown: (sessionId: string) => boolean): void;
   status(): { sessions: number; media: number; tokens: number; pending: number };
   close(): Promise<void>;
 }
@@ -58,6 +64,7 @@ export function startDcsf(config: PlacedDcsfConfig, dependencies: DcsfDependenci
       add: (request) => room.pend(room.addLine(request)),
       remove: (line) => room.pend(room.removeLine(line)),
     },
+    keepOnly: (isKnown) => room.keepOnly(isKnown),
     status: () => room.status(),
     close: async () => {
       clearInterval(sweep);
@@ -92,7 +99,18 @@ class Room {
     this.#policy = policyOf(config, dependencies.token);
     this.#peer = config.imsAs;
     this.#subscribers = dependencies.subscribers ?? localSubscribers(config.subscribers);
-    this.#sessions = new SessionTable(config.sessions, metrics);
+    const { journal, log, grants } = dependencies;
+    const touch =
+      journal &&
+      storeSessions(journal, {
+        stored: (id) => this.#stored(id),
+        ids: () => this.#sessions.ids(),
+      });
+    this.#sessions = new SessionTable(config.sessions, metrics, touch && ((id) => touch.touch(id)));
+    for (const { session, grants: granted } of journal ? restoredSessions(journal, log) : []) {
+      this.#sessions.set(session.sessionId, session, Date.now());
+      grants.grant(granted);
+    }
     this.#notifications = metrics.counter('imsdc_dcsf_notifications_total', 'Session events received');
     this.#rejectedLines = metrics.counter('imsdc_dcsf_rejected_lines_total', 'Data channel lines refused');
     this.#failures = metrics.counter(
@@ -100,6 +118,18 @@ class Room {
       'Decisions that could not be carried out',
     );
     metrics.gauge('imsdc_dcsf_pending', 'Notifications not yet answered', () => this.#pending.size);
+  }
+
+  #stored(sessionId: string): StoredSession | undefined {
+    const session = this.#sessions.get(sessionId) ?? undefined;
+    const { grants } = this.#dependencies;
+    return session && { schema: 1, session, grants: grants.granted?.(tokensOf(session)) ?? [] };
+  }
+
+  keepOnly(isKnown: (sessionId: string) => boolean): void {
+    const unknown = [...this.#sessions.sessions()].filter(({ sessionId }) => !isKnown(sessionId));
+    for (const { sessionId } of unknown) this.#sessions.set(sessionId, null, Date.now());
+    this.#dependencies.grants.revoke(unknown.flatMap(tokensOf));
   }
 
   /** Resolves when everything for this event has been decided and carried out; rejects with a coded error. */

@@ -17,7 +17,15 @@ export class SessionTable {
   readonly #refused: Counter;
   readonly #expired: Counter;
 
-  constructor(options: { max: number; maxAgeMs: number }, metrics: Metrics) {
+  readonly #changed: (sessionId: string) => void;
+
+  /** `changed`: a session came, changed or went. */
+  constructor(
+    options: { max: number; maxAgeMs: number },
+    metrics: Metrics,
+    changed: (sessionId: string) => void = () => undefined,
+  ) {
+    this.#changed = changed;
     this.#max = options.max;
     this.#maxAgeMs = options.maxAgeMs;
     this.#refused = metrics.counter('imsdc_dcsf_sessions_refused_total', 'Sessions refused because the table is full');
@@ -45,6 +53,7 @@ export class SessionTable {
   /** null forgets. Throws DCSF_SESSIONS_FULL for a new session when there is no room. */
   set(sessionId: string, session: Session | null, nowMs: number): void {
     const known = this.get(sessionId);
+    this.#changed(sessionId);
     this.#entries.delete(sessionId);
     if (!session) {
       if (known) this.#forget(known);
@@ -73,10 +82,15 @@ export class SessionTable {
       if (nowMs - touchedMs < this.#maxAgeMs) break; // oldest first: the rest is younger
       this.#entries.delete(sessionId);
       this.#forget(session);
+      this.#changed(sessionId);
       this.#expired.value++;
       gone.push(session);
     }
     return gone;
+  }
+
+  ids(): Iterable<string> {
+    return this.#entries.keys();
   }
 
   *sessions(): Iterable<Session> {

@@ -15,6 +15,7 @@ import type {
   CallEffect,
   CallEnvironment,
   CallEvent,
+  DeadlineName,
   InstructionResult,
   MrmReply,
   Outcome,
@@ -24,7 +25,7 @@ import type {
 import { CallDeadlines } from './call-deadlines.ts';
 import { InstructionDesk, noSuchSession } from './instruction-desk.ts';
 import { answerAlone } from './out-of-dialog.ts';
-import type { ServicePorts, SipPort } from './ports.ts';
+import type { ServicePorts, SipPort, Touch } from './ports.ts';
 
 export interface DispatcherOptions {
   readonly sip: SipPort;
@@ -41,6 +42,8 @@ export interface DispatcherOptions {
   readonly onEnded: (call: Call) => void;
   /** A call threw: a bug of ours. The call is released. */
   readonly onError: (error: unknown, call: Call) => void;
+  /** Told of every call that may have changed, by id. */
+  readonly store?: Touch | undefined;
 }
 
 /** For giving back what a crashed call held. */
@@ -82,6 +85,27 @@ export class Dispatcher {
 
   calls(): IterableIterator<Call> {
     return this.#calls.values();
+  }
+
+  call(id: string): Call | undefined {
+    return this.#calls.get(id);
+  }
+
+  /** A call of a former process (design 7): its requests are served from now on. `resume` it, soon. */
+  adopt(call: Call): void {
+    this.#calls.set(call.id, call);
+    this.#sessions.set(call.sessionId, call.id);
+    for (const [name, atMs] of Object.entries(call.deadlines)) this.#deadlines.arm(call, name as DeadlineName, atMs);
+  }
+
+  /** Brings the MF and the DCSF to what an adopted call says. */
+  resume(callId: string): void {
+    const call = this.#calls.get(callId);
+    if (call !== undefined) this.#run(call, { from: 'store', kind: 'restored' });
+  }
+
+  hasSession(sessionId: string): boolean {
+    return this.#sessions.has(sessionId);
   }
 
   close() {
@@ -267,7 +291,8 @@ export class Dispatcher {
   }
 
   #perform(call: Call, effects: readonly CallEffect[]) {
-    const { sip, services } = this.#options;
+    const { sip, services, store } = this.#options;
+    store?.touch(call.id);
     for (const effect of effects) {
       switch (effect.kind) {
         case 'respond':
@@ -308,6 +333,7 @@ export class Dispatcher {
   #forget(call: Call) {
     this.#calls.delete(call.id);
     this.#sessions.delete(call.sessionId);
+    this.#options.store?.touch(call.id);
     this.#deadlines.forget(call);
     this.#instructions.forget(call.id);
     for (const exchange of call.exchanges) if (exchange.server !== null) this.#invites.delete(exchange.server);

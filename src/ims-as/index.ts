@@ -12,11 +12,13 @@ import { MediaEvent } from '../services/nmf-mrm.ts';
 import { OverloadControl } from '../sip/index.ts';
 import { SipEndpoint, TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Transport } from '../sip/types.ts';
+import type { Journal } from '../store/journal.ts';
 import type { Call, CallConfig, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { MfPool } from './mf-pool.ts';
 import { ChannelRecords } from './records/index.ts';
+import { restoreCalls, storeCalls } from './restore.ts';
 import { EndpointPort } from './sip-port.ts';
 
 export interface ImsAsDependencies {
@@ -24,6 +26,8 @@ export interface ImsAsDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly token: RouteToken;
+  /** Calls are kept here over a restart, and those of a former process taken over. */
+  readonly journal?: Journal | undefined;
 }
 
 export interface ImsAs {
@@ -35,6 +39,8 @@ export interface ImsAs {
   release(callId?: string): void;
   /** Log rotation (SIGHUP). */
   reopenFiles(): void;
+  /** Whether the session of DC1 is one of ours. */
+  hasSession(sessionId: string): boolean;
   close(): Promise<void>;
 }
 
@@ -57,7 +63,7 @@ const MEDIA_EVENT_PATH = '/imsdc-media-events/v1/events';
 /** Starts the IMS AS: SIP on ISC, DC1 towards `sessionEvents`, DC2 towards the configured MFs. */
 export async function startImsAs(
   config: ImsAsConfig,
-  { sessionEvents, log, metrics, token }: ImsAsDependencies,
+  { sessionEvents, log, metrics, token, journal }: ImsAsDependencies,
 ): Promise<ImsAs> {
   const timers = new RealTimers((error) => log.error({ err: error }, 'timer failed'));
   const ids = new IdMint(token);
@@ -94,10 +100,12 @@ export async function startImsAs(
   const sip = new EndpointPort({ endpoint, trustedPeers, names: config.names, log }, (key: ClientKey) =>
     dispatcher?.transactionEvent({ kind: 'clientFailed', key, reason: 'transport' }),
   );
-  const running = new Dispatcher({
+  const forCalls = callConfig(config, events?.url ?? '');
+  const running: Dispatcher = new Dispatcher({
     sip,
     timers,
-    config: callConfig(config, events?.url ?? ''),
+    config: forCalls,
+    store: journal && storeCalls(journal, forCalls, () => running),
     sessionCase: config.sessionCase,
     maxCalls: config.maxCalls,
     mintId: () => ids.next(),
@@ -133,6 +141,7 @@ export async function startImsAs(
     },
   });
   dispatcher = running;
+  if (journal) restoreCalls({ journal, config: forCalls, dispatcher: running, mfs, timers, log, metrics });
   endpoint.on('sip', (event) => running.transactionEvent(event));
   metrics.gauge('imsdc_ims_as_calls', 'calls', () => running.size);
   log.info({ addresses: endpoint.addresses() }, 'IMS AS listens');
@@ -158,6 +167,7 @@ export async function startImsAs(
     }),
     release: (callId) => running.release(callId),
     reopenFiles: () => records?.reopen(),
+    hasSession: (sessionId) => running.hasSession(sessionId),
     close: async () => {
       running.close();
       await endpoint.close();

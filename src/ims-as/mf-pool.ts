@@ -1,4 +1,4 @@
-import type { RouteToken } from '../base/ids.ts';
+import { formatRouteToken, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Timers } from '../base/timers.ts';
@@ -60,7 +60,8 @@ export class MfPool {
     this.#mfs = config.urls.map((apiRoot) => {
       const client = new NmfMrmClient({
         apiRoot,
-        userAgent: `IMS_AS-${token.instance}.${token.worker}`,
+        // With the epoch: what a former process left behind is not kept alive by our requests (R25).
+        userAgent: `IMS_AS-${formatRouteToken(token)}`,
         tls: config.tls,
         log,
         metrics,
@@ -83,6 +84,15 @@ export class MfPool {
 
   get contexts(): number {
     return this.#mfs.reduce((sum, mf) => sum + mf.contexts, 0);
+  }
+
+  /** A context that a former process made. False: its MF is none of ours any more. */
+  adopt(mfName: string, contextId: string): boolean {
+    const mf = this.#mfs.find(({ name }) => name === mfName);
+    if (mf === undefined) return false;
+    mf.contexts++;
+    mf.watch.adopt(contextId);
+    return true;
   }
 
   async run(operation: MrmOperation, deadlineMs: number): Promise<Outcome<MrmReply>> {

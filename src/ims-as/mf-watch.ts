@@ -23,6 +23,11 @@ const MISSES = 2;
 const LOST_BATCH = 50;
 const LOST_BATCH_MS = 100;
 
+function first<T>(values: Iterable<T>): T | undefined {
+  const [value] = values;
+  return value;
+}
+
 /**
  * Whether one MF still holds our contexts (R25). Nmf_MRM has no read: a PATCH of `test` operations asks for one context
  * after the other, and 404 means lost. An MF that does not answer at all has lost every context.
@@ -31,6 +36,8 @@ export class MfWatch {
   readonly #options: MfWatchOptions;
   /** In the order in which they will be asked for. */
   readonly #contexts = new Set<string>();
+  /** Those of a former process, which are asked for first and without a pause. */
+  readonly #unsure = new Set<string>();
   #timer: Timer | undefined;
   #misses = 0;
   #asking = false;
@@ -45,8 +52,19 @@ export class MfWatch {
     this.#arm(this.#options.probeMs);
   }
 
+  /**
+   * A context of a former process: whether the MF still holds it must be known soon, and the question makes us its owner
+   * there, before the lease of that process ends.
+   */
+  adopt(contextId: string): void {
+    this.#unsure.add(contextId);
+    this.#contexts.add(contextId);
+    this.#arm(0);
+  }
+
   remove(contextId: string): void {
     this.#contexts.delete(contextId);
+    this.#unsure.delete(contextId);
   }
 
   close(): void {
@@ -56,7 +74,14 @@ export class MfWatch {
 
   #arm(delayMs: number): void {
     const { probeMs, timers } = this.#options;
-    if (probeMs === 0 || this.#closed || this.#asking || this.#timer !== undefined || this.#contexts.size === 0) return;
+    if (
+      (probeMs === 0 && this.#unsure.size === 0) ||
+      this.#closed ||
+      this.#asking ||
+      this.#timer !== undefined ||
+      this.#contexts.size === 0
+    )
+      return;
     this.#timer = timers.after(delayMs, () => {
       this.#timer = undefined;
       void this.#ask();
@@ -64,7 +89,7 @@ export class MfWatch {
   }
 
   async #ask(): Promise<void> {
-    const [contextId] = this.#contexts;
+    const [contextId = first(this.#contexts)] = this.#unsure;
     if (contextId === undefined) return;
     this.#asking = true;
     const answer = await this.#holds(contextId);
@@ -79,11 +104,12 @@ export class MfWatch {
       this.#arm(RETRY_MS);
       return;
     }
+    this.#unsure.delete(contextId);
     // Its turn is over; it may also have been removed while we asked.
     if (this.#contexts.delete(contextId) && answer === 'yes') this.#contexts.add(contextId);
     if (answer === 'no') this.#options.lost(new Set([contextId]), 'it does not know the context');
     // An MF that forgot one has probably been restarted: the others are asked for at once, one round trip each.
-    this.#arm(answer === 'no' ? 0 : this.#options.probeMs);
+    this.#arm(answer === 'no' || this.#unsure.size > 0 ? 0 : this.#options.probeMs);
   }
 
   async #holds(contextId: string): Promise<'yes' | 'no' | 'none'> {
@@ -107,6 +133,7 @@ export class MfWatch {
     this.#misses = 0;
     const lost = new Set(this.#contexts);
     this.#contexts.clear();
+    this.#unsure.clear();
     this.#options.log.error({ contexts: lost.size }, 'MF lost');
     const next = () => {
       if (this.#closed) return;

@@ -19,3 +19,9 @@ export interface ServicePorts {
   notify(call: string, id: string, notification: SessionEventNotification, deadlineMs: number): void;
   mrm(call: string, id: string, operation: MrmOperation, deadlineMs: number): void;
 }
+
+/** Where calls are kept over a restart. It must not call back before it returns. */
+export interface Touch {
+  /** Costs next to nothing: the record is looked at later, beside the work. */
+  touch(callId: string): void;
+}

@@ -16,17 +16,19 @@ export interface Origin {
 export interface SentDescription {
   readonly text: string;
   readonly origin: Origin;
+  /** Versions that may have been used up by what nobody remembers (a restart): the next change passes over them. */
+  readonly skip?: number;
 }
 
 /**
  * `sdp` as the leg shall see it: with the leg's own o=, its version raised by exactly one when any other byte differs
- * from what was sent there last (R7, RFC 3264 8). `last` is an Origin before anything was sent.
+ * from what was sent there last (R7, RFC 3264 8; by more once after a restart). `last` is an Origin before anything was sent.
  */
 export function stampOrigin(sdp: SessionDescription, last: Origin | SentDescription): SentDescription {
   if (!('text' in last)) return { text: writeWithOrigin(sdp, last), origin: last };
   const same = writeWithOrigin(sdp, last.origin);
   if (same === last.text) return last;
-  const origin = { ...last.origin, version: last.origin.version + 1 };
+  const origin = { ...last.origin, version: last.origin.version + 1 + (last.skip ?? 0) };
   return { text: writeWithOrigin(sdp, origin), origin };
 }
 

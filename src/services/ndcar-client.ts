@@ -96,6 +96,10 @@ export class GrantClient implements GrantPort {
     return this.#applications;
   }
 
+  granted(tokens: readonly string[]): Grant[] {
+    return tokens.flatMap((token) => this.#live.get(token) ?? []);
+  }
+
   /** Resolves when everything handed in so far has been taken by the repository. */
   flushed(): Promise<void> {
     return this.#isIdle() ? Promise.resolve() : this.#idle.promise;

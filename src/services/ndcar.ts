@@ -70,6 +70,8 @@ export type GrantBatchResult = Static<typeof GrantBatchResult>;
 export interface GrantPort {
   grant(grants: readonly Grant[]): void;
   revoke(tokens: readonly string[]): void;
+  /** What these tokens open, as long as they are not revoked; for a DCSF that keeps its sessions over a restart. */
+  granted?(tokens: readonly string[]): readonly Grant[];
   /** Published applications as last heard; empty until the repository has answered once. */
   applications(): ReadonlyMap<string, CatalogueEntry>;
 }

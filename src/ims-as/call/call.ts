@@ -35,6 +35,10 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
     case 'operator':
       releaseCall(turn, 'released by the operator');
       break;
+    case 'store':
+      // Nobody can answer its INVITE any more; what it held is given back. An established call goes on.
+      if (call.state !== 'established') endCall(turn, 'cut off by a restart');
+      break;
     default:
       event satisfies never;
   }

@@ -204,6 +204,8 @@ function strayResponse(turn: Turn, message: SipMessage) {
   const { ack, nextHop } = fork.dialogs[leg];
   if (ack !== null && ack.cseq === message.cseq) turn.out.emit({ kind: 'transmit', wire: ack.wire, nextHop });
   else if (fork.index !== call.winner) acknowledgeAndBye(turn, leg, fork, message);
+  // Of a re-INVITE that nobody remembers (a restart): without an ACK that peer would end the call (RFC 3261 13.3.1.4).
+  else if (message.cseq > (ack?.cseq ?? 0)) acknowledge(turn, leg, fork, message.cseq);
 }
 
 /** A dialog that must not live: ACK, so that its 2xx is not repeated, then BYE. */

@@ -249,7 +249,9 @@ export type CallEvent =
   | { readonly from: 'mf'; readonly kind: 'reply'; readonly id: string; readonly outcome: Outcome<MrmReply> }
   | { readonly from: 'mf'; readonly kind: 'lost'; readonly contextId: string; readonly reason: string }
   | { readonly from: 'timer'; readonly name: DeadlineName }
-  | { readonly from: 'operator'; readonly command: 'release' };
+  | { readonly from: 'operator'; readonly command: 'release' }
+  /** The record was found by a restarted process (design 7). */
+  | { readonly from: 'store'; readonly kind: 'restored' };
 
 export type MrmOperation =
   | { readonly method: 'POST'; readonly context: MediaContext; readonly idempotencyKey: string }
