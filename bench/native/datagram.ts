@@ -8,10 +8,11 @@ import { benchProgram, MF_CPU, pinned, startEngine, UE_CPU, WORKER } from './ue.
 /** First octet: DTLS for us, RTP version 2 for rtpengine. */
 const DTLS = 22;
 const RTP = 128;
-const WINDOW = 256;
-/** rtpengine drops a stream when more than 50 datagrams wait at once (its flood guard). */
-const RTPENGINE_WINDOW = 8;
-const MIN_COMPARABLE_PER_SECOND = 10_000;
+/** CPU is measured with datagrams that come one by one; the rate with trains, or the core of the sender would be it. */
+const WINDOW = '256';
+const RATE_WINDOW = 'trains:256';
+/** rtpengine gives a stream up when it finds more than 50 datagrams in one go, five times (its flood guard). */
+const RTPENGINE_WINDOW = 'burst:40';
 
 interface Forwarder {
   readonly pid: number;
@@ -32,7 +33,7 @@ async function measure(
   start: StartForwarder,
   first: number,
   bytes: number,
-  window: number,
+  window: string,
   seconds: number,
 ): Promise<Measured> {
   const args = [first, bytes, window, seconds].map(String);
@@ -89,59 +90,79 @@ const nodeDgram: StartForwarder = async (aPort, bPort) => {
   };
 };
 
+interface Rounds {
+  readonly cpuUs: number[];
+  readonly perSecond: number[];
+  lost: number;
+}
+
+const rounds = (): Rounds => ({ cpuUs: [], perSecond: [], lost: 0 });
+
+/** One round of a forwarder: datagram by datagram for the CPU, in trains for the rate. */
+async function round(into: Rounds, start: StartForwarder, bytes: number, seconds: number): Promise<void> {
+  const single = await measure(start, DTLS, bytes, WINDOW, seconds);
+  const trains = await measure(start, DTLS, bytes, RATE_WINDOW, seconds);
+  into.cpuUs.push(single.cpuUs);
+  into.perSecond.push(Math.max(single.perSecond, trains.perSecond));
+  into.lost += single.lost + trains.lost;
+}
+
 /** Forwarding of end-to-end datagrams in user space: CPU per datagram, and what passes without loss. */
 export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[]> {
-  const runs = quick ? 1 : 3;
-  const seconds = quick ? 1 : 3;
+  const seconds = quick ? 1 : 2;
   const result: BenchRow[] = [];
   for (const bytes of [200, 1200]) {
-    const measured = { ours: [] as Measured[], dgram: [] as Measured[], rtpengine: [] as Measured[] };
-    for (let run = 0; run < runs; run++) {
-      measured.ours.push(await measure(ours, DTLS, bytes, WINDOW, seconds));
-      measured.dgram.push(await measure(nodeDgram, DTLS, bytes, WINDOW, seconds));
+    const measured = { ours: rounds(), dgram: rounds(), rtpengine: rounds() };
+    for (let run = 0; run < (quick ? 1 : 3); run++) {
+      await round(measured.ours, ours, bytes, seconds);
+      await round(measured.dgram, nodeDgram, bytes, seconds);
       const rtpengine = await startRtpengine(MF_CPU);
       if (rtpengine) {
-        measured.rtpengine.push(await measure(rtpengine, RTP, bytes, RTPENGINE_WINDOW, seconds));
+        const { cpuUs, perSecond, lost } = await measure(rtpengine, RTP, bytes, RTPENGINE_WINDOW, seconds);
+        measured.rtpengine.cpuUs.push(cpuUs);
+        measured.rtpengine.perSecond.push(perSecond);
+        measured.rtpengine.lost += lost;
       }
-      const text = (all: Measured[]) =>
-        all.length ? `${all.at(-1)!.cpuUs.toFixed(2)} us, ${Math.round(all.at(-1)!.perSecond)}/s` : 'absent';
+      const text = ({ cpuUs, perSecond }: Rounds) =>
+        cpuUs.length > 0 ? `${cpuUs.at(-1)!.toFixed(2)} us, ${Math.round(perSecond.at(-1)!)}/s` : 'absent';
       progress(
         `${bytes} B: ours ${text(measured.ours)}; dgram ${text(measured.dgram)}; rtpengine ${text(measured.rtpengine)}`,
       );
     }
-    const middle = (all: Measured[], what: 'cpuUs' | 'perSecond') => median(all.map((one) => one[what]));
-    const peers = [
-      ['Node dgram', measured.dgram],
-      ['rtpengine', measured.rtpengine],
-    ] as const;
-    for (const [name, peer] of peers) {
-      // rtpengine's flood guard may drop the whole stream: then there is nothing to compare with.
-      if (peer.length === 0 || middle(peer, 'perSecond') < MIN_COMPARABLE_PER_SECOND) continue;
-      const [own, other] = [middle(measured.ours, 'cpuUs'), middle(peer, 'cpuUs')];
-      result.push({
-        bench: 'datagram',
-        row: `${bytes} B, CPU per datagram, beside ${name}`,
-        ours: own,
-        peer: other,
-        unit: 'us',
-        ratio: own / other,
-        goal: '<= 3 us',
-        met: own <= 3,
-        note: `window ${WINDOW}${name === 'rtpengine' ? `, rtpengine ${RTPENGINE_WINDOW}` : ''}`,
-      });
-      const [rate, otherRate] = [middle(measured.ours, 'perSecond'), middle(peer, 'perSecond')];
-      result.push({
-        bench: 'datagram',
-        row: `${bytes} B, datagrams without loss, beside ${name}`,
-        ours: rate,
-        peer: otherRate,
-        unit: '1/s',
-        ratio: rate / otherRate,
-        goal: '>= 3 x',
-        met: rate >= 3 * otherRate && measured.ours.every(({ lost }) => lost === 0),
-        note: `lost ${measured.ours.reduce((sum, { lost }) => sum + lost, 0)}; sender and receiver share one core`,
-      });
+    result.push(...rowsBeside('Node dgram', bytes, measured.ours, measured.dgram));
+    if (measured.rtpengine.cpuUs.length > 0) {
+      result.push(...rowsBeside('rtpengine', bytes, measured.ours, measured.rtpengine));
     }
   }
   return result;
+}
+
+function rowsBeside(name: string, bytes: number, ours: Rounds, peer: Rounds): BenchRow[] {
+  const [own, other] = [median(ours.cpuUs), median(peer.cpuUs)];
+  const [rate, otherRate] = [median(ours.perSecond), median(peer.perSecond)];
+  const burst = name === 'rtpengine' ? '; rtpengine in bursts of 40' : '';
+  return [
+    {
+      bench: 'datagram',
+      row: `${bytes} B, CPU per datagram, beside ${name}`,
+      ours: own,
+      peer: other,
+      unit: 'us',
+      ratio: own / other,
+      goal: '<= 3 us',
+      met: own <= 3,
+      note: `sent one by one, window ${WINDOW}${burst}`,
+    },
+    {
+      bench: 'datagram',
+      row: `${bytes} B, datagrams without loss, beside ${name}`,
+      ours: rate,
+      peer: otherRate,
+      unit: '1/s',
+      ratio: rate / otherRate,
+      goal: '>= 3 x',
+      met: rate >= 3 * otherRate && ours.lost === 0,
+      note: `sent in trains${burst}; lost ${ours.lost}; sender and receiver share one core`,
+    },
+  ];
 }

@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from './ue.ts';
+
+const ANSWER_WITHIN_MS = 10_000;
 
 /** bencode, as rtpengine's control protocol wants it: strings and flat dictionaries are enough. */
 function bencode(value: string | Record<string, string>): string {
@@ -17,12 +18,19 @@ const sdp = (port: number) =>
     ...[`m=audio ${port} RTP/AVP 0`, 'a=rtpmap:0 PCMU/8000', ''],
   ].join('\r\n');
 
+/** Asks again until there is an answer: rtpengine answers a repeated cookie alike, and may still be starting. */
 async function ask(socket: Socket, port: number, command: Record<string, string>): Promise<string> {
   const cookie = Math.random().toString(36).slice(2);
-  const answer = once(socket, 'message') as Promise<[Buffer]>;
-  socket.send(`${cookie} ${bencode(command)}`, port, '127.0.0.1');
-  const [reply] = await answer;
-  return reply.toString();
+  const answer = once(socket, 'message', { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }) as Promise<[Buffer]>;
+  const send = () => socket.send(`${cookie} ${bencode(command)}`, port, '127.0.0.1');
+  const again = setInterval(send, 100);
+  send();
+  try {
+    const [reply] = await answer;
+    return reply.toString();
+  } finally {
+    clearInterval(again);
+  }
 }
 
 const portIn = (reply: string) => Number(/m=audio (\d+)/.exec(reply)?.[1]);
@@ -42,7 +50,6 @@ export async function startRtpengine(cpu: number) {
       `--pidfile=/tmp/imsdc-rtpengine-${ngPort}.pid`,
     );
     const child = spawn(command.file, command.args, { stdio: ['ignore', 'ignore', 'ignore'] });
-    await sleep(700);
     const call = { 'call-id': 'bench', 'from-tag': 'a', ICE: 'remove' };
     const offer = await ask(control, ngPort, { ...call, command: 'offer', sdp: sdp(aPort) });
     const answer = await ask(control, ngPort, { ...call, command: 'answer', 'to-tag': 'b', sdp: sdp(bPort) });

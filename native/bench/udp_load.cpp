@@ -1,10 +1,15 @@
 // Closed-loop UDP load for forwarders: sends from one socket, receives on another, never more than WINDOW on the way.
+// It sends datagram by datagram, as UEs do, unless told otherwise; it takes trains of them (UDP_GRO), as a network card that segments would.
 //
 //   imsdc-udp-load FIRST_OCTET BYTES WINDOW SECONDS     prints "A_PORT B_PORT", reads "TO_PORT" from standard input,
 //                                                       then prints one line of JSON: received, lost, seconds
+//   WINDOW: NUMBER, refilled as datagrams arrive; trains:NUMBER, the same, but sent in trains (UDP_SEGMENT), so that the
+//   core of the sender does not limit what passes; burst:NUMBER, refilled when all have arrived (rtpengine gives a
+//   stream up that still has datagrams after fifty in one go)
 //   ... A_NAMESPACE A_ADDRESS B_NAMESPACE B_ADDRESS TO_ADDRESS     the same between network namespaces (/run/netns)
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -15,7 +20,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../src/unique_fd.h"
@@ -24,6 +31,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kBatch = 64;
+constexpr std::size_t kMaxTrainBytes = 60'000;
 constexpr int kBufferBytes = 4 * 1024 * 1024;
 constexpr auto kLossAfter = std::chrono::milliseconds(50);  // nothing arrives for so long: what is missing is lost
 
@@ -66,6 +74,32 @@ struct Messages {
   std::array<mmsghdr, kBatch> headers{};
 };
 
+/** One message of `count` datagrams, equal but for their content; -1 as sendmsg. */
+int sendTrain(int descriptor, std::vector<std::uint8_t>& train, std::size_t bytes, std::size_t count) {
+  iovec vector{train.data(), bytes * count};
+  std::array<char, CMSG_SPACE(sizeof(std::uint16_t))> control{};
+  msghdr header{};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  cmsghdr* segment = CMSG_FIRSTHDR(&header);
+  segment->cmsg_level = SOL_UDP;
+  segment->cmsg_type = UDP_SEGMENT;
+  segment->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
+  const auto size = static_cast<std::uint16_t>(bytes);
+  std::memcpy(CMSG_DATA(segment), &size, sizeof size);
+  return sendmsg(descriptor, &header, 0) > 0 ? static_cast<int>(count) : -1;
+}
+
+/** How many datagrams of `bytes` octets have arrived at once; some of them in trains. */
+std::uint64_t receive(int descriptor, Messages& in, std::size_t bytes) {
+  const int count = recvmmsg(descriptor, in.headers.data(), kBatch, MSG_DONTWAIT, nullptr);
+  std::uint64_t datagrams = 0;
+  for (int index = 0; index < count; ++index) datagrams += in.headers[static_cast<std::size_t>(index)].msg_len / bytes;
+  return datagrams;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -73,7 +107,10 @@ int main(int argc, char** argv) {
   const bool spaces = argc == 10;
   const auto first = static_cast<std::uint8_t>(std::atoi(argv[1]));
   const auto bytes = static_cast<std::size_t>(std::atoi(argv[2]));
-  const auto window = static_cast<std::uint64_t>(std::atoi(argv[3]));
+  const std::string_view windowText = argv[3];
+  const bool burst = windowText.starts_with("burst:");
+  const bool trains = windowText.starts_with("trains:");
+  const auto window = static_cast<std::uint64_t>(std::atoi(argv[3] + (burst ? 6 : trains ? 7 : 0)));
   const auto duration = std::chrono::duration<double>(std::atof(argv[4]));
   std::uint16_t portA = 0;
   std::uint16_t portB = 0;
@@ -93,7 +130,11 @@ int main(int argc, char** argv) {
 
   Messages out(bytes, 0);
   for (auto& one : out.storage) one[0] = first;
-  Messages in(2048, 0);
+  std::vector<std::uint8_t> train(bytes * kBatch, 0);
+  for (std::size_t at = 0; at < train.size(); at += bytes) train[at] = first;
+  const int on = 1;
+  setsockopt(b.get(), SOL_UDP, UDP_GRO, &on, sizeof on);
+  Messages in(65'536, 0);
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t lost = 0;
@@ -101,21 +142,22 @@ int main(int argc, char** argv) {
   auto heard = started;
   while (Clock::now() - started < duration) {
     const std::uint64_t flying = sent - received - lost;
-    if (flying < window) {
-      const auto count = static_cast<unsigned int>(std::min<std::uint64_t>(window - flying, kBatch));
+    if (burst ? flying == 0 : flying < window) {
+      const std::uint64_t most = trains ? std::min<std::uint64_t>(kBatch, kMaxTrainBytes / bytes) : kBatch;
+      const auto count = static_cast<unsigned int>(std::min<std::uint64_t>(window - flying, most));
       // RTP's sequence number: rtpengine drops what it has seen.
       for (std::uint64_t index = 0; index < count && bytes > 3; ++index) {
         out.storage[index][2] = static_cast<std::uint8_t>((sent + index) >> 8);
         out.storage[index][3] = static_cast<std::uint8_t>(sent + index);
       }
-      const int result = sendmmsg(a.get(), out.headers.data(), count, 0);
+      const int result = trains ? sendTrain(a.get(), train, bytes, count) : sendmmsg(a.get(), out.headers.data(), count, 0);
       if (result > 0) sent += static_cast<std::uint64_t>(result);
     }
-    const int count = recvmmsg(b.get(), in.headers.data(), kBatch, MSG_DONTWAIT, nullptr);
-    if (count > 0) {
-      received += static_cast<std::uint64_t>(count);
+    const std::uint64_t arrived = receive(b.get(), in, bytes);
+    if (arrived > 0) {
+      received += arrived;
       heard = Clock::now();
-    } else if (sent - received - lost >= window) {
+    } else if (burst || sent - received - lost >= window) {
       pollfd waiting{b.get(), POLLIN, 0};
       poll(&waiting, 1, 1);
       if (Clock::now() - heard > kLossAfter) {
