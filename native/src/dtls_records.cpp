@@ -15,6 +15,8 @@ constexpr std::size_t kMaxMasterKey = 48;
 constexpr std::size_t kExplicitNonceBytes = 8;
 constexpr std::size_t kSaltBytes = 4;
 constexpr std::size_t kAdditionalDataBytes = 13;
+/** RFC 6347 4.1: sequence numbers never wrap; with the next one a nonce would come twice. */
+constexpr std::uint64_t kLastSequence = (std::uint64_t{1} << 48) - 1;
 
 using Kdf = std::unique_ptr<EVP_KDF, Deleter<EVP_KDF, EVP_KDF_free>>;
 using KdfContext = std::unique_ptr<EVP_KDF_CTX, Deleter<EVP_KDF_CTX, EVP_KDF_CTX_free>>;
@@ -152,7 +154,7 @@ DtlsRecords::Nonce DtlsRecords::nonceFor(const Nonce& fixed, std::span<const std
 
 std::size_t DtlsRecords::seal(RecordType type, std::span<const std::uint8_t> content, std::span<std::uint8_t> out) {
   const std::size_t fragment = explicitNonceBytes_ + content.size() + kTagBytes;
-  if (out.size() < kHeaderBytes + fragment) return 0;
+  if (out.size() < kHeaderBytes + fragment || nextSequence_ > kLastSequence) return 0;
   std::uint8_t* header = out.data();
   header[0] = static_cast<std::uint8_t>(type);
   header[1] = 0xfe;

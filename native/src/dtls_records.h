@@ -55,7 +55,10 @@ class DtlsRecords {
   static constexpr std::size_t kHeaderBytes = 13;
   static constexpr std::size_t kMaxOverheadBytes = kHeaderBytes + 8 + 16;
 
-  /** Writes one record to `out`, which has room for the content and kMaxOverheadBytes; returns its size, 0 on failure. */
+  /**
+   * Writes one record to `out`, which has room for the content and kMaxOverheadBytes; returns its size. 0: it does
+   * not fit, or the sequence numbers are used up, and nothing is sent under these keys any more.
+   */
   std::size_t seal(RecordType type, std::span<const std::uint8_t> content, std::span<std::uint8_t> out);
   /** Decrypts in place; nothing: not of epoch 1, seen before, or not authentic. */
   std::optional<std::span<std::uint8_t>> open(const DtlsRecord& record);

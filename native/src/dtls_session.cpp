@@ -5,13 +5,15 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "dtls_callbacks.h"
 
 namespace imsdc {
 namespace {
 
-constexpr std::size_t kMaxContentBytes = 16'384;  // of a record
+constexpr std::size_t kMaxEarlyRecords = 8;
+constexpr std::size_t kMaxEarlyBytes = 2048;  // of one record
 constexpr std::uint8_t kMaxFlightRepeats = 16;
 
 }  // namespace
@@ -52,8 +54,26 @@ void DtlsSession::receive(std::span<std::uint8_t> datagram) {
     receiveRecords(datagram);
     return;
   }
-  incoming_ = datagram;
-  advance();
+  incoming_ = keepContent(datagram);
+  if (!incoming_.empty()) advance();
+}
+
+/**
+ * Content that overtakes the peer's last flight is kept as it came, and the rest of the datagram returned: were OpenSSL
+ * to open it, the replay window of `records_` would not know its numbers and take it a second time.
+ */
+std::span<std::uint8_t> DtlsSession::keepContent(std::span<std::uint8_t> datagram) {
+  std::span<std::uint8_t> rest = datagram;
+  std::uint8_t* end = datagram.data();
+  while (const auto record = nextRecord(rest)) {
+    if (record->type != RecordType::content) {
+      end = std::copy(record->bytes.begin(), record->bytes.end(), end);
+    } else if (record->epoch == 1 && early_.size() < kMaxEarlyRecords && record->bytes.size() <= kMaxEarlyBytes) {
+      early_.emplace_back(record->bytes.begin(), record->bytes.end());
+    }
+  }
+  end = std::copy(rest.begin(), rest.end(), end);  // not a record: OpenSSL says what it thinks of it
+  return datagram.first(static_cast<std::size_t>(end - datagram.data()));
 }
 
 void DtlsSession::advance() {
@@ -89,20 +109,13 @@ void DtlsSession::takeOver() {
   // The active side is done when it has the peer's last flight; the passive side's own last flight may be lost.
   if (role_ == DtlsRole::active) lastFlight_ = {};
   connected_ = true;
-  owner_.dtlsConnected();
-  drainOpenssl();
   ssl_.reset();
+  owner_.dtlsConnected();
+  playEarly();
 }
 
-/** Records of the peer that came with or before its last flight are in OpenSSL's hands. */
-void DtlsSession::drainOpenssl() {
-  std::array<std::uint8_t, kMaxContentBytes> buffer;
-  while (!ended_) {
-    const int length = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
-    if (length <= 0) break;
-    owner_.dtlsContent({buffer.data(), static_cast<std::size_t>(length)});
-  }
-  ERR_clear_error();
+void DtlsSession::playEarly() {
+  for (std::vector<std::uint8_t>& record : std::exchange(early_, {})) receiveRecords(record);
 }
 
 void DtlsSession::receiveRecords(std::span<std::uint8_t> datagram) {

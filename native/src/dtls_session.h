@@ -64,7 +64,8 @@ class DtlsSession {
   friend struct DtlsCallbacks;
   void advance();
   void takeOver();
-  void drainOpenssl();
+  std::span<std::uint8_t> keepContent(std::span<std::uint8_t> datagram);
+  void playEarly();
   void receiveRecords(std::span<std::uint8_t> datagram);
   void receiveAlert(std::span<const std::uint8_t> alert);
   void receiveLateHandshake();
@@ -82,6 +83,7 @@ class DtlsSession {
   std::span<const std::uint8_t> incoming_;
   std::size_t retransmissions_ = 0;
   std::uint64_t sentInEpoch1_ = 0;
+  std::vector<std::vector<std::uint8_t>> early_;       // content that came before the keys
   std::vector<std::vector<std::uint8_t>> flight_;      // being written by OpenSSL
   std::vector<std::vector<std::uint8_t>> lastFlight_;  // sent again when the peer repeats its own
   std::uint8_t flightRepeats_ = 0;

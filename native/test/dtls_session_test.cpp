@@ -170,6 +170,82 @@ TEST(contentThatOvertakesTheHandshakeIsNotLost) {
   CHECK(exchange(pair));
 }
 
+/** Runs until the client is done; the server's last flight has arrived, the client's content may come before its own. */
+bool connectClient(Pair& pair, std::vector<Datagram>& lastFlight) {
+  pair.create();
+  pair.client.session->start();
+  for (int step = 0; step < 20 && !pair.client.connected; ++step) {
+    lastFlight = std::exchange(pair.client.out, {});
+    for (Datagram datagram : lastFlight) pair.server.session->receive(datagram);
+    for (Datagram& datagram : std::exchange(pair.server.out, {})) pair.client.session->receive(datagram);
+  }
+  return pair.client.connected;
+}
+
+TEST(contentBeforeTheLastFlightIsTakenOnceAndOnlyOnce) {
+  // The server's last flight and content right behind it reach the client in the wrong order.
+  Pair pair;
+  pair.create();
+  pair.client.session->start();
+  while (!pair.server.connected) {
+    for (Datagram& datagram : std::exchange(pair.server.out, {})) pair.client.session->receive(datagram);
+    REQUIRE(!pair.client.out.empty());
+    for (Datagram& datagram : std::exchange(pair.client.out, {})) pair.server.session->receive(datagram);
+  }
+  std::vector<Datagram> lastFlight = std::exchange(pair.server.out, {});
+  REQUIRE(pair.server.session->send(Datagram{1, 2, 3}));
+  const Datagram content = pair.server.out.front();
+  pair.server.out.clear();
+  Datagram early = content;
+  pair.client.session->receive(early);
+  CHECK(!pair.client.connected && pair.client.content.empty());
+  for (Datagram& datagram : lastFlight) pair.client.session->receive(datagram);
+  REQUIRE(pair.client.connected);
+  CHECK(pair.client.content.size() == 1 && pair.client.content.back() == Datagram({1, 2, 3}));
+  Datagram again = content;
+  pair.client.session->receive(again);
+  CHECK(pair.client.content.size() == 1);
+}
+
+TEST(earlyContentIsBounded) {
+  Pair pair;
+  pair.create();
+  pair.client.session->start();
+  for (std::uint8_t number = 0; number < 100; ++number) {
+    Datagram forged(100, number);
+    const Datagram header{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, number, 0, 87};
+    std::copy(header.begin(), header.end(), forged.begin());
+    pair.client.session->receive(forged);
+  }
+  CHECK(!pair.client.ended);
+  for (int round = 0; round < 40 && !(pair.client.connected && pair.server.connected); ++round) {
+    pair.carry();
+    pair.timers();
+  }
+  REQUIRE(pair.client.connected && pair.server.connected);
+  CHECK(pair.client.content.empty());
+  CHECK(exchange(pair));
+}
+
+TEST(theLastFlightIsRepeatedForAFinishedThatComesAgainAndNotForEver) {
+  Pair pair;
+  std::vector<Datagram> finished;
+  REQUIRE(connectClient(pair, finished));
+  REQUIRE(pair.server.connected);
+  pair.server.out.clear();
+  std::size_t repeats = 0;
+  for (int count = 0; count < 100; ++count) {
+    for (Datagram datagram : finished) pair.server.session->receive(datagram);
+    repeats += std::exchange(pair.server.out, {}).size();
+  }
+  CHECK(repeats >= 1 && repeats <= 16);
+  CHECK(!pair.server.ended);
+  CHECK(exchange(pair));
+  // Once the client has shown that it is done, nothing is repeated at all.
+  for (Datagram datagram : finished) pair.server.session->receive(datagram);
+  CHECK(pair.server.out.empty());
+}
+
 TEST(repeatedRecordsAreDroppedAndChangedOnesToo) {
   Pair pair;
   REQUIRE(pair.connect());
