@@ -70,6 +70,7 @@ export const ERRORS = {
   DCSF_PLAINTEXT: { template: '{host}: DC4 without TLS is for loopback only', exit: 78 },
   DCSF_SESSIONS_FULL: { template: 'all {max} sessions are taken', http: 503, cause: 'INSUFFICIENT_RESOURCES' },
   DCSF_SUBSCRIBERS: { template: 'subscriber file {file}: {problem}', exit: 78 },
+  DCSF_WORKER_LOST: { template: 'worker {worker} cannot answer: {problem}', http: 503, cause: 'NF_CONGESTION' },
   MDC1_BAD_RESPONSE: { template: 'MDC1 {where}: {problem}', http: 502 },
   MDC1_REFUSED: {
     template: 'MDC1 to {address} without TLS: only on loopback, or with mf.mdc1.allowPlainHttp',

@@ -12,6 +12,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
   config: { may: ['ims-as/config', 'dcsf/config', 'dcar/config', 'mf/config', 'sbi/tls', 'store/config'] },
   sip: { pure: true, may: [] },
   'sip/transport': { may: ['sip', 'stun'] },
+  dispatch: { may: ['sip', 'sip/transport'] },
   sdp: { pure: true, may: ['services', 'dtls'] },
   dtls: { pure: true, may: [] },
   'channel-http': { pure: true, may: [] },

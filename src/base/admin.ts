@@ -56,6 +56,11 @@ function register(registry: Registry, metrics: Metrics): void {
     if (entry.type === 'gaugeBy') {
       const { help, label } = entry;
       new Gauge({ name, help, labelNames: [label], registers: [registry], collect: gaugeByReader(entry) });
+    } else if (entry.type === 'samples') {
+      const { help, kind, labels } = entry;
+      const options = { name, help, labelNames: [...labels], registers: [registry] };
+      if (kind === 'gauge') new Gauge({ ...options, collect: samplesReader(entry) });
+      else new PromCounter({ ...options, collect: samplesReader(entry) });
     } else if (entry.type === 'gauge') {
       new Gauge({ name, help: entry.help, registers: [registry], collect: gaugeReader(entry.read) });
     } else {
@@ -74,6 +79,13 @@ function gaugeByReader({ label, read }: Extract<MetricEntry, { type: 'gaugeBy' }
   return function collect(this: Gauge): void {
     this.reset();
     for (const [value, number] of Object.entries(read())) this.set({ [label]: value }, number);
+  };
+}
+
+function samplesReader({ read }: Extract<MetricEntry, { type: 'samples' }>) {
+  return function collect(this: Gauge | PromCounter): void {
+    this.reset();
+    for (const { labels, value } of read()) this.inc(labels, value);
   };
 }
 

@@ -36,6 +36,30 @@ export class IdMint {
   }
 }
 
+/**
+ * A version 4 UUID (RFC 9562) from 32 hex digits. Its last byte tells the worker, masked by the others: peers see a
+ * session id that says nothing of topology (network-side.md 3.1), and a dispatcher finds the worker all the same.
+ */
+export function sessionIdOf(worker: number, hex: string): string {
+  const variant = ((Number.parseInt(hex[16]!, 16) & 3) | 8).toString(16);
+  const digits = `${hex.slice(0, 12)}4${hex.slice(13, 16)}${variant}${hex.slice(17, 30)}`;
+  const last = (worker ^ foldedBytes(digits)).toString(16).padStart(2, '0');
+  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}${last}`;
+}
+
+/** What `sessionIdOf` has put in; anything from 0 to 255 for ids of others. */
+export function workerOfSessionId(sessionId: string): number {
+  const digits = sessionId.replaceAll('-', '');
+  const worker = foldedBytes(digits.slice(0, -2)) ^ Number.parseInt(digits.slice(-2), 16);
+  return Number.isNaN(worker) ? 0 : worker & 0xff;
+}
+
+function foldedBytes(digits: string): number {
+  let folded = 0;
+  for (let at = 0; at + 1 < digits.length; at += 2) folded ^= Number.parseInt(digits.slice(at, at + 2), 16);
+  return folded & 0xff;
+}
+
 /** 128 random bits as base64url (22 characters): capability tokens (R27). */
 export function secretToken(): string {
   return randomBytes(16).toString('base64url');

@@ -11,7 +11,20 @@ export type MetricEntry =
       readonly label: string;
       /** By value of the label. */
       read(): Readonly<Record<string, number>>;
+    }
+  | {
+      readonly help: string;
+      readonly type: 'samples';
+      readonly kind: 'counter' | 'gauge';
+      readonly labels: readonly string[];
+      read(): readonly Sample[];
     };
+
+/** One value of a metric that has labels. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 
 /** The metrics of one process. Names are `imsdc_<room>_<what>[_total]`. */
 export class Metrics {
@@ -42,6 +55,16 @@ export class Metrics {
   /** One value for each value of a label; read when scraped. */
   gaugeBy(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
     this.entries.set(name, { help, type: 'gaugeBy', label, read });
+  }
+
+  /** Figures of several sources under one name, told apart by labels; read when scraped. */
+  samples(
+    name: string,
+    help: string,
+    { kind, labels }: { readonly kind: 'counter' | 'gauge'; readonly labels: readonly string[] },
+    read: () => readonly Sample[],
+  ): void {
+    this.entries.set(name, { help, type: 'samples', kind, labels, read });
   }
 
   /** For figures that somebody else keeps: `refresh` is awaited before each scrape. */

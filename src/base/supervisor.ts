@@ -16,7 +16,14 @@ export interface SupervisedOptions {
   readonly log: Logger;
   /** Called at every start that became ready: addresses may have changed. */
   onReady(message: ReadyMessage): void;
+  /** The child gets a socket to us as its file descriptor PIPE_FD. */
+  readonly pipe?: boolean;
+  /** Called at every start, before the child has said anything: for what listens to it. */
+  onSpawn?(child: ChildProcess): void;
 }
+
+/** See `SupervisedOptions.pipe`: after standard input, output, error and IPC. */
+export const PIPE_FD = 4;
 
 /** Restart delays: at once after a first crash, then growing, so that a process that cannot start does not spin. */
 const RESTART_DELAYS_MS = [0, 500, 1000, 2000, 5000, 10_000];
@@ -77,13 +84,14 @@ export class SupervisedProcess {
   }
 
   #spawn(): ChildProcess {
-    const { name, module, args, env, log } = this.#options;
+    const { name, module, args, env, log, pipe } = this.#options;
     const startedMs = Date.now();
     const child = fork(module, args, {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...(pipe ? ['pipe' as const] : [])],
       env: { ...process.env, ...env },
     });
     this.#child = child;
+    this.#options.onSpawn?.(child);
     child.on('message', (message) => {
       if (isReady(message)) this.#options.onReady(message);
     });

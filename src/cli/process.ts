@@ -34,6 +34,8 @@ export interface ProcessContext {
 
 export interface ProcessDefinition {
   readonly name: 'dcsf' | 'dcar' | 'mf';
+  /** One of several processes of the function (R21): its parent asks it what an admin listener would tell. */
+  readonly worker?: number;
   readonly help: string;
   start(context: ProcessContext): Promise<Running>;
 }
@@ -57,24 +59,29 @@ export async function runProcess(definition: ProcessDefinition, argv: string[]):
   }
   const configFile = values.config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
   const config = requireConfig<Config>(configFile, Config);
-  const log = createLogger({ name: definition.name, level: process.env.IMSDC_LOG ?? config.log.level });
+  const { worker } = definition;
+  const logger = createLogger({ name: definition.name, level: process.env.IMSDC_LOG ?? config.log.level });
+  const log = worker === undefined ? logger : logger.child({ worker });
   TypedEmitter.onListenerError = (error, event) => log.error({ err: error, event: String(event) }, 'listener failed');
   const metrics = new Metrics();
   // Seconds are enough to tell one start from the next, and short in a Via branch.
-  const token = { instance: config.instance, worker: 0, epoch: Math.floor(Date.now() / 1000) };
+  const token = { instance: config.instance, worker: worker ?? 0, epoch: Math.floor(Date.now() / 1000) };
   const running = await definition.start({ config, configFile, log, metrics, token });
-  const admin = await startAdmin({
-    address: config.admin.address,
-    port: config.admin[`${definition.name}Port`],
-    metrics,
-    status: () => running.status(),
-    pages: running.pages,
-  });
-  log.info({ ...running.ready, admin: `${admin.address}:${admin.port}` }, 'ready');
+  const admin =
+    worker === undefined
+      ? await startAdmin({
+          address: config.admin.address,
+          port: config.admin[`${definition.name}Port`],
+          metrics,
+          status: () => running.status(),
+          pages: running.pages,
+        })
+      : undefined;
+  log.info({ ...running.ready, ...(admin && { admin: `${admin.address}:${admin.port}` }) }, 'ready');
   return untilStopped(running, admin, log);
 }
 
-function untilStopped(running: Running, admin: Admin, log: Logger): Promise<number> {
+function untilStopped(running: Running, admin: Admin | undefined, log: Logger): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let stopping = false;
   const stop = async () => {
@@ -86,7 +93,7 @@ function untilStopped(running: Running, admin: Admin, log: Logger): Promise<numb
       process.exit(1);
     }, STOP_LIMIT_MS).unref();
     await running.close();
-    await admin.close();
+    await admin?.close();
     resolve(0);
     if (process.connected) process.disconnect();
   };
@@ -100,6 +107,6 @@ function untilStopped(running: Running, admin: Admin, log: Logger): Promise<numb
   if (running.reopenFiles) process.on('SIGHUP', () => running.reopenFiles?.());
   process.once('SIGINT', () => void stop());
   process.once('SIGTERM', () => void stop());
-  reportReady({ ...running.ready, admin: { address: admin.address, port: admin.port } }, stop);
+  reportReady({ ...running.ready, ...(admin && { admin: { address: admin.address, port: admin.port } }) }, stop);
   return promise;
 }

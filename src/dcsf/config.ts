@@ -36,6 +36,13 @@ export const SubscriberOverride = Type.Object({
 
 /** The `dcsf` part of the configuration. */
 export const DcsfConfig = Type.Object({
+  workers: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 64,
+    description:
+      'processes for the roles ims-as and dcsf behind the same addresses; about one per core (docs/operations.md)',
+  }),
   mdc1: Type.Object(
     {
       baseUrl: Type.Optional(

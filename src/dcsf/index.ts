@@ -45,6 +45,8 @@ export interface Dcsf {
   readonly channels: ChannelControl;
   /** Forgets restored sessions that the IMS AS does not know: they end with their tokens. */
   keepOnly(isKnown: (sessionId: string) => boolean): void;
+  /** The newest call with data channels of that user, by its last event (epoch ms). */
+  newestSession(servedUser: string): { readonly sessionId: string; readonly touchedMs: number } | null;
   status(): { sessions: number; media: number; tokens: number; pending: number };
   close(): Promise<void>;
 }
@@ -65,6 +67,7 @@ export function startDcsf(config: PlacedDcsfConfig, dependencies: DcsfDependenci
       remove: (line) => room.pend(room.removeLine(line)),
     },
     keepOnly: (isKnown) => room.keepOnly(isKnown),
+    newestSession: (servedUser) => room.newestSession(servedUser),
     status: () => room.status(),
     close: async () => {
       clearInterval(sweep);
@@ -144,6 +147,11 @@ class Room {
     const run = work.finally(() => this.#pending.delete(run));
     this.#pending.add(run);
     return run;
+  }
+
+  newestSession(servedUser: string): ReturnType<Dcsf['newestSession']> {
+    const session = this.#sessions.ofServed(normalisedIdentity(servedUser));
+    return session && { sessionId: session.sessionId, touchedMs: this.#sessions.touchedMs(session.sessionId) };
   }
 
   async addLine({ applicationId, channels, servedUser, sessionId }: Parameters<ChannelControl['add']>[0]) {

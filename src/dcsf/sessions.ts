@@ -44,6 +44,11 @@ export class SessionTable {
     return this.#entries.get(sessionId)?.session ?? null;
   }
 
+  /** Epoch ms of its last event; 0: there is no such session. */
+  touchedMs(sessionId: string): number {
+    return this.#entries.get(sessionId)?.touchedMs ?? 0;
+  }
+
   /** The newest session in which this user is served; null when there is none. */
   ofServed(served: string): Session | null {
     const newest = [...(this.#byServed.get(served) ?? [])].at(-1);

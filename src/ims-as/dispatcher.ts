@@ -1,8 +1,9 @@
+import { sessionIdOf } from '../base/ids.ts';
 import type { Timers } from '../base/timers.ts';
 import type { MediaInstructionData } from '../services/nimsas.ts';
 import { buildResponse } from '../sip/message/writer.ts';
 import type { ServerKey, SipMessage, TransactionUserEvent } from '../sip/types.ts';
-import { Capabilities } from './b2bua/capability.ts';
+import { Capabilities, type Capability } from './b2bua/capability.ts';
 import { ownResponse } from './b2bua/compose.ts';
 import { counterpart } from './b2bua/counterpart.ts';
 import { callOfBranch, readTag } from './b2bua/identity.ts';
@@ -39,6 +40,10 @@ export interface DispatcherOptions {
   readonly random: (bytes: number) => string;
   /** After each event of a call that went well; changes nothing. */
   readonly onEvent?: ((call: Call) => void) | undefined;
+  /** Of the route token (R21); default 0. */
+  readonly worker?: number;
+  /** What a third-party REGISTER has told, for other workers (R23). */
+  readonly learnt?: (capability: Capability) => void;
   readonly onEnded: (call: Call) => void;
   /** A call threw: a bug of ours. The call is released. */
   readonly onError: (error: unknown, call: Call) => void;
@@ -53,7 +58,7 @@ const RETRY_AFTER = 2;
 
 /** Finds the call of every event in one look-up, runs it, and carries out what it wants. One per AS. */
 export class Dispatcher {
-  readonly capabilities = new Capabilities();
+  readonly capabilities: Capabilities;
   readonly counts = { calls: 0, refusedCalls: 0, strayMessages: 0, lateInstructions: 0 };
   readonly #options: DispatcherOptions;
   readonly #calls = new Map<string, Call>();
@@ -66,6 +71,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.capabilities = new Capabilities({ learnt: options.learnt });
     this.#env = {
       nowMs: options.timers.nowMs(),
       random: options.random,
@@ -180,12 +186,12 @@ export class Dispatcher {
       return this.#answer(key, message, 503, `Retry-After: ${RETRY_AFTER}\r\n`);
     }
     if (message.first('contact') === undefined) return this.#answer(key, message, 400, '', 'Missing Contact');
-    const { sip, sessionCase, mintId, timers, random } = this.#options;
+    const { sip, sessionCase, mintId, worker = 0, timers, random } = this.#options;
     const nowMs = timers.nowMs();
     const isc = iscContext(message, (uri) => sip.isOurs(uri), sessionCase);
     const call = createCall(message, {
       id: mintId(),
-      sessionId: uuid(random(16)),
+      sessionId: sessionIdOf(worker, random(16)),
       isc,
       calleeSupportsDataChannel: this.capabilities.supports(isc.called, nowMs),
       nowMs,
@@ -339,10 +345,4 @@ export class Dispatcher {
     for (const exchange of call.exchanges) if (exchange.server !== null) this.#invites.delete(exchange.server);
     this.#options.onEnded(call);
   }
-}
-
-/** RFC 9562 version 4 from 32 hex digits. */
-function uuid(hex: string): string {
-  const variant = ((Number.parseInt(hex[16]!, 16) & 3) | 8).toString(16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -6,16 +6,17 @@ import { own } from '../base/owned.ts';
 import { RealTimers } from '../base/timers.ts';
 import { ImsdcError } from '../errors.ts';
 import { SbiProblem, statusOf } from '../sbi/problem.ts';
-import { SbiServer } from '../sbi/server.ts';
 import type { MediaControl, SessionEventControl } from '../services/nimsas.ts';
-import { MediaEvent } from '../services/nmf-mrm.ts';
+import type { MediaEvent } from '../services/nmf-mrm.ts';
 import { OverloadControl } from '../sip/index.ts';
-import { SipEndpoint, TrustedPeers } from '../sip/transport/index.ts';
+import { SipEndpoint, type SipEndpointOptions, TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Transport } from '../sip/types.ts';
 import type { Journal } from '../store/journal.ts';
+import type { Capability } from './b2bua/capability.ts';
 import type { Call, CallConfig, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { listenForMediaEvents, mediaEvent } from './media-events.ts';
 import { MfPool } from './mf-pool.ts';
 import { ChannelRecords } from './records/index.ts';
 import { restoreCalls, storeCalls } from './restore.ts';
@@ -28,6 +29,17 @@ export interface ImsAsDependencies {
   readonly token: RouteToken;
   /** Calls are kept here over a restart, and those of a former process taken over. */
   readonly journal?: Journal | undefined;
+  readonly place?: ImsAsPlace;
+}
+
+/** What is not its own when the AS is one of several workers. */
+export interface ImsAsPlace {
+  /** Of the SIP endpoint: the listeners belong to somebody else. */
+  readonly sip?: Pick<SipEndpointOptions, 'transports' | 'lag'>;
+  /** Events for this worker are posted there and come by `mediaEvent`; absent: we listen. */
+  readonly mediaEventUri?: string;
+  /** What a third-party REGISTER has told, for those that it did not come to. */
+  learnt?(capability: Capability): void;
 }
 
 export interface ImsAs {
@@ -35,6 +47,10 @@ export interface ImsAs {
   /** What is bound, as peers see it. */
   readonly addresses: readonly { transport: Transport; host: string; port: number }[];
   status(): ImsAsStatus;
+  /** What a REGISTER has told another worker (R23). */
+  adopt(capability: Capability): void;
+  /** An MF's event that somebody else has listened for (R25). */
+  mediaEvent(event: MediaEvent): void;
   /** Ends one call, or every call, with BYE on both legs. */
   release(callId?: string): void;
   /** Log rotation (SIGHUP). */
@@ -58,12 +74,10 @@ export interface ImsAsStatus {
   readonly mfs: readonly { name: string; contexts: number; resting: boolean }[];
 }
 
-const MEDIA_EVENT_PATH = '/imsdc-media-events/v1/events';
-
 /** Starts the IMS AS: SIP on ISC, DC1 towards `sessionEvents`, DC2 towards the configured MFs. */
 export async function startImsAs(
   config: ImsAsConfig,
-  { sessionEvents, log, metrics, token, journal }: ImsAsDependencies,
+  { sessionEvents, log, metrics, token, journal, place = {} }: ImsAsDependencies,
 ): Promise<ImsAs> {
   const timers = new RealTimers((error) => log.error({ err: error }, 'timer failed'));
   const ids = new IdMint(token);
@@ -81,6 +95,7 @@ export async function startImsAs(
     keepAliveMs: config.keepAliveMs,
     trustedPeers,
     overload: new OverloadControl(config.overload),
+    ...place.sip,
   });
   const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics });
   let dispatcher: Dispatcher | undefined;
@@ -95,12 +110,15 @@ export async function startImsAs(
     records?.mediaEvent(event);
     if (dispatcher !== undefined) mediaEvent(dispatcher, log, event);
   };
-  const events = config.mediaEvents.enabled ? await listenForMediaEvents(config, log, takeEvent) : undefined;
+  const events =
+    config.mediaEvents.enabled && place.mediaEventUri === undefined
+      ? await listenForMediaEvents(config, log, takeEvent)
+      : undefined;
   await endpoint.start();
   const sip = new EndpointPort({ endpoint, trustedPeers, names: config.names, log }, (key: ClientKey) =>
     dispatcher?.transactionEvent({ kind: 'clientFailed', key, reason: 'transport' }),
   );
-  const forCalls = callConfig(config, events?.url ?? '');
+  const forCalls = callConfig(config, events?.url ?? place.mediaEventUri ?? '');
   const running: Dispatcher = new Dispatcher({
     sip,
     timers,
@@ -110,6 +128,8 @@ export async function startImsAs(
     maxCalls: config.maxCalls,
     mintId: () => ids.next(),
     random: randomHex(),
+    worker: token.worker,
+    ...(place.learnt && { learnt: place.learnt.bind(place) }),
     onEvent: records && ((call) => records.look(call)),
     onEnded: (call) => {
       records?.over(call);
@@ -165,6 +185,8 @@ export async function startImsAs(
       capabilities: running.capabilities.size,
       mfs: mfs.status(),
     }),
+    adopt: (capability) => running.capabilities.adopt(capability, timers.nowMs()),
+    mediaEvent: takeEvent,
     release: (callId) => running.release(callId),
     reopenFiles: () => records?.reopen(),
     hasSession: (sessionId) => running.hasSession(sessionId),
@@ -213,29 +235,6 @@ function failureOf(error: unknown): Outcome<never> {
   if (error instanceof SbiProblem) return { ok: false, status: error.details.status, detail: error.message };
   if (error instanceof ImsdcError) return { ok: false, status: statusOf(error.code), detail: error.message };
   return { ok: false, status: 500, detail: error instanceof Error ? error.message : String(error) };
-}
-
-async function listenForMediaEvents(config: ImsAsConfig, log: Logger, take: (event: MediaEvent) => void) {
-  const { address, port, url } = config.mediaEvents;
-  const server = new SbiServer({ host: address, port, tls: config.mf.tls, log });
-  server.route<MediaEvent>({
-    method: 'POST',
-    path: MEDIA_EVENT_PATH,
-    body: MediaEvent,
-    handler: ({ body }) => {
-      take(body);
-      return { status: 204 };
-    },
-  });
-  await server.listen();
-  return { server, url: url ?? server.origin + MEDIA_EVENT_PATH };
-}
-
-/** R25: a context that is lost is repaired by the call; one association that fails is the UE's affair, and logged. */
-function mediaEvent(dispatcher: Dispatcher, log: Logger, event: MediaEvent): void {
-  if (event.state === 'failed') log.info({ ...event }, 'association failed');
-  if (event.reason === 'workerExit' || event.reason === 'workerHung')
-    dispatcher.contextLost(event.contextId, `MF lost ${event.contextId}: ${event.reason}`);
 }
 
 /** One line per call (design 6). */

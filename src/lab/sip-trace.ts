@@ -31,7 +31,7 @@ export function observedTransports(observe: (observation: SipObservation) => voi
     const transport = make(kind, local, watched, config);
     const send = transport.send.bind(transport);
     transport.send = (wire, to, onFailed) => {
-      show('out', hostPort(to.address, to.port), wire);
+      show('out', hostPort(to.address, to.port), typeof wire === 'string' ? wire : wire.toString('latin1'));
       send(wire, to, onFailed);
     };
     return transport;

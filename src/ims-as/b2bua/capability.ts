@@ -13,6 +13,15 @@ import { contactParams, supportsDataChannel } from './party.ts';
 export const MAX_CAPABILITIES = 200_000;
 const DEFAULT_EXPIRES_SECONDS = 3600;
 
+/** What a third-party REGISTER tells of one user's handset. */
+export interface Capability {
+  readonly identity: string;
+  /** Undefined: it is not registered any more, or has said nothing. */
+  readonly supports: boolean | undefined;
+  /** Epoch ms. */
+  readonly untilMs: number;
+}
+
 /**
  * Which users' handsets have data channels (R23), from third-party registration: the S-CSCF's REGISTER names the user
  * in To and carries the handset's own REGISTER as message/sip (24.229 5.4.1.7).
@@ -21,8 +30,12 @@ export class Capabilities {
   readonly #known = new Map<string, { supports: boolean; untilMs: number }>();
   readonly #max: number;
 
-  constructor(max = MAX_CAPABILITIES) {
-    this.#max = max;
+  readonly #learnt: ((capability: Capability) => void) | undefined;
+
+  /** `learnt` is told of everything that a REGISTER brings. */
+  constructor(options: { max?: number; learnt?: ((capability: Capability) => void) | undefined } = {}) {
+    this.#max = options.max ?? MAX_CAPABILITIES;
+    this.#learnt = options.learnt;
   }
 
   get size(): number {
@@ -41,17 +54,25 @@ export class Capabilities {
 
   /** Takes a third-party REGISTER; `identity` is the URI of its To. */
   learn(identity: string, register: SipMessage, nowMs: number): void {
-    const key = own(identityKey(identity));
     const seconds = parseDeltaSeconds(register.first('expires') ?? '') ?? DEFAULT_EXPIRES_SECONDS;
-    this.#known.delete(key);
-    if (seconds === 0) return;
-    const inner = innerRegister(register);
-    if (inner === undefined) return;
+    const inner = seconds === 0 ? undefined : innerRegister(register);
+    const capability: Capability = {
+      identity: own(identityKey(identity)),
+      supports: inner === undefined ? undefined : supportsDataChannel(contactParams(inner)),
+      untilMs: nowMs + seconds * 1000,
+    };
+    this.adopt(capability, nowMs);
+    this.#learnt?.(capability);
+  }
+
+  adopt({ identity, supports, untilMs }: Capability, nowMs: number): void {
+    this.#known.delete(identity);
+    if (supports === undefined || untilMs <= nowMs) return;
     if (this.#known.size >= this.#max) {
       const oldest = this.#known.keys().next();
       if (oldest.done !== true) this.#known.delete(oldest.value);
     }
-    this.#known.set(key, { supports: supportsDataChannel(contactParams(inner)), untilMs: nowMs + seconds * 1000 });
+    this.#known.set(identity, { supports, untilMs });
   }
 }
 

@@ -53,6 +53,8 @@ export interface SipEndpointOptions {
   readonly overload?: OverloadControl;
   readonly nameServer?: NameServer;
   readonly transports?: TransportFactory;
+  /** What tells `overload` how late this process is, some ten times a second; default: its event loop. */
+  readonly lag?: (observe: (lagMs: number) => void) => { close(): void };
 }
 
 export interface SipEndpointEvents {
@@ -80,7 +82,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   readonly #count: EndpointCounters;
   readonly #large: LargeRequests;
   readonly #waiting: TransactionUserEvent[] = [];
-  #lag: LoopLag | undefined;
+  #lag: { close(): void } | undefined;
   #inUserCall = false;
   #closed = false;
 
@@ -128,7 +130,9 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       await this.close();
       throw error;
     }
-    if (overload !== undefined) this.#lag = new LoopLag(this.timers, (lagMs) => overload.observeLag(lagMs));
+    if (overload === undefined) return;
+    const observe = (lagMs: number) => overload.observeLag(lagMs);
+    this.#lag = this.#options.lag?.(observe) ?? new LoopLag(this.timers, observe);
   }
 
   #sinkOf(transport: () => SipTransport): TransportSink {

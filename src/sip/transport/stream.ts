@@ -97,7 +97,7 @@ export class StreamTransport implements SipTransport {
     });
   }
 
-  send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
+  send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void {
     const connection = this.#table.find(to) ?? this.#connect(to);
     if (connection === undefined) {
       queueMicrotask(() => onFailed(new Error(`no room for a connection to ${hostPort(to.address, to.port)}`)));
@@ -109,9 +109,11 @@ export class StreamTransport implements SipTransport {
       queueMicrotask(() => onFailed(new Error('backlog full')));
       return;
     }
-    socket.write(wire, 'latin1', (error) => {
+    const written = (error: Error | null | undefined): void => {
       if (error !== null && error !== undefined) onFailed(error);
-    });
+    };
+    if (typeof wire === 'string') socket.write(wire, 'latin1', written);
+    else socket.write(wire, written);
   }
 
   alias(connection: string, address: string, port: number): void {

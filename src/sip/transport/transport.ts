@@ -26,8 +26,8 @@ export interface SipTransport {
   /** Open connections; 0 for UDP. */
   readonly connections: number;
   start(): Promise<void>;
-  /** `onFailed` is called at most once, never before `send` has returned. */
-  send(wire: string, to: Destination, onFailed: (error: Error) => void): void;
+  /** Text is latin1. `onFailed` is called at most once, never before `send` has returned. */
+  send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void;
   /** Requests to address:port may use this connection from now on (`alias`, RFC 5923). */
   alias?(connection: string, address: string, port: number): void;
   /** Requests to the `.invalid` name may use this connection from now on (RFC 7118 5.1). */

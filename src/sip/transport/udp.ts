@@ -74,8 +74,8 @@ export class UdpTransport implements SipTransport {
     if (error !== null) this.#sink.trouble('socketError', `STUN: ${error.message}`);
   }
 
-  send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
-    this.#socket.send(Buffer.from(wire, 'latin1'), to.port, to.address, (error) => {
+  send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void {
+    this.#socket.send(typeof wire === 'string' ? Buffer.from(wire, 'latin1') : wire, to.port, to.address, (error) => {
       if (error !== null) onFailed(error);
     });
   }

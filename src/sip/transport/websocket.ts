@@ -88,7 +88,7 @@ export class WebSocketTransport implements SipTransport {
     });
   }
 
-  send(wire: string, to: Destination, onFailed: (error: Error) => void): void {
+  send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void {
     const connection = this.#table.find(to) ?? this.#connect(to);
     if (connection === undefined) {
       // RFC 7118 5.1: the name of a client that has gone; nobody can be called there.
@@ -105,8 +105,8 @@ export class WebSocketTransport implements SipTransport {
     } else this.#write(socket, wire, onFailed);
   }
 
-  #write(socket: WebSocket, wire: string, onFailed: (error: Error) => void): void {
-    const bytes = Buffer.from(wire, 'latin1');
+  #write(socket: WebSocket, wire: string | Buffer, onFailed: (error: Error) => void): void {
+    const bytes = typeof wire === 'string' ? Buffer.from(wire, 'latin1') : wire;
     // A text frame that is not UTF-8 ends the connection (RFC 6455 8.1); RFC 7118 5 allows both kinds.
     socket.send(bytes, { binary: !isUtf8(bytes) }, (error) => {
       if (error !== undefined && error !== null) onFailed(error);

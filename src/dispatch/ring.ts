@@ -1,0 +1,46 @@
+/** Keys fall into so many slots: with 64 workers still sixteen for each. */
+const SLOTS = 1024;
+
+/**
+ * Consistent hashing of calls over workers: each slot has its own order of preference, so a worker that is down hands
+ * its calls to all others evenly and takes no call of theirs with it.
+ */
+export class HashRing {
+  readonly #workers: number;
+  /** SLOTS rows of worker numbers, most preferred first. */
+  readonly #order: Uint8Array;
+
+  constructor(workers: number) {
+    this.#workers = workers;
+    this.#order = new Uint8Array(SLOTS * workers);
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const weight = (worker: number) => hash(`${slot} ${worker}`);
+      const order = [...new Array(workers).keys()].sort((a, b) => weight(b) - weight(a) || a - b);
+      this.#order.set(order, slot * workers);
+    }
+  }
+
+  /** The worker that `key` belongs to. */
+  home(key: string): number {
+    return this.#order[(hash(key) % SLOTS) * this.#workers]!;
+  }
+
+  /** The first in the order of `key` for which `usable` holds; its home when there is none. */
+  pick(key: string, usable: (worker: number) => boolean): number {
+    const row = (hash(key) % SLOTS) * this.#workers;
+    for (let place = 0; place < this.#workers; place++) {
+      const worker = this.#order[row + place]!;
+      if (usable(worker)) return worker;
+    }
+    return this.#order[row]!;
+  }
+}
+
+/** FNV-1a, 32 bits, with the final mix of MurmurHash3: the low bits decide, and similar keys must part. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return (value ^ (value >>> 16)) >>> 0;
+}
