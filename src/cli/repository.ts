@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { type SupervisedOptions, SupervisedProcess } from '../base/supervisor.ts';
 import type { RepositoryAddress } from './functions.ts';
 import type { ProcessContext } from './process.ts';
@@ -14,7 +14,7 @@ export async function startRepository({ config, configFile, log }: ProcessContex
   const secret = config.dcsf.grants.secret || config.dcar.internal.secret || randomBytes(24).toString('base64url');
   const options: SupervisedOptions = {
     name: 'dcar',
-    module: resolve(import.meta.dirname, 'dcar-process.ts'),
+    module: resolve(import.meta.dirname, `dcar-process${extname(import.meta.filename)}`),
     args: configFile === undefined ? [] : ['--config', configFile],
     env: { IMSDC__dcar__internal__secret: secret },
     log,

@@ -1,5 +1,5 @@
-/** Keys fall into so many slots: with 64 workers still sixteen for each. */
-const SLOTS = 1024;
+/** Keys fall into so many slots: the shares of eight workers differ by a few percent. */
+const SLOTS = 4096;
 
 /**
  * Consistent hashing of calls over workers: each slot has its own order of preference, so a worker that is down hands
@@ -14,8 +14,8 @@ export class HashRing {
     this.#workers = workers;
     this.#order = new Uint8Array(SLOTS * workers);
     for (let slot = 0; slot < SLOTS; slot++) {
-      const weight = (worker: number) => hash(`${slot} ${worker}`);
-      const order = [...new Array(workers).keys()].sort((a, b) => weight(b) - weight(a) || a - b);
+      const weights = Array.from({ length: workers }, (_, worker) => hash(`${slot} ${worker}`));
+      const order = [...weights.keys()].sort((a, b) => weights[b]! - weights[a]! || a - b);
       this.#order.set(order, slot * workers);
     }
   }

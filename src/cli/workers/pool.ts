@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { workerOfSessionId } from '../../base/ids.ts';
 import { Metrics } from '../../base/metrics.ts';
 import { PIPE_FD, SupervisedProcess } from '../../base/supervisor.ts';
@@ -179,7 +179,7 @@ class WorkerPool {
         rpc: new Rpc(String(index), () => undefined, {}),
         process: new SupervisedProcess({
           name: `worker ${index}`,
-          module: resolve(import.meta.dirname, 'worker-process.ts'),
+          module: resolve(import.meta.dirname, `worker-process${extname(import.meta.filename)}`),
           args: configFile === undefined ? [] : ['--config', configFile],
           env: { [WORKER_SETUP]: JSON.stringify(setupOf(index)) },
           log,
