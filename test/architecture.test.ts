@@ -42,7 +42,7 @@ const ROOMS: Record<string, { pure?: boolean; may: string[] }> = {
 const IMPURE =
   /\bfrom 'node:|\bimport\('node:|\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bsetTimeout\(|\bsetInterval\(|\bprocess\./;
 /** Files of `base` that pure rooms may use: types and string storage, nothing that reaches out. */
-const PURE_BASE = ['environment.ts', 'owned.ts', 'emitter.ts', 'same.ts'];
+const PURE_BASE = ['dictionary.ts', 'environment.ts', 'owned.ts', 'emitter.ts', 'same.ts'];
 
 const src = resolve(import.meta.dirname, '../src');
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })

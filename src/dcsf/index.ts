@@ -3,6 +3,7 @@ import type { Environment } from '../base/environment.ts';
 import type { RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
+import { pooledRandomHex } from '../base/random.ts';
 import { ImsdcError } from '../errors.ts';
 import type { GrantPort } from '../services/ndcar.ts';
 import type { MediaControl, SessionEventControl, SessionEventNotification } from '../services/nimsas.ts';
@@ -86,7 +87,7 @@ class Room {
     get nowMs() {
       return Date.now();
     },
-    random: (bytes) => randomBytes(bytes).toString('hex'),
+    random: pooledRandomHex(),
   };
   /** Part of every idempotency key: a restarted DCSF counts revisions from zero again. */
   readonly #epoch = randomBytes(6).toString('hex');
@@ -273,7 +274,7 @@ class Room {
     if (remainingMs <= 0) throw new ImsdcError('DCSF_DEADLINE', { sessionId });
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new ImsdcError('DCSF_DEADLINE', { sessionId })), remainingMs);
-    const data = { sessionId, mediaInstructionSet: { ...decision.instructions } };
+    const data = { sessionId, mediaInstructionSet: decision.instructions };
     try {
       await Promise.race([this.#dependencies.mediaControl.mediaInstruction(data, { idempotencyKey }), late]);
     } finally {

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { IdMint, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
-import { own } from '../base/owned.ts';
+import { pooledRandomHex } from '../base/random.ts';
 import { RealTimers } from '../base/timers.ts';
 import { ImsdcError } from '../errors.ts';
 import { SbiProblem, statusOf } from '../sbi/problem.ts';
@@ -127,7 +126,7 @@ export async function startImsAs(
     sessionCase: config.sessionCase,
     maxCalls: config.maxCalls,
     mintId: () => ids.next(),
-    random: randomHex(),
+    random: pooledRandomHex(),
     worker: token.worker,
     ...(place.learnt && { learnt: place.learnt.bind(place) }),
     onEvent: records && ((call) => records.look(call)),
@@ -216,19 +215,6 @@ function callConfig(config: ImsAsConfig, mediaEventUri: string): CallConfig {
     mfProxyNames: config.mf.generation,
   };
 }
-
-/** Random hex from a pool: a system call for each tag would cost more than the rest of a message. */
-function randomHex(): (bytes: number) => string {
-  let pool = '';
-  return (bytes) => {
-    if (pool.length < bytes * 2) pool = randomBytes(Math.max(RANDOM_POOL_BYTES, bytes)).toString('hex');
-    const text = own(pool.slice(0, bytes * 2));
-    pool = pool.slice(bytes * 2);
-    return text;
-  };
-}
-
-const RANDOM_POOL_BYTES = 4096;
 
 /** A failure of DC1 or DC2 as the call sees it. */
 function failureOf(error: unknown): Outcome<never> {

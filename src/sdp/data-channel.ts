@@ -11,6 +11,7 @@ import type {
   DataChannelStream,
   MediaRejection,
   MediaSection,
+  SdpLines,
   SessionDescription,
   SetupValue,
 } from './types.ts';
@@ -41,7 +42,8 @@ export function isRejection(read: DataChannelMedia | MediaRejection): read is Me
 /**
  * Reads the data channel section in `slot` with its session-level fallbacks (TS 26.114 6.2.10, RFC 8841, 8842, 8864).
  * What makes the whole line unusable gives a rejection (answer port 0); what spoils only a part is dropped and noted.
- * Never throws; a slot that does not exist (an answer with fewer m-lines) reads as port 0.
+ * Never throws; a slot that does not exist (an answer with fewer m-lines) reads as port 0. The same question gets the
+ * same object: do not change it.
  */
 export function readDataChannelMedia(
   sdp: SessionDescription,
@@ -50,6 +52,28 @@ export function readDataChannelMedia(
 ): DataChannelMedia | MediaRejection {
   const section = sdp.media[slot];
   if (!section) return { code: 'PORT_ZERO', detail: `there is no m-line ${slot}` };
+  const known = readings.get(section);
+  if (known !== undefined && known.session === sdp.session && isSameQuestion(known.options, options)) return known.read;
+  const read = readSection(sdp, section, options);
+  readings.set(section, { session: sdp.session, options, read });
+  return read;
+}
+
+/** Each step of a negotiation asks again for what an earlier step has read; a section never changes. */
+const readings = new WeakMap<
+  MediaSection,
+  { session: SdpLines; options: ReadOptions; read: DataChannelMedia | MediaRejection }
+>();
+
+function isSameQuestion(a: ReadOptions, b: ReadOptions): boolean {
+  return a.as === b.as && (a.acceptSha1 ?? false) === (b.acceptSha1 ?? false);
+}
+
+function readSection(
+  sdp: SessionDescription,
+  section: MediaSection,
+  options: ReadOptions,
+): DataChannelMedia | MediaRejection {
   if (section.protocol.toUpperCase() !== DATA_CHANNEL_PROTOCOL) {
     return { code: 'PROTOCOL', detail: `'${section.protocol}' is not ${DATA_CHANNEL_PROTOCOL}` };
   }
@@ -98,16 +122,16 @@ export function readDataChannelMedia(
 
 /** The attribute texts of one section; of an attribute that may occur once, the first. */
 interface Collected {
-  sctpPort?: string;
-  maxMessageSize?: string;
-  setup?: string;
-  tlsId?: string;
-  usedBy?: string;
-  qosHint?: string;
-  mid?: string;
-  iceUfrag?: string;
-  icePwd?: string;
-  bandwidthKbps?: number;
+  sctpPort: string | undefined;
+  maxMessageSize: string | undefined;
+  setup: string | undefined;
+  tlsId: string | undefined;
+  usedBy: string | undefined;
+  qosHint: string | undefined;
+  mid: string | undefined;
+  iceUfrag: string | undefined;
+  icePwd: string | undefined;
+  bandwidthKbps: number | undefined;
   readonly fingerprints: string[];
   readonly dcmaps: string[];
   readonly dcsas: string[];
@@ -115,7 +139,23 @@ interface Collected {
 }
 
 function collect(section: MediaSection): Collected {
-  const own: Collected = { fingerprints: [], dcmaps: [], dcsas: [], applicationLines: [] };
+  // Every member from the start: objects that grow member by member are slow to build and slow to read.
+  const own: Collected = {
+    sctpPort: undefined,
+    maxMessageSize: undefined,
+    setup: undefined,
+    tlsId: undefined,
+    usedBy: undefined,
+    qosHint: undefined,
+    mid: undefined,
+    iceUfrag: undefined,
+    icePwd: undefined,
+    bandwidthKbps: undefined,
+    fingerprints: [],
+    dcmaps: [],
+    dcsas: [],
+    applicationLines: [],
+  };
   for (const line of section.lines) {
     switch (attributeName(line)) {
       case 'dcmap':

@@ -1,3 +1,4 @@
+import { dictionary } from '../../base/dictionary.ts';
 import type { Environment } from '../../base/environment.ts';
 import type { MediaInstruction, NotifiedMedia } from '../../services/nimsas.ts';
 import { applicationRuling } from './application.ts';
@@ -178,7 +179,7 @@ function withoutClosedLines({ notification }: Question, session: Session): Sessi
   const media = Object.entries(session.media).filter(
     ([mediaId, line]) => line.kind !== 'application' || Object.hasOwn(listed, mediaId),
   );
-  return { ...session, media: Object.fromEntries(media) };
+  return { ...session, media: dictionary(media) };
 }
 
 function barred(question: Question, profile: SubscriberProfile): 'NOT_AUTHORISED' | 'NOT_STANDALONE' | undefined {
@@ -203,23 +204,23 @@ function ruledLine(scene: Scene, mediaId: string, media: NotifiedMedia): Ruling 
 
 /** The session after these rulings. A refused change leaves a live line as it was (R17). */
 function remembered(session: Session, rulings: ReadonlyMap<string, Ruling>): Session {
-  const media = new Map(Object.entries(session.media));
+  const media = dictionary(Object.entries(session.media));
   for (const [mediaId, ruling] of rulings) {
-    if (ruling.remember) media.set(mediaId, ruling.remember);
+    if (ruling.remember) media[mediaId] = ruling.remember;
   }
-  return { ...session, media: Object.fromEntries(media) };
+  return { ...session, media };
 }
 
 function assembled(question: Question, session: Session, rulings: ReadonlyMap<string, Ruling>): Decision {
-  const instructions: [string, MediaInstruction][] = [];
+  const instructions = dictionary<MediaInstruction>();
   const outcomes: MediaOutcome[] = [];
   for (const [mediaId, { outcome, code, details, instruction }] of rulings) {
     outcomes.push({ mediaId, outcome, code, sentence: sentence(code, details) });
     if (!instruction) continue;
-    instructions.push([mediaId, spoken({ mediaId, mediaResourceType: 'DC', ...instruction }, question.peer)]);
+    instructions[mediaId] = spoken({ mediaId, mediaResourceType: 'DC', ...instruction }, question.peer);
   }
   return {
-    instructions: Object.fromEntries(instructions),
+    instructions,
     outcomes,
     grants: [...rulings.values()].flatMap((ruling) => ruling.grants ?? []),
     revoke: [],
@@ -240,7 +241,7 @@ function withdrawn({ notification, session }: Question): Decision {
   return {
     ...NOTHING,
     revoke: entries.filter(isGone).flatMap(([, line]) => line.tokens),
-    session: { ...session, media: Object.fromEntries(entries.filter((entry) => !isGone(entry))) },
+    session: { ...session, media: dictionary(entries.filter((entry) => !isGone(entry))) },
   };
 }
 
@@ -251,5 +252,5 @@ function established({ notification, session }: Question): Decision {
     id,
     Object.hasOwn(named, id) ? { ...line, status: 'established' } : line,
   ]);
-  return { ...NOTHING, session: { ...session, media: Object.fromEntries(media) } };
+  return { ...NOTHING, session: { ...session, media: dictionary(media) } };
 }

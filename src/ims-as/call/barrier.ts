@@ -1,3 +1,4 @@
+import { dictionary } from '../../base/dictionary.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
 import type { MediaInstructionData } from '../../services/nimsas.ts';
 import { applyInstructions, conflict, type OpenOffer, refuseChanges } from '../media/instructions.ts';
@@ -120,7 +121,7 @@ export function executeAlone(turn: Turn, id: string, data: MediaInstructionData)
 /** 200 with the MF's endpoints, or 204 when there are none to tell. */
 function succeed(turn: Turn, id: string, mdc: MdcEndpoints) {
   const { call } = turn;
-  const set: MediaInstructionData['mediaInstructionSet'] = {};
+  const set = dictionary<MediaInstructionData['mediaInstructionSet'][string]>();
   for (const [mediaId, endpoints] of mdc) {
     const line = lineById(call.media!, mediaId);
     if (line === undefined || (endpoints.mdc1 === undefined && endpoints.mdc2 === undefined)) continue;

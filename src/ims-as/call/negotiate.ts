@@ -66,7 +66,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
       exchange.method === 'INVITE' && call.state === 'establishing'
         ? 'SESSION_ESTABLISHMENT_REQUEST'
         : 'MEDIA_CHANGE_REQUEST';
-    const notifyId = notify(turn, event, leg, offeredMedia(media.lines, leg, offer), deadlineMs);
+    const notifyId = notify(turn, event, leg, offeredMedia(media.lines, leg, offer, env.config), deadlineMs);
     call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
     return arm(turn, 'barrier', deadlineMs);
   }

@@ -1,3 +1,4 @@
+import { dictionary } from '../../base/dictionary.ts';
 import { isRejection, readDataChannelMedia } from '../../sdp/data-channel.ts';
 import { toAppBindingInfo, toDcEndpoint, toMaxMessageSizeKiB, toSecuritySetup } from '../../sdp/service-mapping.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
@@ -5,7 +6,7 @@ import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '
 import { supportsDataChannel } from '../b2bua/party.ts';
 import type { MediaLine } from '../media/types.ts';
 import type { Turn } from './turn.ts';
-import type { LegName } from './types.ts';
+import type { CallConfig, LegName } from './types.ts';
 
 /** How long a notification that nobody waits for may take. */
 const REPORT_DEADLINE_MS = 10_000;
@@ -53,20 +54,21 @@ export function offeredMedia(
   lines: readonly MediaLine[],
   leg: LegName,
   offer: SessionDescription,
+  { acceptSha1 }: Pick<CallConfig, 'acceptSha1'>,
 ): Record<string, NotifiedMedia> {
-  const list: Record<string, NotifiedMedia> = {};
+  const list = dictionary<NotifiedMedia>();
   for (const line of lines) {
     const slot = line.slots[leg];
     if (slot < 0 || line.state !== 'open' || (line.dataChannel && line.treatment === 'refused')) continue;
     list[line.id] = line.dataChannel
-      ? offeredChannel(line, offer, slot)
+      ? offeredChannel(line, offer, slot, acceptSha1)
       : { mediaId: line.id, mediaType: line.media.toUpperCase() };
   }
   return list;
 }
 
-function offeredChannel(line: MediaLine, offer: SessionDescription, slot: number): NotifiedMedia {
-  const read = readDataChannelMedia(offer, slot, { as: 'offer', acceptSha1: true });
+function offeredChannel(line: MediaLine, offer: SessionDescription, slot: number, acceptSha1: boolean): NotifiedMedia {
+  const read = readDataChannelMedia(offer, slot, { as: 'offer', acceptSha1 });
   if (isRejection(read)) return knownChannel(line);
   const setup = read.setup === 'holdconn' ? undefined : toSecuritySetup(read.setup);
   return {
@@ -85,7 +87,7 @@ function offeredChannel(line: MediaLine, offer: SessionDescription, slot: number
 
 /** The data channel lines by what is kept of them: for reports. */
 export function channels(lines: readonly MediaLine[]): Record<string, NotifiedMedia> {
-  const list: Record<string, NotifiedMedia> = {};
+  const list = dictionary<NotifiedMedia>();
   for (const line of lines) {
     if (line.dataChannel && line.state !== 'closed' && line.treatment !== 'refused') list[line.id] = knownChannel(line);
   }

@@ -1,0 +1,10 @@
+/**
+ * Values by ids that are made up at run time, such as `d-<uuid>`: an object without a hidden class. As plain objects,
+ * each new id would cost the engine a hidden class of its own and a place in a list of transitions that only grows.
+ * Has no prototype; copy it with `dictionary(Object.entries(it))`, not with `{...it}`.
+ */
+export function dictionary<T>(entries: Iterable<readonly [string, T]> = []): Record<string, T> {
+  const made: Record<string, T> = Object.create(null);
+  for (const [id, value] of entries) made[id] = value;
+  return made;
+}
