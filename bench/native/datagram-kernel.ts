@@ -88,8 +88,8 @@ export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[
   try {
     for (const bytes of [200, 1200]) {
       const measured = { kernel: [] as Measured[], direct: [] as Measured[] };
-      for (let run = 0; run < (quick ? 1 : 3); run++) {
-        const seconds = quick ? 1 : 3;
+      for (let run = 0; run < (quick ? 1 : 7); run++) {
+        const seconds = quick ? 1 : 2;
         measured.kernel.push(await measure(spaces, [spaces.b, B], bytes, seconds, kernel));
         measured.direct.push(await measure(spaces, [spaces.mf, MF_A], bytes, seconds, direct));
         const text = ({ perSecond }: Measured) => `${Math.round(perSecond)}/s`;
@@ -97,6 +97,8 @@ export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[
       }
       const rate = (all: Measured[]) => median(all.map(({ perSecond }) => perSecond));
       const [ours, peer] = [rate(measured.kernel), rate(measured.direct)];
+      // Neighbours on the machine change from round to round; within a round both had the same.
+      const ratio = median(measured.kernel.map(({ perSecond }, run) => perSecond / measured.direct[run]!.perSecond));
       const cpuUs = median(measured.kernel.map((one) => one.cpuUs));
       const lost = measured.kernel.reduce((sum, one) => sum + one.lost, 0);
       result.push({
@@ -105,10 +107,10 @@ export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[
         ours,
         peer,
         unit: '1/s',
-        ratio: ours / peer,
+        ratio,
         goal: '>= 0.7 x, no user CPU',
-        met: ours >= 0.7 * peer && cpuUs < 0.05,
-        note: `worker ${cpuUs.toFixed(3)} us per datagram, lost ${lost}; one process sends and receives on one core`,
+        met: ratio >= 0.7 && cpuUs < 0.05,
+        note: `worker ${cpuUs.toFixed(3)} us per datagram, lost ${lost}; one process sends and receives on one core; median of the rounds' ratios`,
       });
     }
   } finally {

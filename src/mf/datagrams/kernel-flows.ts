@@ -12,6 +12,7 @@ import {
   addScript,
   counterKey,
   deleteScript,
+  ELEMENTS_PER_FLOW,
   type ElementCounter,
   elementsOf,
   type KernelFlow,
@@ -84,7 +85,7 @@ export class KernelFlows implements DatagramPath {
 
   /** Flows in the table. */
   get size(): number {
-    return this.#taken.size / 10;
+    return this.#taken.size / ELEMENTS_PER_FLOW;
   }
 
   async set(key: string, options: FlowOptions, ends: FlowEndpoints): Promise<'user' | 'kernel'> {
@@ -140,14 +141,14 @@ export class KernelFlows implements DatagramPath {
   /** Undefined: another flow already has one of its keys (two flows of the same far ends). */
   #claim(flow: KernelFlow, replaced: KernelFlow | undefined): KernelFlow | undefined {
     if (replaced) this.#free(replaced);
-    const keys = elementsOf(flow).map(({ set, key }) => `${set} ${key}`);
+    const keys = elementsOf(flow).map(({ map, key }) => `${map} ${key}`);
     if (keys.some((key) => this.#taken.has(key))) return undefined;
     for (const key of keys) this.#taken.add(key);
     return flow;
   }
 
   #free(flow: KernelFlow): void {
-    for (const { set, key } of elementsOf(flow)) this.#taken.delete(`${set} ${key}`);
+    for (const { map, key } of elementsOf(flow)) this.#taken.delete(`${map} ${key}`);
   }
 
   /** Resolves when the kernel has it, with what the removed flow has carried. */

@@ -8,7 +8,7 @@ export interface KernelSide {
 export type Side = 'a' | 'b';
 export type KernelFlow = Readonly<Record<Side, KernelSide>>;
 
-/** Flows of one MF; a set holds two elements for each. */
+/** Flows of one MF; a map holds two elements for each. */
 export const MAX_KERNEL_FLOWS = 20_000;
 const MAX_ELEMENTS = 2 * MAX_KERNEL_FLOWS;
 
@@ -50,10 +50,10 @@ export function tableScript(table: string): string {
 
 function family(version: string, address: string): string[] {
   const key = `type ${address} . inet_service . ${address} . inet_service`;
-  const map = (name: string, value: string) => ` map ${name}${version} { ${key} : ${value}; size ${MAX_ELEMENTS}; }`;
+  const map = (name: string, value: string, more = '') =>
+    ` map ${name}${version} { ${key} : ${value}; size ${MAX_ELEMENTS};${more} }`;
   return [
-    ` set flow${version} { ${key}; size ${MAX_ELEMENTS}; counter; }`,
-    map('dport', 'inet_service'),
+    map('dport', 'inet_service', ' counter;'),
     map('daddr', address),
     map('sport', 'inet_service'),
     map('saddr', address),
@@ -64,10 +64,11 @@ const tuple = (protocol: string) => `${protocol} saddr . udp sport . ${protocol}
 
 function prerouting(version: string, protocol: string): string {
   const key = tuple(protocol);
+  // A statement whose map has no such key ends the rule, so the first look-up is also the test, and its counter counts.
   return [
     '  meta l4proto udp @th,64,8 20-63',
-    `${key} @flow${version} notrack`,
-    `udp dport set ${key} map @dport${version} ${protocol} daddr set ${key} map @daddr${version} accept`,
+    `udp dport set ${key} map @dport${version} notrack`,
+    `${protocol} daddr set ${key} map @daddr${version} accept`,
   ].join(' ');
 }
 
@@ -77,41 +78,42 @@ function postrouting(version: string, protocol: string): string {
 }
 
 export interface Element {
-  /** `flow4`, `dport4`, ... */
-  readonly set: string;
+  /** The map: `dport4`, `daddr4`, ... */
+  readonly map: string;
   /** As nft writes it: `192.0.2.1 . 5000 . 192.0.2.2 . 40000`. */
   readonly key: string;
-  readonly value?: string;
+  readonly value: string;
 }
 
 type EndPoint = KernelSide['remote'];
 const keyOf = (from: EndPoint, to: EndPoint) => `${from.address} . ${from.port} . ${to.address} . ${to.port}`;
 
-/** The key in `flow4` or `flow6` whose counter is what came from the far end of `side`. */
+/** The key in `dport4` or `dport6` whose counter is what came from the far end of `side`. */
 export function counterKey(flow: KernelFlow, side: Side): string {
   return keyOf(flow[side].remote, flow[side].local);
 }
 
-/** What is in the table for one flow: five elements per direction. */
+/** What is in the table for one flow. */
 export function elementsOf(flow: KernelFlow): readonly Element[] {
   return [...direction(flow.a, flow.b), ...direction(flow.b, flow.a)];
 }
+
+export const ELEMENTS_PER_FLOW = 8;
 
 function direction(from: KernelSide, to: KernelSide): Element[] {
   const version = isIPv6(from.remote.address) ? '6' : '4';
   const [source, target] = [from.remote, to.remote];
   const entry = keyOf(source, from.local);
   return [
-    { set: `flow${version}`, key: entry },
-    { set: `dport${version}`, key: entry, value: String(target.port) },
+    { map: `dport${version}`, key: entry, value: String(target.port) },
     {
-      set: `daddr${version}`,
+      map: `daddr${version}`,
       key: keyOf(source, { address: from.local.address, port: target.port }),
       value: target.address,
     },
-    { set: `sport${version}`, key: keyOf(source, target), value: String(to.local.port) },
+    { map: `sport${version}`, key: keyOf(source, target), value: String(to.local.port) },
     {
-      set: `saddr${version}`,
+      map: `saddr${version}`,
       key: keyOf({ address: source.address, port: to.local.port }, target),
       value: to.local.address,
     },
@@ -119,16 +121,11 @@ function direction(from: KernelSide, to: KernelSide): Element[] {
 }
 
 export function addScript(table: string, elements: readonly Element[]): string {
-  return elements
-    .map(
-      ({ set, key, value }) =>
-        `add element inet ${table} ${set} { ${key}${value === undefined ? '' : ` : ${value}`} }\n`,
-    )
-    .join('');
+  return elements.map(({ map, key, value }) => `add element inet ${table} ${map} { ${key} : ${value} }\n`).join('');
 }
 
 export function deleteScript(table: string, elements: readonly Element[]): string {
-  return elements.map(({ set, key }) => `delete element inet ${table} ${set} { ${key} }\n`).join('');
+  return elements.map(({ map, key }) => `delete element inet ${table} ${map} { ${key} }\n`).join('');
 }
 
 export interface ElementCounter {
@@ -140,20 +137,24 @@ export interface ElementCounter {
 /** The counters in the answer to `nft -j list table`, by element key. */
 export function readCounters(json: string): ReadonlyMap<string, ElementCounter> {
   const counters = new Map<string, ElementCounter>();
-  const { nftables } = JSON.parse(json) as { nftables: readonly { set?: ListedSet }[] };
-  for (const { set } of nftables) {
-    for (const { elem } of set?.elem ?? []) {
-      if (elem?.counter && elem.val.concat) counters.set(elem.val.concat.join(' . '), elem.counter);
+  const { nftables } = JSON.parse(json) as { nftables: readonly { map?: ListedMap }[] };
+  for (const { map } of nftables) {
+    for (const [key] of map?.elem ?? []) {
+      if (key.elem?.counter && key.elem.val.concat) counters.set(key.elem.val.concat.join(' . '), key.elem.counter);
     }
   }
   return counters;
 }
 
-interface ListedSet {
-  readonly elem?: readonly {
-    readonly elem?: {
-      readonly val: { readonly concat?: readonly (string | number)[] };
-      readonly counter?: ElementCounter;
-    };
-  }[];
+interface ListedMap {
+  /** Key and value; only in a map with counters the key is an object. */
+  readonly elem?: readonly [
+    {
+      readonly elem?: {
+        readonly val: { readonly concat?: readonly (string | number)[] };
+        readonly counter?: ElementCounter;
+      };
+    },
+    unknown,
+  ][];
 }
