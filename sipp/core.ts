@@ -25,10 +25,16 @@ const dcAs = { url: 'ws://127.0.0.1:9/', secret: 'for scripts that speak no DTLS
 
 /**
  * What the scripts need beside the lab's own configuration: two users with profiles of their own, applications that
- * end at a DC AS, and enough media ports for a load (a freed one rests 30 s, R6).
+ * end at a DC AS, enough media ports for a load (a freed one rests 30 s, R6), and no limit that a slow machine meets.
  */
 export const POLICY = {
-  imsAs: { maxCalls: 100_000 },
+  imsAs: {
+    maxCalls: 100_000,
+    // The scripts judge what is answered, not how fast this machine is: an event loop that others keep from running
+    // would turn calls away (503), and a DCSF that comes too late would cost a call its data channels (R17).
+    overload: { loopLagMs: 0 },
+    guards: { dcsfBudgetMs: 30_000, mrmMs: 30_000 },
+  },
   dcsf: {
     policy: {
       dcAs: {

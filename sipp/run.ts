@@ -17,6 +17,7 @@ imsdc-sipp list [pattern...]  says what they show
   --all-together       load: --rate for all pairs together, for --seconds; in waves of --at-once pairs
   --seconds N          (60)
   --timeout SECONDS    of one pair (60, or as long as --all-together takes and 60 more)
+  --logs DIRECTORY     keeps what SIPp writes, every message too
   --json FILE, --junit FILE
 `;
 /** Exit codes of sysexits.h. */
@@ -34,6 +35,7 @@ const { values, positionals } = parseArgs({
     'all-together': { type: 'boolean', default: false },
     seconds: { type: 'string', default: '60' },
     timeout: { type: 'string' },
+    logs: { type: 'string' },
     json: { type: 'string' },
     junit: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -107,16 +109,22 @@ async function together(core: Core | undefined): Promise<PairResult[]> {
   const waves = Math.ceil(wanted.length / inWave);
   const seconds = Number(values.seconds) / waves;
   const results: PairResult[] = [];
+  let goodWaves = 0;
   for (let wave = 0; wave < waves; wave++) {
     const names = wanted.filter((_, index) => index % waves === wave);
     const rate = Number(values.rate) / names.length;
     const calls = Number(values.calls ?? Math.max(1, Math.round(rate * seconds)));
     const timeoutSeconds = Number(values.timeout ?? seconds + 60);
-    process.stderr.write(`wave ${wave + 1} of ${waves}: ${names.length} pairs, ${calls} calls each\n`);
+    process.stderr.write(`wave ${wave + 1} of ${waves}: ${names.length} pairs, ${calls} calls each: `);
     const run = (name: string) =>
       runPair({ ...optionsOf(core, { name, calls, rate, timeoutSeconds }), repeatsAllowed: true });
-    results.push(...(await Promise.all(names.map(run))));
+    const done = await Promise.all(names.map(run));
+    const failed = done.filter(({ passed }) => !passed).map(({ name }) => name);
+    if (failed.length === 0) goodWaves++;
+    process.stderr.write(failed.length === 0 ? 'pass\n' : `FAIL ${failed.join(', ')}\n`);
+    results.push(...done);
   }
+  process.stdout.write(`${goodWaves} of ${waves} waves without a failure\n`);
   return results;
 }
 
@@ -128,6 +136,7 @@ function optionsOf(core: Core | undefined, options: Omit<PairOptions, 'target'>)
     ...options,
     target,
     lossPercent: Number(values.loss),
+    ...(values.logs === undefined ? {} : { logs: values.logs }),
     ...(transport === 'udp' || transport === 'tcp' ? { transport } : {}),
   };
 }

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { failures } from './failures.ts';
 import { PAIRS } from './pairs/index.ts';
 import { type PortBlock, takePorts } from './ports.ts';
 import type { PairRun } from './script/steps.ts';
@@ -25,6 +26,8 @@ export interface PairOptions {
   readonly timeoutSeconds?: number;
   /** Under load: messages that had to be sent again are counted, but no failure. */
   readonly repeatsAllowed?: boolean;
+  /** Keeps what SIPp writes, every message too, in a folder of the pair's name below this one. */
+  readonly logs?: string;
   /** CPU to pin both ends to, where measurement wants that. */
   readonly cpu?: number;
 }
@@ -34,7 +37,9 @@ export interface EndResult {
   readonly successful: number;
   readonly failed: number;
   readonly retransmissions: number;
-  /** What SIPp wrote about unexpected messages and failed checks; first lines. */
+  /** Each kind of failure: what was expected and what came, how often, when first. */
+  readonly failures: readonly string[];
+  /** What SIPp wrote about the first of them, with the message that came. */
   readonly errors: string;
 }
 
@@ -82,7 +87,7 @@ export async function runPair(options: PairOptions): Promise<PairResult> {
   const pair = PAIRS.find(({ name }) => name === options.name);
   if (pair === undefined) throw new Error(`no pair ${options.name}; there are: ${pairNames().join(', ')}`);
   const run: PairRun = { ...pair.run, ...definedOf(options) };
-  const folder = mkdtempSync(join(tmpdir(), 'imsdc-sipp-'));
+  const folder = folderOf(options);
   const started = Date.now();
   const children: ChildProcess[] = [];
   try {
@@ -123,10 +128,19 @@ export async function runPair(options: PairOptions): Promise<PairResult> {
     };
   } finally {
     for (const child of children) if (child.exitCode === null) child.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
+    if (options.logs === undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 
+function folderOf({ logs, name }: PairOptions): string {
+  if (logs === undefined) return mkdtempSync(join(tmpdir(), 'imsdc-sipp-'));
+  const folder = resolve(logs, name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Characters of SIPp's error file that go into the report: the first message that did not fit, mostly. */
+const MAX_SPECIMEN = 4000;
 /** Attempts of `runPairCleanly`. */
 const ATTEMPTS = 3;
 
@@ -149,9 +163,14 @@ function definedOf({ transport, lossPercent, repeatsAllowed }: PairOptions): Pai
   };
 }
 
-function incomplete(end: string, { exitCode, successful, failed, errors }: EndResult, calls: number): string[] {
+function incomplete(end: string, result: EndResult, calls: number): string[] {
+  const { exitCode, successful, failed } = result;
   if (exitCode === 0 && failed === 0 && successful >= calls) return [];
-  return [`${end}: ${successful} of ${calls} calls completed, ${failed} failed, exit code ${exitCode}`, errors.trim()];
+  return [
+    `${end}: ${successful} of ${calls} calls completed, ${failed} failed, exit code ${exitCode}`,
+    ...result.failures.map((text) => `${end}: ${text}`),
+    result.errors.trim(),
+  ];
 }
 
 function repeated({ retransmissions = 'none' }: PairRun, count: number): string[] {
@@ -182,6 +201,7 @@ function startEnd(options: PairOptions, run: PairRun, end: 'uac' | 'uas', place:
     ...['-t', run.transport === 'tcp' ? 't1' : 'u1'],
     ...['-timeout', `${options.timeoutSeconds ?? 60}s`, '-timeout_error'],
     ...['-trace_err', '-error_file', join(folder, `${end}.errors`)],
+    ...(options.logs === undefined ? [] : ['-trace_msg', '-message_file', join(folder, `${end}.messages`)]),
     ...['-trace_stat', '-stf', join(folder, `${end}.csv`), '-fd', '1'],
     ...(run.lossPercent ? ['-lost', String(run.lossPercent)] : []),
     ...extra,
@@ -201,12 +221,14 @@ function ended(child: ChildProcess): Promise<number> {
 
 function readEnd(folder: string, end: string, exitCode: number): EndResult {
   const stats = lastRow(readIfThere(join(folder, `${end}.csv`)));
+  const errors = readIfThere(join(folder, `${end}.errors`));
   return {
     exitCode,
     successful: Number(stats.get('SuccessfulCall(C)') ?? 0),
     failed: Number(stats.get('FailedCall(C)') ?? 0),
     retransmissions: Number(stats.get('Retransmissions(C)') ?? 0),
-    errors: readIfThere(join(folder, `${end}.errors`)).slice(0, 4000),
+    failures: failures(errors),
+    errors: errors.slice(0, MAX_SPECIMEN),
   };
 }
 

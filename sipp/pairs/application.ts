@@ -2,7 +2,7 @@ import { answers, request as ask, asked, invited, keep, respond } from '../scrip
 import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
-import { type Pair, pause, type Step } from '../script/steps.ts';
+import type { Pair, Step } from '../script/steps.ts';
 import {
   ANSWER,
   bootstrapped,
@@ -416,7 +416,6 @@ export const APPLICATION: readonly Pair[] = [
       respond(180),
       respond(200, { body: sdp('bob', 1, ...ANSWER) }),
       asked('ACK'),
-      pause(100),
       ask('INVITE', 1, {
         // Relative to the sender of this offer, who was the receiver before (R8).
         body: sdp('bob', 2, ...ANSWER.map(flipped), applicationLine('bob', { ...past, setup: 'actpass' })),

@@ -2,7 +2,7 @@ import { answers, request as ask, asked, invited, keep, respond } from '../scrip
 import { ack, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, DEAD, header, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { audio, closed, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
-import { type Pair, pause } from '../script/steps.ts';
+import type { Pair } from '../script/steps.ts';
 import {
   ANSWER,
   bootstrapped,
@@ -101,7 +101,6 @@ export const BOOTSTRAP: readonly Pair[] = [
       respond(180),
       respond(200, { body: sdp('bob', 1, audio('bob')) }),
       asked('ACK'),
-      pause(100),
       ask('INVITE', 1, { body: sdp('bob', 2, audio('bob'), ownLine('bob'), senderLine('bob')) }),
       ...maybe(100),
       expect(200, body('m=audio 40000 ', LINE.own, LINE.sender), without('a=dcmap:(10|110) ')),
@@ -287,18 +286,21 @@ export const BOOTSTRAP: readonly Pair[] = [
       expect('INVITE', body('m=audio 42000 ', LINE.own), ...mediaLines(2)),
       reply(200, { body: sdp('alice', 2, audio('alice'), ownLine('alice', { streams: ['0 subprotocol="http"'] })) }),
       expect('ACK'),
-      // The callee's turn; it does not come by here.
-      pause(500),
+      // Then it is the callee's turn, which does not come by here: it says when it is done.
+      expect('INFO'),
+      reply(200),
       ...hangsUp(2),
     ],
     uas: [
-      invited(header('X-Untouched', 'two  spaces')),
+      invited(header('X-Untouched', 'two  spaces'), ...keep()),
       respond(180),
       respond(200, { body: sdp('bob', 1, audio('bob'), senderLine('bob')) }),
       asked('ACK', body('m=audio 40000 ', DEAD), ...mediaLines(2)),
       asked('INVITE', body('m=audio 40000 ', `${LIVE}.*a=dcmap:100 `), ...mediaLines(2)),
       answers(200, { body: sdp('bob', 2, audio('bob'), receiverLine('bob', { more: [] })) }),
       asked('ACK'),
+      ask('INFO', 1),
+      expect(200),
       ...isHungUpOn(),
     ],
   },

@@ -2,8 +2,8 @@ import { request as ask, asked, invited, isCancelled, keep, ok, respond } from '
 import { ack, ackFailure, cancel, establishes, expect, invite, maybe, request } from '../script/caller.ts';
 import { body, header, LINE, mediaLines, save } from '../script/check.ts';
 import { APP, applicationLine, audio, receiverLine, sdp, senderLine } from '../script/sdp.ts';
-import { type Pair, pause } from '../script/steps.ts';
-import { ANSWER, E2, E4, hangsUp, isHungUpOn, OFFER } from './flows.ts';
+import type { Pair } from '../script/steps.ts';
+import { ANSWER, E2, E4, hangsUp, isHungUpOn, isTold, OFFER, tells } from './flows.ts';
 
 /** Everything before the 2xx. */
 
@@ -187,11 +187,19 @@ export const EARLY: readonly Pair[] = [
       establishes(180),
       request('UPDATE', 2, { body: sdp('alice', 2, ...OFFER) }),
       expect(500, header('Retry-After', '[0-9]+')),
+      ...tells(3),
       establishes(200, ...E4),
       ack(),
-      ...hangsUp(3),
+      ...hangsUp(4),
     ],
-    uas: [invited(...E2), respond(180), pause(200), respond(200, { body: BOB }), asked('ACK'), ...isHungUpOn()],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(180),
+      ...isTold(),
+      respond(200, { to: 'invite', body: BOB }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
   },
   {
     name: 'update-glare',

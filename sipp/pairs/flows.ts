@@ -1,5 +1,16 @@
 import { asked, invited, ok, respond } from '../script/callee.ts';
-import { ack, alone, bye, establishes, expect, type Invite, invite, maybe, type Request } from '../script/caller.ts';
+import {
+  ack,
+  alone,
+  bye,
+  establishes,
+  expect,
+  type Invite,
+  invite,
+  maybe,
+  type Request,
+  request,
+} from '../script/caller.ts';
 import { body, DEAD, header, LINE, mediaLines, without } from '../script/check.ts';
 import { audio, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
 import type { Check, Step } from '../script/steps.ts';
@@ -59,6 +70,18 @@ export function hangsUp(cseq: number, options: Request = {}): readonly Step[] {
 
 export function isHungUpOn(): readonly Step[] {
   return [asked('BYE'), ok()];
+}
+
+/**
+ * The caller tells the callee that it has seen something: an INFO, which the AS passes on. Where one end must not go on
+ * before the other, this says so; a pause would leave it to the machine.
+ */
+export function tells(cseq: number, options: Request = {}): readonly Step[] {
+  return [request('INFO', cseq, options), expect(200)];
+}
+
+export function isTold(): readonly Step[] {
+  return [asked('INFO'), ok()];
 }
 
 /** A call with both bootstrap channels up, from where the application pairs start. */

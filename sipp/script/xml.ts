@@ -1,3 +1,4 @@
+import { type Repeats, repeatsOf } from './repeats.ts';
 import type { Check, Pair, Receive, Send, Step } from './steps.ts';
 
 /** How long an end waits for a message that must come: longer than any transaction lasts (64 * T1). */
@@ -37,6 +38,7 @@ class Variables {
 
 class Scenario {
   readonly #steps: readonly Step[];
+  readonly #repeats: Repeats;
   readonly #variables: Variables;
   readonly #stopsTimer: boolean;
   /** Of named messages, counted as SIPp counts for `[branch-N]`: labels are none. */
@@ -44,6 +46,7 @@ class Scenario {
 
   constructor(steps: readonly Step[], variables: Variables) {
     this.#steps = steps;
+    this.#repeats = repeatsOf(steps);
     this.#stopsTimer = steps.some((step) => step.kind === 'receive' && step.stopsTimer);
     this.#variables = variables;
   }
@@ -51,19 +54,22 @@ class Scenario {
   xml(): string {
     const parts: string[] = [];
     let index = 0;
-    for (const step of this.#steps) {
-      parts.push(this.#step(step, index));
+    for (const [at, step] of this.#steps.entries()) {
+      const passed = this.#repeats.before(at);
+      parts.push(...passed.map((element) => `  ${element}`));
+      index += passed.length;
+      parts.push(this.#step(step, index, this.#repeats.attributesOf(at)));
       if (step.kind !== 'label') index++;
     }
     return parts.join('\n');
   }
 
-  #step(step: Step, index: number): string {
+  #step(step: Step, index: number, more: string): string {
     switch (step.kind) {
       case 'send':
-        return this.#send(step, index);
+        return this.#send(step, index, more);
       case 'receive':
-        return this.#receive(step);
+        return this.#receive(step, more);
       case 'pause':
         return `  <pause milliseconds="${step.milliseconds}" />`;
       case 'linger':
@@ -75,13 +81,14 @@ class Scenario {
     }
   }
 
-  #send(step: Send, index: number): string {
+  #send(step: Send, index: number, more: string): string {
     if (step.name !== undefined) this.#indexes.set(step.name, index);
     const attributes = [
       ...(step.repeated ? [' retrans="500"'] : []),
       ...(step.lost ? [' lost="100"'] : []),
       // SIPp refuses a timer that is never stopped.
       ...(step.startsTimer && this.#stopsTimer ? [' start_rtd="1"'] : []),
+      more,
     ].join('');
     const lines = this.#branched(step, index)
       .split('\n')
@@ -96,12 +103,13 @@ class Scenario {
     return step.message.replace('branch=[branch]', `branch=[branch-${index - first}]`);
   }
 
-  #receive(step: Receive): string {
+  #receive(step: Receive, more: string): string {
     const request = typeof step.what === 'string';
     const jump = step.jump === undefined ? '' : ` next="${step.jump.to}"`;
     const when = step.jump?.when === undefined ? '' : ` test="${step.jump.when}"`;
     const attributes = [
       ` ${request ? 'request' : 'response'}="${step.what}"`,
+      more,
       ...(step.optional ? [' optional="true"'] : []),
       ...(step.target ? [' rrs="true"'] : []),
       ...(step.stopsTimer ? [' rtd="1"'] : []),

@@ -4,6 +4,10 @@ import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { outdatedFiles } from '../../sipp/build.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
+import { asked, invited, respond } from '../../sipp/script/callee.ts';
+import { ack, establishes, expect, invite, reinvite } from '../../sipp/script/caller.ts';
+import type { Step } from '../../sipp/script/steps.ts';
+import { scenarioXml } from '../../sipp/script/xml.ts';
 
 test('the scenarios are what the pairs say: "node sipp/build.ts" has been run', () => {
   assert.deepEqual(outdatedFiles(), []);
@@ -25,4 +29,50 @@ test('docs/procedures.md shows every pair', () => {
   const document = readFileSync(resolve(import.meta.dirname, '../../docs/procedures.md'), 'utf8');
   const missing = PAIRS.map(({ name }) => name).filter((name) => !document.includes(`\`${name}\``));
   assert.deepEqual(missing, []);
+});
+
+/** What a scenario does, in order, without the messages themselves. */
+function outline(steps: readonly Step[]): string[] {
+  const xml = scenarioXml({ name: 'x', shows: '', conformance: [], uac: [], uas: steps }, 'uas');
+  const found = xml.matchAll(/<recv ([^/>]+?) ?\/?>|<send(.*?)>|SIP\/2.0 (\d+) |(INVITE|ACK|BYE|INFO) \S+ SIP/g);
+  return [...found].map(([, recv, send, status, method]) => recv ?? status ?? method ?? `send${send}`);
+}
+
+test('an INVITE that comes again behind 180 and 200 is passed over: SIPp alone would fail the call', () => {
+  assert.deepEqual(outline([invited(), respond(180), respond(200), asked('ACK'), asked('BYE')]), [
+    'request="INVITE" rrs="true"',
+    'send',
+    '180',
+    'send retrans="500"',
+    '200',
+    'request="INVITE" optional="true"',
+    'request="ACK"',
+    // Sent once more because the 200 was.
+    'request="ACK" optional="true"',
+    'request="BYE"',
+  ]);
+});
+
+test('the 200 of an INVITE that has its ACK is passed over, and not taken for the next one', () => {
+  const steps = [invite({ body: '' }), establishes(200), ack(), reinvite(2, ''), expect(200)];
+  assert.deepEqual(outline(steps), [
+    'send retrans="500" start_rtd="1" start_txn="invite1"',
+    'INVITE',
+    'response="200" response_txn="invite1" rrs="true" rtd="1" timeout="40000"',
+    'send ack_txn="invite1"',
+    'ACK',
+    'send retrans="500"',
+    'INVITE',
+    'response="200" response_txn="invite1" optional="true"',
+    'response="200" timeout="40000"',
+  ]);
+});
+
+test('one message behind a request is what SIPp repeats by itself', () => {
+  assert.deepEqual(outline([asked('INFO'), respond(200), asked('BYE')]), [
+    'request="INFO"',
+    'send retrans="500"',
+    '200',
+    'request="BYE"',
+  ]);
 });

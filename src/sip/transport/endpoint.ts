@@ -2,10 +2,8 @@ import { TypedEmitter } from '../../base/emitter.ts';
 import type { IdMint } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
-import type { Timer, Timers } from '../../base/timers.ts';
-import { buildResponse, type ParsedMessage, parseMessage } from '../message/index.ts';
+import type { Timers } from '../../base/timers.ts';
 import type { OverloadControl } from '../overload/index.ts';
-import { defaultPort, responseDestination, statelessTag } from '../transaction/derived.ts';
 import { clientKey, MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
 import type {
   ClientKey,
@@ -16,21 +14,18 @@ import type {
   TransactionUserEvent,
   Transport,
 } from '../types.ts';
+import { ArmedTimers } from './armed-timers.ts';
 import type { SipListenerConfig } from './config.ts';
 import { countersOf, type EndpointCounters, gaugesOf } from './endpoint-counters.ts';
 import { standardTransports, type TransportFactory } from './factory.ts';
+import { Ingress } from './ingress.ts';
 import { LargeRequests } from './large-requests.ts';
+import { LimitedLog } from './limited-log.ts';
 import { Listeners } from './listeners.ts';
 import { LoopLag } from './loop-lag.ts';
-import { RateLimit } from './rate.ts';
 import { type NameServer, Resolver } from './resolver.ts';
-import { hostPort, isInvalidName, type SipTransport, type TransportSink } from './transport.ts';
+import { hostPort } from './transport.ts';
 import type { TrustedPeers } from './trust.ts';
-
-/** Answers to malformed requests per second, all peers together. */
-const MAX_ERROR_REPLIES_PER_SECOND = 100;
-/** Log lines about malformed messages and socket trouble per second. */
-const MAX_LOG_LINES_PER_SECOND = 5;
 
 export interface SipEndpointOptions {
   readonly listeners: readonly SipListenerConfig[];
@@ -76,9 +71,9 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   readonly #layer: Transactions;
   readonly #resolver: Resolver;
   readonly #listeners = new Listeners();
-  readonly #armed = new Map<number, Timer>();
-  readonly #errorReplies = new RateLimit(MAX_ERROR_REPLIES_PER_SECOND);
-  readonly #logLines = new RateLimit(MAX_LOG_LINES_PER_SECOND);
+  readonly #armed: ArmedTimers;
+  readonly #ingress: Ingress;
+  readonly #log: LimitedLog;
   readonly #count: EndpointCounters;
   readonly #large: LargeRequests;
   readonly #waiting: TransactionUserEvent[] = [];
@@ -90,8 +85,11 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     super();
     this.#options = options;
     this.timers = options.timers;
+    const nowMs = () => this.timers.nowMs();
     this.#count = countersOf(options.metrics);
-    this.#resolver = new Resolver({ nowMs: () => this.timers.nowMs(), nameServer: options.nameServer });
+    this.#log = new LimitedLog(options.log, nowMs);
+    this.#armed = new ArmedTimers(options.timers, (id, atMs) => this.#layer.timerDue(id, atMs));
+    this.#resolver = new Resolver({ nowMs, nameServer: options.nameServer });
     this.#layer = new Transactions(
       { emit: (effect) => this.#perform(effect) },
       {
@@ -105,6 +103,17 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     this.#large = new LargeRequests({
       udpMtuBytes: options.udpMtuBytes ?? 0,
       sentBy: (to) => this.#listeners.nameFor(to),
+    });
+    this.#ingress = new Ingress({
+      nowMs,
+      listeners: this.#listeners,
+      trustedPeers: options.trustedPeers,
+      overload: options.overload,
+      count: this.#count,
+      log: this.#log,
+      tagSalt: options.ids.prefix,
+      receive: (message, flow, atMs) => this.#layer.receive(message, flow, atMs),
+      transmit: (wire, to) => this.#transmit(wire, to, null),
     });
     gaugesOf(options.metrics, {
       transactions: () => this.#layer.size.clients + this.#layer.size.servers,
@@ -124,7 +133,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     const make = transports ?? standardTransports(limits);
     try {
       for (const config of this.#options.listeners) {
-        await this.#listeners.add(config, make, (transport) => this.#sinkOf(transport));
+        await this.#listeners.add(config, make, (transport) => this.#ingress.sinkOf(transport));
       }
     } catch (error) {
       await this.close();
@@ -135,20 +144,11 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     this.#lag = this.#options.lag?.(observe) ?? new LoopLag(this.timers, observe);
   }
 
-  #sinkOf(transport: () => SipTransport): TransportSink {
-    return {
-      received: (bytes, flow) => this.#received(bytes, flow, transport()),
-      broken: (status, reason, bytes, flow) => this.#broken(status, reason, bytes, flow),
-      trouble: (what, detail) => this.#trouble(what, detail),
-    };
-  }
-
   /** Forgets every transaction and closes the sockets; what is sent afterwards goes nowhere. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#lag?.close();
-    for (const timer of this.#armed.values()) timer.cancel();
-    this.#armed.clear();
+    this.#armed.close();
     await this.#listeners.close();
   }
 
@@ -264,11 +264,10 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         this.#transmit(effect.wire, effect.to, effect.owner);
         break;
       case 'arm':
-        this.#arm(effect.timer, effect.atMs);
+        this.#armed.arm(effect.timer, effect.atMs);
         break;
       case 'disarm':
-        this.#armed.get(effect.timer)?.cancel();
-        this.#armed.delete(effect.timer);
+        this.#armed.disarm(effect.timer);
         break;
       case 'toUser':
         if (this.#staysInside(effect.event)) break;
@@ -294,16 +293,6 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     return true;
   }
 
-  #arm(id: number, atMs: number): void {
-    if (this.#closed) return;
-    const timer = this.timers.after(atMs - this.timers.nowMs(), () => {
-      this.#armed.delete(id);
-      this.#layer.timerDue(id, this.timers.nowMs());
-    });
-    this.#armed.get(id)?.cancel();
-    this.#armed.set(id, timer);
-  }
-
   #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null, otherwise?: () => void): void {
     if (this.#closed) return;
     const transport = this.#listeners.find(to);
@@ -314,93 +303,10 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         return;
       }
       this.#count.sendFailures.value++;
-      this.#warn('sip: cannot send', { to: hostPort(to.address, to.port), problem: error.message });
+      this.#log.warn('sip: cannot send', { to: hostPort(to.address, to.port), problem: error.message });
       if (owner !== null && !this.#closed) this.#layer.transportFailed(owner, this.timers.nowMs());
     };
     if (transport === undefined) queueMicrotask(() => onFailed(new Error(`no ${to.transport} listener`)));
     else transport.send(wire, to, onFailed);
   }
-
-  #received(bytes: Buffer, flow: Flow, transport: SipTransport): void {
-    this.#count.received.value++;
-    // RFC 5626 4.4.1: keep-alives are shorter than any SIP message.
-    if (bytes.length <= 4) return;
-    const result = parseMessage(bytes);
-    const stranger = this.#options.trustedPeers?.trustsFlow(flow) === false;
-    if ('error' in result) {
-      // Strangers learn nothing of us from noise.
-      if (stranger) this.#count.strangers.value++;
-      else this.#malformed(result.error, flow);
-      return;
-    }
-    const { message } = result;
-    const nowMs = this.timers.nowMs();
-    if (message.isRequest) {
-      if (stranger) {
-        this.#count.strangers.value++;
-        this.#refuse(message, 403, 'Not a Trusted Peer', flow);
-        return;
-      }
-      message.stampReceived(flow.remoteAddress, flow.remotePort, this.#options.overload?.feedback(message, nowMs));
-      if (flow.connection !== undefined) rememberPeer(transport, flow.connection, message, flow);
-    } else if (!this.#listeners.owns(message.via)) {
-      this.#count.foreignResponses.value++; // RFC 3261 18.1.2: not the answer to a request of ours.
-      return;
-    }
-    this.#layer.receive(message, flow, nowMs);
-  }
-
-  #broken(status: number, reason: string, bytes: Buffer, flow: Flow): void {
-    if (this.#options.trustedPeers?.trustsFlow(flow) === false) {
-      this.#count.strangers.value++;
-      return;
-    }
-    const result = parseMessage(bytes.subarray(0, endOfHead(bytes)));
-    const replyable =
-      'error' in result ? result.error.replyable : result.message.isRequest ? result.message : undefined;
-    this.#malformed({ status, reason, replyable }, flow);
-  }
-
-  /** 8.2: a precise answer where the request can be answered at all; never more than the limit, never to an ACK. */
-  #malformed(error: { status: number; reason: string; replyable: ParsedMessage | undefined }, flow: Flow): void {
-    this.#count.malformed.value++;
-    this.#warn('sip: malformed message', {
-      from: hostPort(flow.remoteAddress, flow.remotePort),
-      problem: error.reason,
-    });
-    if (error.replyable !== undefined) this.#refuse(error.replyable, error.status, error.reason, flow);
-  }
-
-  #refuse(request: ParsedMessage, status: number, reason: string, flow: Flow): void {
-    if (request.method === 'ACK' || !this.#errorReplies.allows(this.timers.nowMs())) return;
-    request.stampReceived(flow.remoteAddress, flow.remotePort);
-    const toTag = statelessTag(request, this.#options.ids.prefix);
-    const wire = buildResponse(request, status, { reason, toTag });
-    this.#transmit(wire, responseDestination(request, flow), null);
-  }
-
-  #trouble(what: string, detail: string): void {
-    this.#count.trouble.value++;
-    this.#warn(`sip: ${what}`, { detail });
-  }
-
-  #warn(text: string, fields: Record<string, unknown>): void {
-    if (!this.#logLines.allows(this.timers.nowMs())) return;
-    const suppressed = this.#logLines.takeSuppressed();
-    this.#options.log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, text);
-  }
-}
-
-/** Just past the blank line, so that a body that never came does not hide the headers. */
-function endOfHead(bytes: Buffer): number {
-  const at = bytes.indexOf('\r\n\r\n', 0, 'latin1');
-  return at < 0 ? bytes.length : at + 4;
-}
-
-/** Connections are used both ways: RFC 5923 by `alias`, RFC 7118 5.1 by the client's `.invalid` name. */
-function rememberPeer(transport: SipTransport, connection: string, request: ParsedMessage, flow: Flow): void {
-  const { via } = request;
-  if (via.params.has('alias'))
-    transport.alias?.(connection, flow.remoteAddress, via.port || defaultPort(flow.transport));
-  else if (isInvalidName(via.host)) transport.claimName?.(connection, via.host);
 }
