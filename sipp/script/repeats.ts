@@ -14,7 +14,8 @@ export interface Repeats {
  * message received, and only until it has sent two since; all others it takes for unexpected, or worse, for the message
  * that it waits for.
  *
- * - a request behind two answers (180 and 200): SIPp's own timer repeats the last one, so the request is passed over;
+ * - an INVITE until its ACK, and any request behind two answers (200 to CANCEL, 487): passed over, because SIPp's own
+ *   timer repeats the last answer;
  * - an ACK, sent once more because a 200 of ours was on its way once more;
  * - the 200 of an INVITE that has its ACK already, told from other 200s by the INVITE's branch (a SIPp transaction).
  */
@@ -26,6 +27,8 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
   let received: Receive | undefined;
   let sent = 0;
   let seenAck = false;
+  /** One came and has not got its ACK yet. */
+  let openInvite = false;
   let acked: { readonly invite: number; readonly ack: number; readonly name: string } | undefined;
   for (const [at, step] of steps.entries()) {
     if (step.kind === 'send') {
@@ -36,9 +39,9 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
       if (invite !== undefined) acked = { invite, ack: at, name: `invite${number}` };
     } else if (step.kind === 'receive') {
       const passed: string[] = [];
-      const request = sent > 1 && typeof received?.what === 'string' ? received.what : undefined;
-      const forgotten = request === undefined && step.what === 'ACK' ? 'INVITE' : request;
-      if (forgotten !== undefined && forgotten !== 'ACK' && forgotten !== step.what)
+      const forgotten = sent > 1 && typeof received?.what === 'string' && received.what !== 'ACK' ? received.what : '';
+      if (openInvite && step.what !== 'INVITE') passed.push('<recv request="INVITE" optional="true" />');
+      if (forgotten !== '' && forgotten !== 'INVITE' && forgotten !== step.what)
         passed.push(`<recv request="${forgotten}" optional="true" />`);
       if (seenAck && step.what !== 'ACK') passed.push('<recv request="ACK" optional="true" />');
       if (acked !== undefined) {
@@ -51,6 +54,7 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
       }
       before.set(at, passed);
       seenAck ||= step.what === 'ACK';
+      openInvite = step.what === 'INVITE' || (openInvite && step.what !== 'ACK');
       received = step;
       sent = 0;
     }
