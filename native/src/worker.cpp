@@ -24,7 +24,7 @@ constexpr std::uint64_t kTrafficMs = 500;     // after the last packet usrsctp's
 constexpr std::uint64_t kBusyTickMs = 10;
 constexpr std::uint64_t kIdleTickMs = 200;
 constexpr std::uint64_t kMaxTickMs = 100;
-constexpr std::uint64_t kEndpointsPerTickMs = 50;  // usrsctp walks a list of all timers at each tick
+constexpr std::uint64_t kEndpointsPerTickMs = 25;  // usrsctp walks a list of all timers at each tick: 14 % of a set-up at 50
 
 std::uint64_t epochUs() {
   timespec now{};

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
@@ -6,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { formatRouteToken, IdMint, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
+import { pooledRandomHex } from '../base/random.ts';
 import { createCertificate } from '../dtls/certificate.ts';
 import { mintTlsId } from '../dtls/tls-id.ts';
 import { ImsdcError } from '../errors.ts';
@@ -181,7 +181,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
   };
 }
 
-const random = (bytes: number) => randomBytes(bytes).toString('hex');
+const random = pooledRandomHex();
 
 async function startEngine(
   config: MfConfig,

@@ -27,6 +27,8 @@ export const CREDIT_BYTES = 64 * 1_024;
 const MESSAGE_OVERHEAD_BYTES = 16;
 /** Pipelined requests that wait; handsets send one at a time. */
 const MAX_WAITING = 32;
+/** One for all: an abort without a reason makes a DOMException with a stack, twice for every call. */
+const CHANNEL_CLOSED = new Error('the data channel is closed');
 
 /**
  * The network's end of one bootstrap stream (TS 26.114 6.2.10.1): HTTP requests out of data channel messages, one at
@@ -61,7 +63,7 @@ export class BootstrapStream {
 
   #end(): void {
     if (this.#abort.signal.aborted) return;
-    this.#abort.abort();
+    this.#abort.abort(CHANNEL_CLOSED);
     this.#waiting = [];
     this.#writable();
     this.#options.ended();

@@ -17,6 +17,7 @@ export class FrameSocket {
   readonly #socket: Socket;
   readonly #events: FrameSocketEvents;
   #ended = false;
+  #corked = false;
 
   constructor(socket: Socket, kind: 'control' | 'payload', events: FrameSocketEvents) {
     this.#socket = socket;
@@ -62,8 +63,17 @@ export class FrameSocket {
     this.#events.ended(problem);
   }
 
+  /** The frames of one turn of the event loop leave in one system call: setting a context up takes a dozen of them. */
   #write(frame: Buffer): void {
     if (this.#ended) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      setImmediate(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
+    }
     this.#socket.write(frame);
     if (this.#socket.writableLength > MAX_QUEUED_BYTES) this.end('the other side does not read');
   }
