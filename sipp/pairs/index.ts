@@ -3,8 +3,17 @@ import { APPLICATION } from './application.ts';
 import { BOOTSTRAP } from './bootstrap.ts';
 import { DIALOG } from './dialog.ts';
 import { EARLY } from './early.ts';
+import { MULTIPLEX } from './multiplex.ts';
 import { PLAIN_CALLS } from './plain.ts';
 import { RACES } from './race.ts';
 
 /** Every pair of the suite. */
-export const PAIRS: readonly Pair[] = [...PLAIN_CALLS, ...BOOTSTRAP, ...APPLICATION, ...EARLY, ...DIALOG, ...RACES];
+export const PAIRS: readonly Pair[] = [
+  ...PLAIN_CALLS,
+  ...BOOTSTRAP,
+  ...APPLICATION,
+  ...MULTIPLEX,
+  ...EARLY,
+  ...DIALOG,
+  ...RACES,
+];

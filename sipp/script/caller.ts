@@ -23,6 +23,8 @@ export interface Invite extends Call {
   readonly body: string;
   readonly contentType?: string;
   readonly headers?: readonly string[];
+  /** Further parameters of Contact, each with its semicolon. */
+  readonly contact?: string;
   readonly maxForwards?: number;
   readonly cseq?: number;
   /** `uac`: the handset refreshes the session (RFC 4028). */
@@ -53,7 +55,7 @@ export function invite(options: Invite): Send {
       `To: <sip:${callee}>`,
       `Call-ID: ${options.callId ?? '[call_id]'}`,
       `CSeq: ${cseq} INVITE`,
-      'Contact: <sip:[field0]@[local_ip]:[local_port];transport=[transport]>;+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";audio;+sip.app-subtype="webrtc-datachannel";+sip.instance="<urn:gsma:imei:35625206-092640-0>"',
+      `Contact: <sip:[field0]@[local_ip]:[local_port];transport=[transport]>;+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";audio;+sip.app-subtype="webrtc-datachannel";+sip.instance="<urn:gsma:imei:35625206-092640-0>"${options.contact ?? ''}`,
       ...(options.byRoute ? [] : [`P-Served-User: <sip:${served[0]}>;sescase=${served[1]};regstate=reg`]),
       `P-Asserted-Identity: "Alice" <sip:${caller}>`,
       'P-Asserted-Identity: <tel:[field0]>',

@@ -19,6 +19,7 @@ const OPTIONS = {
   transport: { type: 'string', default: 'udp' },
   profile: { type: 'string', default: 'china-mobile' },
   'data-channels': { type: 'string', default: 'whenSupported' },
+  multiplexing: { type: 'boolean', default: false },
   'answer-setup': { type: 'string' },
   'data-answer': { type: 'string', default: 'accept' },
   'max-message-size': { type: 'string', default: '65536' },
@@ -91,6 +92,7 @@ function ueOptions(values: Values): UeOptions {
     transport: oneOf('transport', transport, ['udp', 'tcp']),
     profile,
     dataChannels: oneOf('data-channels', values['data-channels'], ['always', 'whenSupported', 'never']),
+    multiplexing: values.multiplexing,
     dataAnswer: oneOf('data-answer', values['data-answer'], ['accept', 'portZero', 'fewerLines', 'refuse488']),
     maxMessageSizeBytes: whole('max-message-size', values['max-message-size']),
     extraSessionLines: values['sdp-line'] ?? [],
@@ -133,6 +135,7 @@ Options
   --transport udp|tcp
   --profile NAME            china-mobile, china-telecom or browser: HTTP byte forms, a=setup in answers
   --data-channels WHEN      whenSupported (the network said so in REGISTER), always, never
+  --multiplexing            announce g.3gpp.dc-mux: channels with several far ends on one line (open --on)
   --answer-setup ROLE       active or passive, instead of the profile's
   --data-answer HOW         accept, portZero, fewerLines, refuse488: how data channel offers are answered
   --max-message-size BYTES  65536

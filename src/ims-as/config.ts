@@ -58,6 +58,11 @@ export const ImsAsConfig = Type.Object({
         description: 'b=AS of bootstrap lines that we add',
       }),
       acceptSha1: Type.Boolean({ default: false, description: 'accept SHA-1 fingerprints; for labs (ue-side 4.2)' }),
+      multiplexing: Type.Boolean({
+        default: true,
+        description:
+          'serve several far ends on one line of a UE that announces g.3gpp.dc-mux, and announce it back; false: neither',
+      }),
     },
     nested,
   ),

@@ -4,6 +4,8 @@ import { DATA_CHANNEL_FORMAT, DATA_CHANNEL_PROTOCOL } from './data-channel.ts';
 import { formatDcmap } from './dcmap.ts';
 import { connectionText, removeAttributes, setAttribute, setField, withConnection, withPort } from './edit.ts';
 import { attributeText, isAttribute } from './lines.ts';
+import { FIRST_APPLICATION_STREAM, parseRequestedApplication } from './requested-application.ts';
+import { REMOTE_BOOTSTRAP_STREAM_IDS } from './streams.ts';
 import type { DataChannelStream, MediaSection, SdpLines, SessionDescription } from './types.ts';
 
 /** The transport end of a section we write: what the MF gave us for one leg. */
@@ -116,6 +118,23 @@ function withoutStreams(lines: SdpLines, keep: (streamId: number) => boolean): S
     if (!isAttribute(line, 'dcmap') && !isAttribute(line, 'dcsa')) return true;
     return keep(Number.parseInt(attributeText(line), 10));
   });
+}
+
+/**
+ * What a multiplexed section says of the streams of one far end, for a line of their own there: the a=3gpp-req-app lines
+ * that name one of them, verbatim, `3gpp-bdc-used-by` with the channels that it is about, and no a=mid, which is another
+ * line's name. Streams are left out by `keep` of `reanchoredSection`.
+ */
+export function partOfSection(section: MediaSection, streamIds: readonly number[]): MediaSection {
+  const isAboutOthers = (line: string): boolean => {
+    if (isAttribute(line, 'mid')) return true;
+    if (isAttribute(line, '3gpp-bdc-used-by')) return !streamIds.some((id) => REMOTE_BOOTSTRAP_STREAM_IDS.has(id));
+    if (!isAttribute(line, '3gpp-req-app')) return false;
+    const named = parseRequestedApplication(attributeText(line))?.channels ?? [];
+    if (named.length === 0) return streamIds.every((id) => id < FIRST_APPLICATION_STREAM);
+    return !named.some(({ streamId }) => streamIds.includes(streamId));
+  };
+  return { ...section, lines: section.lines.filter((line) => !isAboutOthers(line)) };
 }
 
 /** R8: a re-offer in the other direction flips whose bootstrap channels the line carries. */

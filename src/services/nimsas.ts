@@ -65,6 +65,8 @@ export const SessionEventNotification = Type.Object({
       ),
       /** Vendor extension: what the AS knows of the peer's capability (R23). Absent = unknown. */
       peerSupportsDc: Type.Optional(Type.Boolean()),
+      /** Vendor extension: who offers announced `g.3gpp.dc-mux`, so streams of one line may have several far ends. */
+      offererMultiplexes: Type.Optional(Type.Boolean()),
     }),
   ),
   mediaInfoList: Type.Optional(Type.Record(Type.String({ maxLength: 128 }), NotifiedMedia)),
@@ -98,6 +100,11 @@ export const MediaInstruction = Type.Object({
       streams: DcStreams,
       /** ORIGINATE_MEDIA: towards which leg the line is added. Vendor extension; default: the far side of the offer. */
       imsdcTowards: Type.Optional(Type.Union([Type.Literal('served'), Type.Literal('remote')])),
+      /**
+       * Rel-19 multiplexing (23.228 Annex AC, R3): these streams of that offered line have a far end of their own; the
+       * instruction's mediaId is then `d-<uuid>`. TERMINATE_MEDIA or TERMINATE_AND_ORIGINATE_MEDIA. Vendor extension.
+       */
+      imsdcCarriedBy: Type.Optional(Type.String({ maxLength: 128 })),
       /** ORIGINATE_MEDIA of application streams: a=3gpp-req-app of the line. In the place where Rel-19 notifies it. */
       appBindingInfos: Type.Optional(Type.Array(AppBindingInfo, { maxItems: 32 })),
       /** Vendor extension, beside mdc2EndpointDcAs: MDC2 over WebSocket. */

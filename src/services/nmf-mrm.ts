@@ -29,6 +29,8 @@ export const ImsdcDcMedia = Type.Object({
   eventUri: Type.Optional(Type.String({ maxLength: 2048 })),
   /** Request: when a channel ends, post its final figures to eventUri too (R31). */
   usage: Type.Optional(Type.Boolean()),
+  /** Request: the peer multiplexes, so application streams may join a bootstrap association later (R13). */
+  multiplexing: Type.Optional(Type.Boolean()),
   /** Request: beside remoteMdc2Endpoint, when MDC2 is WebSocket. */
   mdc2: Type.Optional(Mdc2Target),
   /** Response. */

@@ -22,6 +22,8 @@ export interface UeOptions {
   readonly handset?: Partial<HandsetIdentity>;
   /** Default `whenSupported`: offered once the network said that it supports them (TS 23.228 AC.7.0). */
   readonly dataChannels?: 'always' | 'whenSupported' | 'never';
+  /** Announce `g.3gpp.dc-mux`: one line for several far ends (TS 26.114 6.2.10.1). Default false. */
+  readonly multiplexing?: boolean;
   /** Our part in DTLS when the peer leaves the choice to us. Default: the profile's. */
   readonly answerSetup?: DtlsRole;
   /** Default accept. */

@@ -29,6 +29,7 @@ export interface UeEvents {
 }
 
 /** Feature tag of IMS data channels (TS 26.114 6.2.10.1, RFC 5688). */
+const MULTIPLEXING_TAG = '+g.3gpp.dc-mux';
 const DATA_CHANNEL_TAG = '+sip.app-subtype="webrtc-datachannel"';
 /** IMS multimedia telephony (TS 24.173 5.2). */
 const MMTEL_TAG = '+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"';
@@ -220,7 +221,8 @@ export class UserEquipment extends TypedEmitter<UeEvents> {
   }
 
   #contact(withDataChannels: boolean): string {
-    return `<${this.contactUri}>;${MMTEL_TAG}${withDataChannels ? `;${DATA_CHANNEL_TAG}` : ''}`;
+    const multiplexing = this.#options.multiplexing ? `;${MULTIPLEXING_TAG}` : '';
+    return `<${this.contactUri}>;${MMTEL_TAG}${withDataChannels ? `;${DATA_CHANNEL_TAG}${multiplexing}` : ''}`;
   }
 
   #media(dataAnswer: DataAnswer): SessionMedia {

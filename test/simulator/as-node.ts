@@ -27,6 +27,7 @@ export const SIMULATED_CONFIG: CallConfig = {
   mediaEventUri: '',
   acceptSha1: false,
   channelUsage: false,
+  multiplexing: true,
   mfProxyNames: 'rel19',
 };
 

@@ -20,7 +20,7 @@ const PROXIES: Readonly<Record<Exclude<Anchor, 'none'>, MediaProxy>> = {
 /** Where a stream leads: to the other UE, or to its DC AS, for one of three reasons. */
 type Route = 'peer' | ServerRoute;
 
-type Verdict =
+export type Verdict =
   | { readonly allowed: true; readonly application: string; readonly anchor: Anchor; readonly route: Route }
   | { readonly allowed: false; readonly code: ReasonCode; readonly details?: Ruling['details'] };
 
@@ -47,7 +47,8 @@ export function applicationRuling(scene: Scene, media: NotifiedMedia, known: Dec
   const here = allowed.filter(
     (other) => other.route === route && (route === 'peer' || other.application === application),
   );
-  if (known && known.dcAs !== (route === 'peer' ? undefined : application)) return reject('ENDPOINT_CHANGED');
+  if (known?.kind === 'application' && known.dcAs !== (route === 'peer' ? undefined : application))
+    return reject('ENDPOINT_CHANGED');
   if (route !== 'peer') {
     return serverRuling(scene, media, { application, route, offered, accepted: here.map(({ id }) => id), known });
   }
@@ -58,7 +59,7 @@ export function applicationRuling(scene: Scene, media: NotifiedMedia, known: Dec
   return ruled(media, anchor, { offered, accepted: here.map(({ id }) => id), known, application });
 }
 
-function judged(scene: Scene, binding: StreamBinding | undefined): Verdict {
+export function judged(scene: Scene, binding: StreamBinding | undefined): Verdict {
   const { policy, catalogue } = scene.question;
   const network = networkOf(scene.session.peer);
   const networkRule: NetworkRule | undefined = own(policy.networks, network);
@@ -102,7 +103,7 @@ interface Accepted {
   readonly application: string;
 }
 
-function ruled(media: NotifiedMedia, anchor: Anchor, line: Accepted): Ruling {
+export function ruled(media: NotifiedMedia, anchor: Anchor, line: Accepted): Ruling {
   const { offered, accepted, known } = line;
   const details = { application: line.application };
   const streams = instructedStreams(media, accepted);
@@ -136,9 +137,9 @@ function ruled(media: NotifiedMedia, anchor: Anchor, line: Accepted): Ruling {
   };
 }
 
-/** Application channels of the session, those of `line` not counted. */
-export function channelsBeside(session: Session, line?: DecidedMedia): number {
+/** Application channels of the session, those of `lines` not counted. */
+export function channelsBeside(session: Session, ...lines: readonly (DecidedMedia | undefined)[]): number {
   return Object.values(session.media)
-    .filter((other) => other.kind === 'application' && other !== line)
+    .filter((other) => other.kind === 'application' && !lines.includes(other))
     .reduce((sum, other) => sum + other.streams.length, 0);
 }

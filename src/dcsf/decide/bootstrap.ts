@@ -16,13 +16,21 @@ import { uuid } from './uuid.ts';
  */
 export function bootstrapRuling(scene: Scene, media: NotifiedMedia): Ruling {
   const ids = streamIds(media);
+  const [served] = bootstrapEnds(scene, media);
+  if (served !== undefined) return served();
+  return reject(ids.includes(0) && scene.offerLeg === 'remote' ? 'BOOTSTRAP_FOREIGN_LOCAL' : 'BOOTSTRAP_NOT_SERVED');
+}
+
+/** What becomes of each bootstrap stream of a line that somebody serves. `anchored`: whatever the policy says. */
+export function bootstrapEnds(scene: Scene, media: NotifiedMedia, anchored = false): readonly (() => Ruling)[] {
+  const ids = streamIds(media);
   const usedByReceiver = media.dcMediaSpecification?.bdcUsedBy?.toUpperCase() === 'RECEIVER';
-  if (scene.offerLeg === 'served') {
-    if (ids.includes(0)) return terminated(scene, media, 0);
-    return ids.includes(100) && !usedByReceiver ? transit(scene, media) : reject('BOOTSTRAP_NOT_SERVED');
-  }
-  if (ids.includes(100)) return usedByReceiver ? transit(scene, media) : terminated(scene, media, 100);
-  return reject(ids.includes(0) ? 'BOOTSTRAP_FOREIGN_LOCAL' : 'BOOTSTRAP_NOT_SERVED');
+  const isOurs = scene.offerLeg === 'served' ? ids.includes(0) : ids.includes(100) && !usedByReceiver;
+  const isTheirs = ids.includes(100) && usedByReceiver === (scene.offerLeg === 'remote');
+  return [
+    ...(isOurs ? [() => terminated(scene, media, scene.offerLeg === 'served' ? 0 : 100)] : []),
+    ...(isTheirs ? [() => transit(scene, media, anchored)] : []),
+  ];
 }
 
 /**
@@ -108,9 +116,9 @@ function mintGrant(scene: Scene, streamId: 0 | 100): Grant {
   };
 }
 
-function transit(scene: Scene, media: NotifiedMedia): Ruling {
+function transit(scene: Scene, media: NotifiedMedia, anchoredAnyway: boolean): Ruling {
   if (scene.peerSupportsDc === false) return reject('PEER_INCAPABLE');
-  const anchored = scene.question.policy.bootstrap.transit === 'anchor';
+  const anchored = anchoredAnyway || scene.question.policy.bootstrap.transit === 'anchor';
   const streams = instructedStreams(media, [100]);
   const remember = {
     kind: 'bootstrap',

@@ -4,7 +4,9 @@ import type { MediaInstruction, NotifiedMedia } from '../../services/nimsas.ts';
 import { applicationRuling } from './application.ts';
 import { bootstrapRuling, ownLine } from './bootstrap.ts';
 import { spoken } from './emit.ts';
+import { ended, established, NOTHING, withdrawn } from './ended.ts';
 import { normalisedIdentity } from './identity.ts';
+import { dividedRulings, mayDivide, partsOf } from './multiplex.ts';
 import { sentence } from './reasons.ts';
 import { BOOTSTRAP_IDS, FIRST_APPLICATION_ID, type Ruling, reject, type Scene, streamIds } from './scene.ts';
 import type {
@@ -54,7 +56,6 @@ export function have(question: Question, answer: Have, environment: Environment)
   return guarded(question, () => decided(request(question, environment, answer.profile)));
 }
 
-const NOTHING: Omit<Decision, 'session'> = { instructions: {}, outcomes: [], grants: [], revoke: [] };
 /** For events in which nothing depends on the subscriber. */
 const UNASKED: SubscriberProfile = {
   allowed: false,
@@ -96,9 +97,13 @@ function newLines(question: Question): Line[] {
     if (!known) return true;
     // A re-offer may repeat what was offered, or only what we let through.
     const ids = streamIds(media);
-    return known.kind === 'application' && !same(known.offered, ids) && !same(known.streams, ids);
+    const kept = partsOf(question.session!, mediaId).flatMap(([, part]) => part.streams);
+    if (same(known.offered, ids) || same(kept.toSorted(ascending), ids)) return false;
+    return known.kind === 'application' || mayDivide(question);
   });
 }
+
+const ascending = (a: number, b: number) => a - b;
 
 function knownLine(session: Session | null, mediaId: string): DecidedMedia | undefined {
   return session && Object.hasOwn(session.media, mediaId) ? session.media[mediaId] : undefined;
@@ -155,12 +160,13 @@ function request(question: Question, environment: Environment, profile: Subscrib
   const offerLeg = offerLegOf(question, session);
   let scene: Scene = { question, session, profile, offerLeg, peerSupportsDc, environment };
   for (const [mediaId, media] of fresh) {
-    const ruling = ruledLine(scene, mediaId, media);
-    rulings.set(mediaId, ruling);
+    const divided = mayDivide(question) ? dividedRulings(scene, mediaId, media) : undefined;
+    const line = divided ?? new Map([[mediaId, ruledLine(scene, mediaId, media)]]);
+    for (const [id, ruling] of line) rulings.set(id, ruling);
     // The next line of the same offer sees this one: channel limits and "one own line" count it.
-    scene = { ...scene, session: remembered(scene.session, new Map([[mediaId, ruling]])) };
+    scene = { ...scene, session: remembered(scene.session, line) };
   }
-  const offersBootstrap = [...fresh.keys()].some((id) => rulings.get(id)?.remember?.kind === 'bootstrap');
+  const offersBootstrap = [...rulings.values()].some(({ remember }) => remember?.kind === 'bootstrap');
   const added = offersBootstrap ? ownLine(scene) : undefined;
   if (added) rulings.set(added.mediaId, added.ruling);
   return assembled(question, session, rulings);
@@ -176,9 +182,15 @@ function withoutClosedLines({ notification }: Question, session: Session): Sessi
     ([mediaId, media]) => media.mediaType.toUpperCase() !== 'DC' || Object.hasOwn(session.media, mediaId),
   );
   if (!full) return session;
-  const media = Object.entries(session.media).filter(
-    ([mediaId, line]) => line.kind !== 'application' || Object.hasOwn(listed, mediaId),
-  );
+  const media = Object.entries(session.media).flatMap(([mediaId, line]): [string, DecidedMedia][] => {
+    if (line.kind !== 'application') return [[mediaId, line]];
+    const { carriedBy } = line;
+    if (carriedBy === undefined) return Object.hasOwn(listed, mediaId) ? [[mediaId, line]] : [];
+    // The streams of a part stand on the line that carries it.
+    const offered = Object.hasOwn(listed, carriedBy) ? streamIds(listed[carriedBy]!) : [];
+    const streams = line.streams.filter((id) => offered.includes(id));
+    return streams.length > 0 ? [[mediaId, { ...line, streams }]] : [];
+  });
   return { ...session, media: dictionary(media) };
 }
 
@@ -196,7 +208,7 @@ function ruledLine(scene: Scene, mediaId: string, media: NotifiedMedia): Ruling 
   const known = knownLine(scene.session, mediaId);
   if (!known && Object.keys(scene.session.media).length >= limit) return reject('LINES_EXCEEDED', { limit });
   const ids = streamIds(media);
-  // One line with both kinds (Rel-19 multiplexing): the bootstrap part is served, the rest is left out of the answer.
+  // One line with both kinds, from a UE that does not multiplex: the bootstrap part is served, the rest is left out.
   if (ids.some((id) => BOOTSTRAP_IDS.has(id))) return bootstrapRuling(scene, media);
   if (ids.some((id) => id >= FIRST_APPLICATION_ID)) return applicationRuling(scene, media, known);
   return reject('STREAMS_INVALID');
@@ -206,7 +218,11 @@ function ruledLine(scene: Scene, mediaId: string, media: NotifiedMedia): Ruling 
 function remembered(session: Session, rulings: ReadonlyMap<string, Ruling>): Session {
   const media = dictionary(Object.entries(session.media));
   for (const [mediaId, ruling] of rulings) {
-    if (ruling.remember) media[mediaId] = ruling.remember;
+    if (!ruling.remember) continue;
+    const { former, offered, streams } = media[mediaId] ?? ruling.remember;
+    const changes = !same(offered, ruling.remember.offered) || !same(streams, ruling.remember.streams);
+    const before = former ?? (changes ? { offered, streams } : undefined);
+    media[mediaId] = before ? { ...ruling.remember, former: before } : ruling.remember;
   }
   return { ...session, media };
 }
@@ -226,31 +242,4 @@ function assembled(question: Question, session: Session, rulings: ReadonlyMap<st
     revoke: [],
     session: { ...remembered(session, rulings), revision: session.revision + 1 },
   };
-}
-
-function ended(session: Session | null): Decision {
-  return { ...NOTHING, revoke: Object.values(session?.media ?? {}).flatMap((line) => line.tokens), session: null };
-}
-
-/** The offer was refused, or withdrawn: the lines named, or else all that were not yet established, are gone. */
-function withdrawn({ notification, session }: Question): Decision {
-  if (!session) return { ...NOTHING, session };
-  const named = notification.mediaInfoList && new Set(Object.keys(notification.mediaInfoList));
-  const entries = Object.entries(session.media);
-  const isGone = ([id, line]: [string, DecidedMedia]) => (named ? named.has(id) : line.status === 'pending');
-  return {
-    ...NOTHING,
-    revoke: entries.filter(isGone).flatMap(([, line]) => line.tokens),
-    session: { ...session, media: dictionary(entries.filter((entry) => !isGone(entry))) },
-  };
-}
-
-function established({ notification, session }: Question): Decision {
-  if (!session) return { ...NOTHING, session };
-  const named = notification.mediaInfoList ?? {};
-  const media = Object.entries(session.media).map(([id, line]): [string, DecidedMedia] => [
-    id,
-    Object.hasOwn(named, id) ? { ...line, status: 'established' } : line,
-  ]);
-  return { ...NOTHING, session: { ...session, media: dictionary(media) } };
 }

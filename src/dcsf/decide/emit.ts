@@ -15,7 +15,7 @@ const ALPHA: Readonly<Record<MediaProxy, MediaProxy>> = {
 export function spoken(instruction: MediaInstruction, peer: DcOnePeer): MediaInstruction {
   const specification = instruction.dcMediaSpecification;
   if (!specification) return instruction;
-  const { imsdcMdc2, imsdcTowards, mediaProxyConfig, ...rest } = specification;
+  const { imsdcCarriedBy, imsdcMdc2, imsdcTowards, mediaProxyConfig, ...rest } = specification;
   return {
     ...instruction,
     dcMediaSpecification: {
@@ -24,6 +24,7 @@ export function spoken(instruction: MediaInstruction, peer: DcOnePeer): MediaIns
         mediaProxyConfig: peer.vocabulary === 'rel18-alpha' ? ALPHA[mediaProxyConfig] : mediaProxyConfig,
       }),
       ...(imsdcTowards && peer.vendorExtensions && { imsdcTowards }),
+      ...(imsdcCarriedBy && peer.vendorExtensions && { imsdcCarriedBy }),
       ...(imsdcMdc2 && peer.vendorExtensions && { imsdcMdc2 }),
       streams: peer.omitSubprotocol ? withoutSubprotocol(rest.streams) : rest.streams,
     },

@@ -103,9 +103,13 @@ export interface DecidedMedia {
   /** Stream ids we serve or let through. */
   readonly streams: readonly number[];
   readonly tokens: readonly string[];
+  /** Multiplexing: the line whose streams these are, when they have a far end of their own. */
+  readonly carriedBy?: string;
   /** The application whose DC AS the line ends at. */
   readonly dcAs?: string;
   readonly status: 'pending' | 'established';
+  /** What it was before a change that is not agreed yet: it is so again when the offer is refused. */
+  readonly former?: Pick<DecidedMedia, 'offered' | 'streams'>;
 }
 
 export type SessionCase = 'originating' | 'terminating';

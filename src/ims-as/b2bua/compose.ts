@@ -2,6 +2,7 @@ import { own } from '../../base/owned.ts';
 import { parseMaxForwards, parseRAck, reasonPhrase } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import type { Call, CallEnvironment, Dialog, Exchange, Leg, LegName } from '../call/types.ts';
+import { shownParams, supportsMultiplexing } from './party.ts';
 import { DIALOG_HEADERS, translateDialogHeaders } from './translate.ts';
 
 /** Headers that each leg has of its own; all others are copied as spans, in order. */
@@ -52,7 +53,11 @@ function headerSets(strip: ReadonlySet<string>) {
 }
 
 export function contactLine(leg: Leg, call: Call, env: CallEnvironment, nextHop: string): string {
-  return `Contact: <sip:${call.id}@${env.local(nextHop).contact}>${leg.contactParams}\r\n`;
+  const isServed = leg === call.legs.served;
+  const peer = isServed ? call.legs.remote : call.legs.served;
+  const isAsked = supportsMultiplexing(peer.contactParams) || (isServed && call.media !== null);
+  const params = shownParams(leg.contactParams, env.config.multiplexing && isAsked);
+  return `Contact: <sip:${call.id}@${env.local(nextHop).contact}>${params}\r\n`;
 }
 
 export interface OnwardOptions {

@@ -39,6 +39,24 @@ export function supportsDataChannel(contactParams: string): boolean {
   return /;\+sip\.app-subtype="[^"]*webrtc-datachannel/i.test(contactParams);
 }
 
+/** Rel-19 (TS 26.114 6.2.10.1): several far ends on one data channel line, hop by hop: between a UE and its network. */
+export const MULTIPLEXING_TAG = '+g.3gpp.dc-mux';
+
+export function supportsMultiplexing(contactParams: string): boolean {
+  return /;\+g\.3gpp\.dc-mux(?![\w.-])/i.test(contactParams);
+}
+
+/**
+ * The parameters of the Contact that we show to a peer: those of the other side (R21), but for the multiplexing tag,
+ * which is a matter of one hop: there it is ours.
+ */
+export function shownParams(ofOther: string, multiplexing: boolean): string {
+  const rest = supportsMultiplexing(ofOther)
+    ? ofOther.replace(/;\+g\.3gpp\.dc-mux(?:="[^"]*"|=[^;]*)?(?=;|$)/gi, '')
+    : ofOther;
+  return multiplexing ? `${rest};${MULTIPLEXING_TAG}` : rest;
+}
+
 /** The route set of a dialog as one Route line, and its first URI. */
 export interface RouteSet {
   readonly line: string;

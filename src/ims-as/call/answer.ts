@@ -13,7 +13,7 @@ import { respond2xx } from './acknowledge.ts';
 import { reconcile, thaw } from './mrm.ts';
 import { readSdp } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
-import { note, type Turn } from './turn.ts';
+import { learnMultiplexing, note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
 /**
@@ -133,6 +133,7 @@ export function lateOfferArrived(turn: Turn, from: LegName, fork: number, body: 
   }
   if (sdp[from].offerAnswer.state !== 'stable' || sdp[near].offerAnswer.state !== 'stable') return body;
   thaw(turn);
+  learnMultiplexing(turn, from);
   const reading = takeOffer(media, from, fork, offer, env.config);
   for (const line of reading.asked) if (line.treatment === 'undecided') line.treatment = 'refused';
   for (const problem of reading.notes) note(turn, problem);

@@ -33,13 +33,7 @@ export function askAboutDeferred(turn: Turn, leg: LegName) {
     return;
   }
   const deadlineMs = env.nowMs + env.config.dcsfBudgetMs;
-  const notifyId = notify(
-    turn,
-    'MEDIA_CHANGE_REQUEST',
-    leg,
-    offeredMedia(media.lines, leg, offer, env.config),
-    deadlineMs,
-  );
+  const notifyId = notify(turn, 'MEDIA_CHANGE_REQUEST', leg, offeredMedia(media, leg, offer, env.config), deadlineMs);
   const held: Held = {
     exchange: NO_EXCHANGE,
     from: leg,

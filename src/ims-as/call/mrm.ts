@@ -137,7 +137,7 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
   } else if (context.contextId === '') return { kind: 'stale' };
   context.told = pending.desired;
   context.layout = pending.layout;
-  const taken = body === undefined ? undefined : takeReply(media, body, context.layout, turn.env);
+  const taken = body === undefined ? undefined : takeReply(media, body, context.layout, pending.desired, turn.env);
   for (const problem of taken?.problems ?? []) note(turn, problem);
   turn.call.revision++;
   return { kind: 'done', mdc: taken?.mdc ?? new Map(), renewed: taken?.renewed ?? false };

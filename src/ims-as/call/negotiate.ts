@@ -16,7 +16,7 @@ import { NO_EXCHANGE, offerDeferred } from './deferred.ts';
 import { reconcile, thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { passOn } from './pass.ts';
-import { answer, arm, disarm, exchangeById, heldMessage, note, type Turn } from './turn.ts';
+import { answer, arm, disarm, exchangeById, heldMessage, learnMultiplexing, note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
 /**
@@ -47,6 +47,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
     return refuseSecondOffer(turn, exchange);
 
   thaw(turn);
+  learnMultiplexing(turn, leg);
   const rollback = snapshot(media);
   const reading = takeOffer(media, leg, exchange.fork, offer, env.config);
   state.offerAnswer = offerReceived(state.offerAnswer, text);
@@ -66,7 +67,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
       exchange.method === 'INVITE' && call.state === 'establishing'
         ? 'SESSION_ESTABLISHMENT_REQUEST'
         : 'MEDIA_CHANGE_REQUEST';
-    const notifyId = notify(turn, event, leg, offeredMedia(media.lines, leg, offer, env.config), deadlineMs);
+    const notifyId = notify(turn, event, leg, offeredMedia(media, leg, offer, env.config), deadlineMs);
     call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
     return arm(turn, 'barrier', deadlineMs);
   }

@@ -4,7 +4,8 @@ import { toAppBindingInfo, toDcEndpoint, toMaxMessageSizeKiB, toSecuritySetup } 
 import type { SessionDescription } from '../../sdp/types.ts';
 import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '../../services/nimsas.ts';
 import { supportsDataChannel } from '../b2bua/party.ts';
-import type { MediaLine } from '../media/types.ts';
+import { streamsAt } from '../media/multiplex.ts';
+import type { MediaLine, MediaState } from '../media/types.ts';
 import type { Turn } from './turn.ts';
 import type { CallConfig, LegName } from './types.ts';
 
@@ -35,6 +36,7 @@ export function notify(
       calledIdentity: call.identities.called,
       sessionCase: call.sessionCase === 'originating' ? 'ORIGINATING_IMS_SESSION' : 'TERMINATING_IMS_SESSION',
       ...(peerSupport(turn) === undefined ? {} : { peerSupportsDc: peerSupport(turn) }),
+      ...(call.media?.multiplexing[initiator] === true ? { offererMultiplexes: true } : {}),
     },
     ...(Object.keys(media).length === 0 ? {} : { mediaInfoList: media }),
   };
@@ -51,23 +53,30 @@ function peerSupport({ call }: Turn): boolean | undefined {
 
 /** Every m-line of an offer (network-side.md 3.1: all on a REQUEST); data channels with what their sections say. */
 export function offeredMedia(
-  lines: readonly MediaLine[],
+  media: MediaState,
   leg: LegName,
   offer: SessionDescription,
   { acceptSha1 }: Pick<CallConfig, 'acceptSha1'>,
 ): Record<string, NotifiedMedia> {
   const list = dictionary<NotifiedMedia>();
-  for (const line of lines) {
+  for (const line of media.lines) {
     const slot = line.slots[leg];
     if (slot < 0 || line.state !== 'open' || (line.dataChannel && line.treatment === 'refused')) continue;
     list[line.id] = line.dataChannel
-      ? offeredChannel(line, offer, slot, acceptSha1)
+      ? offeredChannel(media, line, leg, offer, slot, acceptSha1)
       : { mediaId: line.id, mediaType: line.media.toUpperCase() };
   }
   return list;
 }
 
-function offeredChannel(line: MediaLine, offer: SessionDescription, slot: number, acceptSha1: boolean): NotifiedMedia {
+function offeredChannel(
+  media: MediaState,
+  line: MediaLine,
+  leg: LegName,
+  offer: SessionDescription,
+  slot: number,
+  acceptSha1: boolean,
+): NotifiedMedia {
   const read = readDataChannelMedia(offer, slot, { as: 'offer', acceptSha1 });
   if (isRejection(read)) return knownChannel(line);
   const setup = read.setup === 'holdconn' ? undefined : toSecuritySetup(read.setup);
@@ -75,7 +84,7 @@ function offeredChannel(line: MediaLine, offer: SessionDescription, slot: number
     mediaId: line.id,
     mediaType: 'DC',
     dcMediaSpecification: {
-      streams: line.streams,
+      streams: { ...streamsAt(media, line, leg), ...line.proposed },
       maxMessageSize: toMaxMessageSizeKiB(read.maxMessageSizeBytes),
       remoteDcEndpoint: toDcEndpoint(read),
       ...(setup === undefined ? {} : { securitySetup: setup }),

@@ -3,6 +3,7 @@ import { parseMessage } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { ownResponse } from '../b2bua/compose.ts';
 import { mintBranch } from '../b2bua/identity.ts';
+import { supportsMultiplexing } from '../b2bua/party.ts';
 import {
   type Call,
   type CallEffect,
@@ -12,6 +13,7 @@ import {
   type Fork,
   type LegName,
   MAX_NOTES,
+  otherLeg,
 } from './types.ts';
 
 /** One event of one call, from its arrival to completion (R16). */
@@ -67,6 +69,13 @@ export function answer(turn: Turn, exchange: Exchange, status: number, headers =
   });
   // One that was passed on stays until its own final response.
   if (status >= 200 && exchange.branch === '') dropExchange(turn.call, exchange);
+}
+
+/** An offer comes from `leg`: whether that peer said that it multiplexes, in this Contact or an earlier one. */
+export function learnMultiplexing({ call, env }: Turn, leg: LegName): void {
+  if (call.media === null || !env.config.multiplexing) return;
+  // What we show to one side is what the other side said.
+  if (supportsMultiplexing(call.legs[otherLeg(leg)].contactParams)) call.media.multiplexing[leg] = true;
 }
 
 /** The message that an exchange still needs, read again. */

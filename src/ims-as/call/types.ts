@@ -327,5 +327,7 @@ export interface CallConfig {
   /** The MF reports what each channel carried (R31). */
   readonly channelUsage: boolean;
   readonly acceptSha1: boolean;
+  /** Serve and announce `g.3gpp.dc-mux` (26.114 6.2.10.1). */
+  readonly multiplexing: boolean;
   readonly mfProxyNames: 'rel19' | 'alpha';
 }

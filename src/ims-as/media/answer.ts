@@ -5,6 +5,7 @@ import { fromDcStreams } from '../../sdp/service-mapping.ts';
 import { vacateRefused } from '../../sdp/slots.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
+import { keepOffered, outlivesItsOwnStreams, streamsAt } from './multiplex.ts';
 import { close, forgetClosed, forkSdp, lineAt, peerFrom, peerOf, roleAfterAnswer, setPeer } from './state.ts';
 import type { MediaLine, MediaState } from './types.ts';
 
@@ -35,7 +36,7 @@ export function takeAnswer(
     }
     const tlsId = line.treatment === 'flow' ? read.tlsId : end.local?.tlsId;
     const matched = matchAnswer(
-      { streams: fromDcStreams(line.streams), ...(tlsId === undefined ? {} : { tlsId }) },
+      { streams: fromDcStreams(streamsAt(media, line, leg)), ...(tlsId === undefined ? {} : { tlsId }) },
       read,
     );
     for (const note of matched.notes) notes.push(`${leg} ${line.id}: ${note}`);
@@ -52,7 +53,7 @@ export function takeAnswer(
     setPeer(media, end, leg, fork, peer);
     if (leg === media.caller || media.sdp.length === 1) {
       const accepted = new Set(matched.streams.map((stream) => String(stream.streamId)));
-      line.streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => accepted.has(id)));
+      keepOffered(media, line, leg, (id) => accepted.has(id));
     }
   }
   return notes;
@@ -86,7 +87,8 @@ export function settle(media: MediaState, fork: number, waiting: readonly LegNam
     const end = line.ends[callee];
     if (end !== null) end.peers = end.peers.map((peer, i) => (i === fork ? peer : 'refused'));
     if (line.state === 'closed') continue;
-    const dead = LEGS.some((leg) => isDead(media, line, leg, fork, live[leg]));
+    const deadOn = LEGS.filter((leg) => isDead(media, line, leg, fork, live[leg]));
+    const dead = deadOn.length > 0 && !(deadOn.length === 1 && outlivesItsOwnStreams(media, line, deadOn[0]!));
     if (line.state === 'closing' || line.treatment === 'refused' || dead) {
       if (line.dataChannel && line.treatment !== 'refused') ended.push(line.id);
       close(media, line);

@@ -2,6 +2,7 @@ import { toEndpoint, toMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
 import type { DcEndpoint } from '../../services/common-data.ts';
 import type { DcMedia, MediaContext, MediaInfo, TerminationInfo } from '../../services/nmf-mrm.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
+import { endOf } from './multiplex.ts';
 import { peerOf } from './state.ts';
 import type { LineEnd, LocalEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
 
@@ -40,16 +41,20 @@ function mediaInfo(
   fork: number,
   config: CallConfig,
 ): MediaInfo | undefined {
-  const end = line.ends[leg];
+  const end = endOf(media, line, leg);
   if (end === null || line.state === 'closed' || line.failed) return undefined;
+  // Only what it carries is left; or the association it rides on has no address yet by which to name it (R3).
+  if (Object.keys(line.streams).length === 0 || (line.ends[leg] === null && end.local === null)) return undefined;
   const peer: PeerState = end.peers[fork] ?? 'unknown';
   if (peer === 'refused' || (peer === 'unknown' && fork > 0)) return undefined;
   const known = typeof peer === 'object' ? peer : undefined;
   return {
     mediaId: line.id,
     mediaResourceType: 'DC',
-    // Forks share the port that all of them were offered (R20).
-    ...(fork > 0 && end.local !== null ? { localMbEndpoint: toEndpoint(end.local.address, end.local.port) } : {}),
+    // Forks share the port that all of them were offered (R20), the parts of a line their association (R3).
+    ...((fork > 0 || end.shared) && end.local !== null
+      ? { localMbEndpoint: toEndpoint(end.local.address, end.local.port) }
+      : {}),
     ...(known?.started === true ? { remoteMbEndpoint: toEndpoint(known.address, known.port) } : {}),
     dcMedia: line.treatment === 'flow' ? flowMedia(line, config) : dcMedia(media, line, leg, fork, end, known, config),
   };
@@ -89,6 +94,8 @@ function dcMedia(
     imsdc: {
       localSetup: upper(peer?.localRole ?? end.setup),
       ice: peer?.ice ?? false,
+      // R13: streams for applications may join it later.
+      ...(media.multiplexing[leg] ? { multiplexing: true } : {}),
       maxMessageSizeBytes: bytes,
       ...events(config),
       ...(spec?.mdc2Target === undefined ? {} : { mdc2: spec.mdc2Target }),

@@ -3,6 +3,7 @@ import type { SessionDescription } from '../../sdp/types.ts';
 import type { ProblemDetails } from '../../services/common-data.ts';
 import type { MediaInstruction, MediaInstructionData } from '../../services/nimsas.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
+import { isEmpty, streamsAt } from './multiplex.ts';
 import { attachOfferer } from './offer.ts';
 import { lineById, newEnd } from './state.ts';
 import {
@@ -12,6 +13,8 @@ import {
   type MediaLine,
   type MediaSnapshot,
   type MediaState,
+  NO_IDS,
+  NO_STREAMS,
 } from './types.ts';
 
 /** The offer in whose barrier an instruction arrives; absent for a free-standing one. */
@@ -33,7 +36,12 @@ export function applyInstructions(
   open: OpenOffer | undefined,
   config: CallConfig,
 ): ProblemDetails | undefined {
-  for (const [mediaId, instruction] of Object.entries(data.mediaInstructionSet)) {
+  const carried = (instruction: MediaInstruction) => instruction.dcMediaSpecification?.imsdcCarriedBy !== undefined;
+  // A part can join its line only once that one is anchored itself.
+  const set = Object.entries(data.mediaInstructionSet).toSorted(
+    ([, a], [, b]) => Number(carried(a)) - Number(carried(b)),
+  );
+  for (const [mediaId, instruction] of set) {
     const problem = apply(media, mediaId, instruction, open, config);
     if (problem !== undefined) return problem;
   }
@@ -58,6 +66,9 @@ function apply(
       : incorrect(`${at}/mediaResourceType`, `${instruction.mediaResourceType} cannot be instructed`);
   }
   if (kind === 'ORIGINATE_MEDIA') return originate(media, mediaId, instruction, line, open, at);
+  if (line === undefined && instruction.dcMediaSpecification?.imsdcCarriedBy !== undefined) {
+    return divide(media, mediaId, instruction, open, at);
+  }
   if (line === undefined || line.state === 'closed' || !line.dataChannel) {
     return {
       status: 404,
@@ -69,13 +80,14 @@ function apply(
   switch (kind) {
     case undefined:
       if (open === undefined) return undefined;
+      if (line.treatment === 'pass') return keepStreams(media, line, instruction, at);
       if (line.treatment === 'undecided') line.treatment = 'pass';
       return undefined;
     case 'REJECT_MEDIA':
     case 'DELETE_MEDIA':
       if (line.treatment === 'undecided' || line.treatment === 'refused') line.treatment = 'refused';
       else if (kind === 'DELETE_MEDIA' || open === undefined) Object.assign(line, CLOSED_BY_INSTRUCTION);
-      else return undefined; // The change is refused, the live line stays as it was (R17).
+      else refuseProposed(line); // The change is refused, the live line stays as it was (R17).
       return undefined;
     case 'TERMINATE_MEDIA':
       return anchor(media, line, instruction, 'terminate', open, at, config);
@@ -95,7 +107,7 @@ function apply(
       if (line.spec === null)
         return incorrect(`${at}/mediaInstruction`, 'UPDATE_MEDIA of a line that the MF does not hold');
       line.spec = { ...line.spec, ...defined(specOf(instruction)) };
-      return keepStreams(line, instruction, at);
+      return keepStreams(media, line, instruction, at);
     default:
       return incorrect(`${at}/mediaInstruction`, `unknown value ${kind}`);
   }
@@ -118,7 +130,7 @@ function anchor(
   }
   if (open === undefined)
     return line.treatment === treatment
-      ? keepStreams(line, instruction, at)
+      ? keepStreams(media, line, instruction, at)
       : conflict(`${line.id} waits for no decision`);
   if (!open.isAnswerable) line.ends[line.born] ??= newEnd();
   else if (line.treatment === 'undecided' && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
@@ -127,7 +139,61 @@ function anchor(
   line.treatment = treatment;
   if (treatment !== 'terminate') line.ends[otherLeg(line.born)] ??= newEnd();
   line.spec = specOf(instruction);
-  return keepStreams(line, instruction, at);
+  return keepStreams(media, line, instruction, at);
+}
+
+/**
+ * Some streams of an offered line get a far end of their own (Rel-19 multiplexing, R3): a part with the DCSF's name
+ * for it, which the MF routes apart from the rest of that association.
+ */
+function divide(
+  media: MediaState,
+  mediaId: string,
+  instruction: MediaInstruction,
+  open: OpenOffer | undefined,
+  at: string,
+): ProblemDetails | undefined {
+  const specification = instruction.dcMediaSpecification!;
+  const where = `${at}/dcMediaSpecification`;
+  if (open === undefined) return conflict('no offer is open whose streams could be divided');
+  if (/^m\d+$/.test(mediaId)) return incorrect(`${at}/mediaId`, 'm<n> are ours to give; use d-<uuid>');
+  const line = lineById(media, specification.imsdcCarriedBy!);
+  const end =
+    line?.state === 'open' && line.carriedBy === '' && line.treatment !== 'flow' ? line.ends[open.from] : null;
+  if (line === undefined || end === null) return incorrect(`${where}/imsdcCarriedBy`, 'is no line that ends at the MF');
+  const kind = instruction.mediaInstruction;
+  if (kind !== 'TERMINATE_MEDIA' && kind !== 'TERMINATE_AND_ORIGINATE_MEDIA') {
+    return incorrect(`${at}/mediaInstruction`, 'a part of a line ends at the MF or goes through it');
+  }
+  const proxy = specification.mediaProxyConfig;
+  const isRelay = kind === 'TERMINATE_AND_ORIGINATE_MEDIA';
+  if (proxy === 'UDP_PROXY' || (isRelay && proxy === 'HTTP_PROXY')) {
+    return incorrect(`${where}/mediaProxyConfig`, 'cannot carry single streams of an association');
+  }
+  const taken = streamsAt(media, line, open.from);
+  const streams = Object.fromEntries(
+    Object.entries(line.proposed).filter(([id]) => id in specification.streams && !(id in taken)),
+  );
+  if (Object.keys(streams).length === 0) return incorrect(`${where}/streams`, 'has none of the undecided streams');
+  end.shared = true;
+  const far = otherLeg(open.from);
+  media.lines.push({
+    id: mediaId,
+    media: 'application',
+    dataChannel: true,
+    born: open.from,
+    slots: { served: -1, remote: -1 },
+    treatment: isRelay ? 'relay' : 'terminate',
+    state: 'open',
+    streams,
+    proposed: NO_STREAMS,
+    withheld: NO_IDS,
+    carriedBy: line.id,
+    spec: specOf(instruction),
+    ends: { served: null, remote: null, ...(isRelay ? { [far]: newEnd() } : {}) },
+    failed: false,
+  });
+  return undefined;
 }
 
 /** A line born at the DCSF; it names the medium (R8). */
@@ -160,6 +226,9 @@ function originate(
     treatment: 'originate',
     state: 'open',
     streams: {},
+    proposed: NO_STREAMS,
+    withheld: NO_IDS,
+    carriedBy: '',
     spec: specOf(instruction),
     ends: { served: null, remote: null },
     failed: false,
@@ -173,14 +242,28 @@ function originate(
 }
 
 /** `streams` is the set kept; those that were not offered cannot be. */
-function keepStreams(line: MediaLine, instruction: MediaInstruction, at: string): ProblemDetails | undefined {
+function keepStreams(
+  media: MediaState,
+  line: MediaLine,
+  instruction: MediaInstruction,
+  at: string,
+): ProblemDetails | undefined {
   const kept = instruction.dcMediaSpecification?.streams;
   if (kept === undefined) return undefined;
-  const streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => id in kept));
+  const { proposed } = lineById(media, line.carriedBy) ?? line;
+  const offered = { ...line.streams, ...proposed };
+  const streams = Object.fromEntries(Object.entries(offered).filter(([id]) => id in kept));
   if (Object.keys(streams).length === 0)
     return incorrect(`${at}/dcMediaSpecification/streams`, 'keeps none of the offered streams');
+  line.withheld = line.treatment === 'pass' ? Object.keys(offered).filter((id) => !(id in kept)) : NO_IDS;
   line.streams = streams;
   return undefined;
+}
+
+/** What a live line was to be given besides does not come to it. */
+function refuseProposed(line: MediaLine): void {
+  line.withheld = line.treatment === 'pass' ? Object.keys(line.proposed) : NO_IDS;
+  line.proposed = NO_STREAMS;
 }
 
 function specOf(instruction: MediaInstruction): InstructionSpec {
@@ -224,8 +307,18 @@ export function decideRest(media: MediaState): void {
     else if (line.treatment === 'undecided') {
       if (Object.keys(line.streams).some((id) => Number(id) < 1000)) refuse(media, line);
       else line.treatment = 'pass';
+    } else if (line.treatment === 'pass' && line.withheld.length === 0) {
+      line.streams = { ...line.streams, ...line.proposed };
     }
+    line.proposed = NO_STREAMS;
+    endIfEmpty(media, line);
   }
+}
+
+/** All its streams were left out, and what came instead was not let in. */
+function endIfEmpty(media: MediaState, line: MediaLine): void {
+  const isAnchored = line.ends.served !== null || line.ends.remote !== null;
+  if (isAnchored && line.state === 'open' && isEmpty(media, line)) line.state = 'closing';
 }
 
 /**
@@ -234,7 +327,8 @@ export function decideRest(media: MediaState): void {
  */
 export function refuseChanges(media: MediaState, before: MediaSnapshot): void {
   media.lines = media.lines.filter(
-    (line) => line.treatment !== 'originate' || before.lines.some((old) => old.id === line.id),
+    (line) =>
+      (line.treatment !== 'originate' && line.carriedBy === '') || before.lines.some((old) => old.id === line.id),
   );
   for (const line of media.lines) {
     if (!line.dataChannel || line.state !== 'open') continue;
@@ -242,6 +336,7 @@ export function refuseChanges(media: MediaState, before: MediaSnapshot): void {
     if (old === undefined) refuse(media, line);
     else {
       line.streams = old.streams;
+      line.proposed = NO_STREAMS;
       line.spec = old.spec;
       line.failed = false;
       // An association that was to begin anew cannot: the MF gave nothing for it.
@@ -257,6 +352,7 @@ function isRenewing(end: LineEnd | null): boolean {
 
 function refuse(media: MediaState, line: MediaLine): void {
   line.treatment = 'refused';
+  line.proposed = NO_STREAMS;
   line.failed = false;
   line.ends.served = null;
   line.ends.remote = null;

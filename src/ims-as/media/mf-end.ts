@@ -5,6 +5,7 @@ import { fromDcStreams, toRequestedApplicationText } from '../../sdp/service-map
 import type { MediaSection } from '../../sdp/types.ts';
 import { type DataChannelEnd, dataChannelSection } from '../../sdp/write-data-channel.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
+import { endOf } from './multiplex.ts';
 import { peerOf } from './state.ts';
 import type { LineEnd, MediaLine, MediaState } from './types.ts';
 
@@ -36,7 +37,7 @@ export function answeredSetup(
 /** R11: on a relay neither leg advertises more than the other can take. */
 export function sizeFor(media: MediaState, line: MediaLine, to: LegName, fork: number, config: CallConfig): number {
   const far = peerOf(media, line, otherLeg(to), fork);
-  const limit = line.ends[to]?.local?.maxMessageSizeBytes ?? config.maxMessageSizeBytes;
+  const limit = endOf(media, line, to)?.local?.maxMessageSizeBytes ?? config.maxMessageSizeBytes;
   const ours = Math.min(limit, config.maxMessageSizeBytes);
   if (typeof far !== 'object' || far.maxMessageSizeBytes === 0) return ours;
   return Math.min(ours, far.maxMessageSizeBytes);

@@ -9,8 +9,9 @@ import { toDcStreams } from '../../sdp/service-mapping.ts';
 import { takeOfferedSlots } from '../../sdp/slots.ts';
 import type { DataChannelMedia, MediaSection, SessionDescription } from '../../sdp/types.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
+import { isEmpty, keepOffered, streamsAt } from './multiplex.ts';
 import { forkSdp, lineAt, newEnd, peerFrom, peerOf, setPeer } from './state.ts';
-import { type LineEnd, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaState } from './types.ts';
+import { type LineEnd, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaState, NO_IDS, NO_STREAMS } from './types.ts';
 
 /** What an offer means for the data channel lines of the call. */
 export interface OfferReading {
@@ -94,6 +95,9 @@ function addLine(media: MediaState, leg: LegName, slot: number, section: MediaSe
     treatment: dataChannel ? 'undecided' : 'pass',
     state: 'open',
     streams: {},
+    proposed: NO_STREAMS,
+    withheld: NO_IDS,
+    carriedBy: '',
     spec: null,
     ends: { served: null, remote: null },
     failed: false,
@@ -132,6 +136,7 @@ function readNewLine(
     return refuse(`more than ${MAX_DATA_CHANNEL_LINES} data channel lines`);
   }
   line.streams = toDcStreams(read.streams);
+  line.proposed = line.streams;
   return true;
 }
 
@@ -169,10 +174,15 @@ function readKnownLine(
     end.renewal = renewing ? 'wanted' : 'none';
   }
   const offered = toDcStreams(read.streams);
-  if (newContent(previous, offer.media[slot]!, line, offered)) return 'asked';
-  // Streams that were left out are over (TS 26.114 6.2.10.2).
-  line.streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => id in offered));
+  const known = streamsAt(media, line, leg);
+  const isAsked = newContent(previous, offer.media[slot]!, known, offered);
+  keepOffered(media, line, leg, (id) => id in offered);
   media.context.dirty = true;
+  if (isAsked) {
+    line.proposed = Object.fromEntries(Object.entries(offered).filter(([id]) => !(id in known)));
+    return 'asked';
+  }
+  if (end !== null && isEmpty(media, line)) line.state = 'closing';
   return renewing ? 'renewing' : 'known';
 }
 
@@ -217,7 +227,7 @@ function mustRenew(
 function newContent(
   previous: MediaSection | undefined,
   section: MediaSection,
-  line: MediaLine,
+  known: Record<string, unknown>,
   offered: Record<string, unknown>,
 ): boolean {
   const dcmaps = new Map(
@@ -227,7 +237,7 @@ function newContent(
     const id = Number.parseInt(value, 10);
     if (!(String(id) in offered)) continue;
     const before = dcmaps.get(id);
-    if (before === undefined || (before !== value && String(id) in line.streams)) return true;
+    if (before === undefined || (before !== value && String(id) in known)) return true;
   }
   const applications = new Set(attributes(previous?.lines ?? [], '3gpp-req-app'));
   return attributes(section.lines, '3gpp-req-app').some((value) => !applications.has(value));

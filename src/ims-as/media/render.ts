@@ -2,11 +2,19 @@ import { leaveBundle, refusedSection } from '../../sdp/edit.ts';
 import { mediaSection, parseSessionDescription } from '../../sdp/parse.ts';
 import { occupySlot, vacantSlot } from '../../sdp/slots.ts';
 import type { MediaSection, SessionDescription } from '../../sdp/types.ts';
-import { readdressedSection, reanchoredSection, withIceLite, withUsedByFlipped } from '../../sdp/write-data-channel.ts';
+import {
+  partOfSection,
+  readdressedSection,
+  reanchoredSection,
+  withIceLite,
+  withStreams,
+  withUsedByFlipped,
+} from '../../sdp/write-data-channel.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
 import { answeredSetup, endFor, newSection, offeredSetup, sizeFor } from './mf-end.ts';
+import { endOf, hasOwnSlot, partsAt, slotOf } from './multiplex.ts';
 import { lineAt, peerOf } from './state.ts';
-import type { MediaLine, MediaState } from './types.ts';
+import type { LineEnd, MediaLine, MediaState } from './types.ts';
 
 /** Our own lines begin with this; a gap whose first words are lost is written so. */
 const GAP = mediaSection(['m=application 0 UDP/DTLS/SCTP webrtc-datachannel']);
@@ -26,16 +34,29 @@ export function renderOffer(
   giveSlots(media, to, source);
   const last = lastAgreed(media, to, fork);
   const ours: number[] = [];
+  /** A line that ends at our MF there, with the streams of all parts that go on. */
+  const ownSection = (line: MediaLine, slot: number, end: LineEnd | null): MediaSection | undefined => {
+    if (end?.local == null) return undefined;
+    const parts = partsAt(media, line, to).filter((part) => part.state === 'open');
+    const said = last?.sdp.media[slot];
+    const size = sizeOf(media, parts, to, fork, config);
+    const dc = endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), size);
+    ours.push(slot);
+    if (said === undefined || said.port === 0) return newSection(line, dc, config);
+    // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
+    return reanchoredSection(last?.wasAnswer === true ? withUsedByFlipped(said) : said, dc, kept(parts));
+  };
   const sections = media.slots[to].map((_, slot) => {
     const line = lineAt(media, to, slot);
-    const theirs = line === undefined ? undefined : source.media[line.slots[from]];
+    const theirs = line === undefined ? undefined : sectionOf(media, line, from, source);
     const gap = (): MediaSection => refusedSection(theirs ?? last?.sdp.media[slot] ?? GAP);
     if (line === undefined || line.state !== 'open') return gap();
     const end = line.ends[to];
     switch (line.treatment) {
       case 'pass':
-        return theirs ?? gap();
+        return theirs === undefined ? gap() : withoutWithheld(line, theirs);
       case 'relay':
+        if (end?.shared === true) return ownSection(line, slot, end) ?? gap();
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
         return reanchoredSection(
@@ -49,30 +70,15 @@ export function renderOffer(
             offeredSetup(media, line, to, fork, end),
             sizeFor(media, line, to, fork, config),
           ),
-          kept(line),
+          kept([line]),
         );
       case 'flow':
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
         return readdressedSection(theirs, { address: end.local.address, port: end.local.port });
       case 'terminate':
-      case 'originate': {
-        if (end?.local == null) return gap();
-        ours.push(slot);
-        const said = last?.sdp.media[slot];
-        const dc = endFor(
-          media,
-          line,
-          to,
-          fork,
-          end,
-          offeredSetup(media, line, to, fork, end),
-          config.maxMessageSizeBytes,
-        );
-        if (said === undefined || said.port === 0) return newSection(line, dc, config);
-        // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
-        return reanchoredSection(last?.wasAnswer === true ? withUsedByFlipped(said) : said, dc, kept(line));
-      }
+      case 'originate':
+        return ownSection(line, slot, end) ?? gap();
       default: // refused, undecided
         return gap();
     }
@@ -85,7 +91,10 @@ function giveSlots(media: MediaState, to: LegName, source: SessionDescription): 
   const from = otherLeg(to);
   const first = media.slots[to].length === 0;
   const homeless = media.lines.filter((line) => line.slots[to] < 0 && line.state === 'open' && goesTo(line, to));
-  const placeInSource = (line: MediaLine): number => (line.slots[from] >= 0 ? line.slots[from] : source.media.length);
+  const placeInSource = (line: MediaLine): number => {
+    const place = slotOf(media, line, from);
+    return place >= 0 ? place : source.media.length;
+  };
   const rank = (line: MediaLine): number => {
     if (!line.dataChannel) return placeInSource(line);
     const own = line.treatment === 'originate' && '0' in line.streams;
@@ -109,7 +118,7 @@ function goesTo(line: MediaLine, to: LegName): boolean {
     case 'pass':
     case 'relay':
     case 'flow':
-      return true;
+      return hasOwnSlot(line, to);
     case 'originate':
       return line.born === to;
     default:
@@ -138,6 +147,16 @@ export function renderAnswer(
       return refusedSection(offered);
     const theirs = source.media[line.slots[from]];
     const end = line.ends[to];
+    if (end?.shared === true) {
+      const parts = partsAt(media, line, to).filter((part) => isAnswered(media, part, from, fork, source));
+      if (end.local === null || parts.every((part) => Object.keys(part.streams).length === 0))
+        return refusedSection(offered);
+      ours.push(slot);
+      const role = answeredSetup(media, line, to, fork, end, config);
+      const dc = endFor(media, line, to, fork, end, role, sizeOf(media, parts, to, fork, config));
+      if (dc.ice !== undefined) ice = true;
+      return reanchoredSection(offered, dc, kept(parts));
+    }
     if (line.treatment === 'pass') return theirs ?? refusedSection(offered);
     if (end?.local == null) return refusedSection(offered);
     if (line.treatment === 'relay' || line.treatment === 'flow') {
@@ -158,15 +177,53 @@ export function renderAnswer(
     if (dc.ice !== undefined) ice = true;
     if (line.treatment === 'flow') return readdressedSection(theirs!, dc);
     return line.treatment === 'relay'
-      ? reanchoredSection(theirs!, dc, kept(line))
-      : reanchoredSection(offered, dc, kept(line));
+      ? reanchoredSection(theirs!, dc, kept([line]))
+      : reanchoredSection(offered, dc, kept([line]));
   });
   const answer = leaveBundle({ ...source, media: sections }, ours);
   return ice ? withIceLite(answer, ours) : answer;
 }
 
-function kept(line: MediaLine): (streamId: number) => boolean {
-  return (streamId) => String(streamId) in line.streams;
+/** What the peer of `from` says of the streams of `line`: its section, or its part of a multiplexed one. */
+function sectionOf(
+  media: MediaState,
+  line: MediaLine,
+  from: LegName,
+  source: SessionDescription,
+): MediaSection | undefined {
+  const section = source.media[slotOf(media, line, from)];
+  const isMultiplexed = line.treatment === 'relay' && endOf(media, line, from)?.shared === true;
+  return section !== undefined && isMultiplexed
+    ? partOfSection(section, Object.keys(line.streams).map(Number))
+    : section;
+}
+
+/** The far end of a part has taken it: our MF itself, or the other peer. */
+function isAnswered(
+  media: MediaState,
+  part: MediaLine,
+  far: LegName,
+  fork: number,
+  source: SessionDescription,
+): boolean {
+  if (part.state !== 'open') return false;
+  if (part.treatment !== 'relay') return part.treatment === 'terminate' || part.treatment === 'originate';
+  return (source.media[part.slots[far]]?.port ?? 0) !== 0 && peerOf(media, part, far, fork) !== 'refused';
+}
+
+/** R11 for all parts of a line that are relayed. */
+function sizeOf(media: MediaState, parts: readonly MediaLine[], to: LegName, fork: number, config: CallConfig): number {
+  const relayed = parts.filter((part) => part.treatment === 'relay');
+  return Math.min(config.maxMessageSizeBytes, ...relayed.map((part) => sizeFor(media, part, to, fork, config)));
+}
+
+/** A line that passes travels as it is, but for channels that the DCSF did not let on to it. */
+function withoutWithheld(line: MediaLine, section: MediaSection): MediaSection {
+  return line.withheld.length === 0 ? section : withStreams(section, (id) => !line.withheld.includes(String(id)));
+}
+
+function kept(parts: readonly MediaLine[]): (streamId: number) => boolean {
+  return (streamId) => parts.some((part) => String(streamId) in part.streams);
 }
 
 /** What we said in the last agreed exchange; a refused offer counts for nothing. */

@@ -4,11 +4,12 @@ import { formatFingerprint } from '../../dtls/fingerprint.ts';
 import { mintTlsId } from '../../dtls/tls-id.ts';
 import { DEFAULT_MAX_MESSAGE_SIZE } from '../../sdp/data-channel.ts';
 import { fromDcEndpoint, fromEndpoint } from '../../sdp/service-mapping.ts';
-import type { Endpoint } from '../../services/common-data.ts';
+import type { DcStream, Endpoint } from '../../services/common-data.ts';
 import type { MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
 import { terminationOwner } from './context.ts';
+import { endOf } from './multiplex.ts';
 import { lineById } from './state.ts';
-import type { ContextState, LocalEnd, MediaState } from './types.ts';
+import type { ContextState, LocalEnd, MediaLine, MediaState } from './types.ts';
 
 /** mdc1EndpointMf and mdc2EndpointMf by mediaId, for the answer to an instruction. */
 export type MdcEndpoints = Map<string, { mdc1?: Endpoint; mdc2?: Endpoint }>;
@@ -21,9 +22,11 @@ export function takeReply(
   media: MediaState,
   reply: MediaContext,
   layout: ContextState['layout'],
+  desired: MediaContext,
   env: Environment,
 ): { problems: string[]; mdc: MdcEndpoints; renewed: boolean } {
   const problems: string[] = [];
+  const asked = streamsAsked(desired, layout);
   const mdc: MdcEndpoints = new Map();
   let renewed = false;
   for (const [t, termination] of reply.terminations.entries()) {
@@ -33,14 +36,18 @@ export function takeReply(
     const { leg } = terminationOwner(place.ours);
     for (const info of termination.medias) {
       const line = lineById(media, info.mediaId);
-      const end = line?.ends[leg];
-      if (line === undefined || end == null) continue;
+      const end = line === undefined ? null : endOf(media, line, leg);
+      if (line === undefined || end === null) continue;
+      if (info.dcMedia !== undefined)
+        leaveOut(media, line, asked.get(`${place.ours}/${info.mediaId}`), info.dcMedia.streams);
       const local = localEnd(info, line.treatment === 'flow', end.local, env);
       if (typeof local === 'string') problems.push(`${place.ours}/${info.mediaId}: ${local}`);
       else if (end.local === null || end.renewal === 'asked') {
         if (end.renewal === 'asked') renewed = true;
         end.local = local;
         end.renewal = 'none';
+        // The other entries of this association could not be named before (R3).
+        if (end.shared) media.context.dirty = true;
       }
       const entry = mdc.get(info.mediaId) ?? {};
       if (info.dcMedia?.localMdc1Endpoint !== undefined) entry.mdc1 = info.dcMedia.localMdc1Endpoint;
@@ -49,6 +56,31 @@ export function takeReply(
     }
   }
   return { problems, mdc, renewed };
+}
+
+/** What each of our entries asked for, by our names. */
+function streamsAsked(desired: MediaContext, layout: ContextState['layout']): Map<string, readonly string[]> {
+  const asked = new Map<string, readonly string[]>();
+  for (const { ours } of layout) {
+    const medias = desired.terminations.find(({ terminationId }) => terminationId === ours)?.medias ?? [];
+    for (const { mediaId, dcMedia } of medias) asked.set(`${ours}/${mediaId}`, Object.keys(dcMedia?.streams ?? {}));
+  }
+  return asked;
+}
+
+/** R13: channels beyond the association's streams are left out of the MF's response, and so of our answer. */
+function leaveOut(
+  media: MediaState,
+  line: MediaLine,
+  asked: readonly string[] | undefined,
+  open: Record<string, DcStream>,
+) {
+  // A foreign MF that lists none says nothing of them.
+  if (Object.keys(open).length === 0) return;
+  const refused = (asked ?? []).filter((id) => !(id in open) && id in line.streams);
+  if (refused.length === 0) return;
+  line.streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => !refused.includes(id)));
+  media.context.dirty = true;
 }
 
 /** A string says what is missing. An MF that gives no tls-id lets us choose one (RFC 8842 5.2). */

@@ -5,6 +5,7 @@ import type { OfferAnswer } from '../../sdp/offer-answer.ts';
 import type { Slot } from '../../sdp/slots.ts';
 import type { DataChannelMedia } from '../../sdp/types.ts';
 import { type LegName, otherLeg } from '../call/types.ts';
+import { endOf, outlivesItsOwnStreams } from './multiplex.ts';
 import type { LegSdp, LineEnd, MediaLine, MediaSnapshot, MediaState, Peer, PeerState } from './types.ts';
 
 export function newMediaState(caller: LegName): MediaState {
@@ -13,6 +14,7 @@ export function newMediaState(caller: LegName): MediaState {
     nextSerial: 0,
     lines: [],
     slots: { served: [], remote: [] },
+    multiplexing: { served: false, remote: false },
     sdp: [],
     context: { contextId: '', mf: '', told: null, layout: [], pending: null, step: 0, dirty: false },
   };
@@ -92,7 +94,7 @@ export function peerIndex(media: MediaState, leg: LegName, fork: number): number
 }
 
 export function peerOf(media: MediaState, line: MediaLine, leg: LegName, fork: number): PeerState {
-  return line.ends[leg]?.peers[peerIndex(media, leg, fork)] ?? 'unknown';
+  return endOf(media, line, leg)?.peers[peerIndex(media, leg, fork)] ?? 'unknown';
 }
 
 export function setPeer(media: MediaState, end: LineEnd, leg: LegName, fork: number, peer: PeerState): void {
@@ -103,7 +105,7 @@ export function setPeer(media: MediaState, end: LineEnd, leg: LegName, fork: num
 }
 
 export function newEnd(): LineEnd {
-  return { local: null, setup: 'actpass', peers: [], renewal: 'none' };
+  return { local: null, setup: 'actpass', peers: [], renewal: 'none', shared: false };
 }
 
 /** A UE shows one certificate on all its lines: its fingerprint is kept once. */
@@ -153,6 +155,7 @@ export function close(media: MediaState, line: MediaLine): void {
   line.ends.served = null;
   line.ends.remote = null;
   media.context.dirty = true;
+  for (const part of media.lines) if (part.carriedBy === line.id) close(media, part);
 }
 
 /** Drops lines whose slots were taken over on every leg. */
@@ -189,6 +192,7 @@ export function withdrawFrom(media: MediaState, leg: LegName): void {
   for (const line of media.lines) {
     if (!line.dataChannel || line.state !== 'open' || !reaches(line, leg)) continue;
     if (line.born === near && line.treatment !== 'originate') {
+      if (outlivesItsOwnStreams(media, line, leg)) continue;
       line.treatment = 'refused';
       line.ends.served = null;
       line.ends.remote = null;

@@ -15,6 +15,8 @@ export interface MediaState {
   lines: MediaLine[];
   /** mediaId by slot: index == m-line index on that leg and never moves (RFC 3264 8, R8). */
   slots: Record<LegName, readonly Slot[]>;
+  /** The peer there announced `g.3gpp.dc-mux`: streams of one line may have several far ends (23.228 Annex AC). */
+  readonly multiplexing: Record<LegName, boolean>;
   /** By fork: the offer/answer of each leg, and what we sent there last (R7). */
   sdp: Record<LegName, LegSdp>[];
   readonly context: ContextState;
@@ -25,6 +27,10 @@ export type MediaSnapshot = Pick<MediaState, 'lines' | 'slots'>;
 
 /** Data channel lines of one call, closed ones included; above, new ones are refused. */
 export const MAX_DATA_CHANNEL_LINES = 32;
+
+/** `MediaLine.proposed` and `.withheld` outside the barrier, once for all lines. */
+export const NO_STREAMS: Record<string, never> = Object.freeze({});
+export const NO_IDS: readonly string[] = Object.freeze([]);
 
 export interface LegSdp {
   offerAnswer: OfferAnswer;
@@ -59,6 +65,12 @@ export interface MediaLine {
   state: 'open' | 'closing' | 'closed';
   /** Streams kept (an instruction may drop some), as DC1 and DC2 write them. */
   streams: Record<string, DcStream>;
+  /** Streams of the open offer that nobody has decided on yet; none outside the barrier. */
+  proposed: Record<string, DcStream>;
+  /** Streams that the DCSF does not let on to a line that passes: their dcmap does not travel. */
+  withheld: readonly string[];
+  /** Multiplexing: the line whose association holds these streams on the leg they were born on; '': none but itself. */
+  readonly carriedBy: string;
   spec: InstructionSpec | null;
   readonly ends: Record<LegName, LineEnd | null>;
   /** The MF could not do what was asked of it: refused when the barrier opens. */
@@ -88,6 +100,8 @@ export interface LineEnd {
   peers: PeerState[];
   /** The peer began a new association (R12): the MF must give new local values; `asked` once it was told so. */
   renewal: 'none' | 'wanted' | 'asked';
+  /** Several media entries of the MF have it, which find each other by its address (R3). */
+  shared: boolean;
 }
 
 /** What the MF gave. */

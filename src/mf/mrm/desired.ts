@@ -25,6 +25,8 @@ export interface DesiredAssociation {
   /** The tls-id the consumer wants us to have. */
   readonly tlsId: string | undefined;
   readonly ice: boolean;
+  /** Application streams may join it later, whatever it carries now (R13). */
+  readonly multiplexing: boolean;
   /** Lowest id first. */
   readonly streams: readonly DesiredStream[];
   /** What the peer takes in one message; 0: unlimited. */

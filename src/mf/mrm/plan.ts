@@ -214,11 +214,11 @@ class Planner {
   }
 
   /** R13: highest id + 1, with headroom for channels that come later; never more than the engine can. */
-  #streamsAtInit({ streams }: DesiredAssociation): number {
+  #streamsAtInit({ multiplexing, streams }: DesiredAssociation): number {
     const highest = streams.at(-1)?.streamId ?? 0;
     const { bootstrap, application } = this.#options.streamHeadroom;
     // TS 26.114 6.2.10.1: ids below 1,000 are bootstrap channels.
-    const headroom = highest < 1_000 ? bootstrap : application;
+    const headroom = highest < 1_000 && !multiplexing ? bootstrap : application;
     return Math.min(Math.max(highest + 1, headroom), this.#options.maxStreamId + 1);
   }
 

@@ -175,6 +175,7 @@ function readAssociation(group: Group, far: ReadonlyMap<string, string>, mdc2: M
     localSetup: dcMedia.imsdc?.localSetup,
     tlsId: dcMedia.localDcEndpoint?.tlsId,
     ice: dcMedia.imsdc?.ice ?? false,
+    multiplexing: dcMedia.imsdc?.multiplexing ?? false,
     streams: streams.sort((a, b) => a.streamId - b.streamId),
     peerMaxMessageSizeBytes: size ?? DEFAULT_MAX_MESSAGE_SIZE_BYTES,
     knowsPeerSize: size !== undefined,

@@ -101,15 +101,22 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
     return channel;
   }
 
-  /** Offers an application's m-line by re-INVITE (E6). Resolves with its channels, open. Throws UE_CALL_FAILED. */
-  async openApplication(request: ApplicationRequest): Promise<UeChannel[]> {
-    let slot = -1;
+  /**
+   * Offers an application's m-line by re-INVITE (E6), or its streams on the line in slot `on` besides what is there.
+   * Resolves with its channels, open. Throws UE_CALL_FAILED.
+   */
+  async openApplication(request: ApplicationRequest, on?: number): Promise<UeChannel[]> {
+    let slot = on ?? -1;
     await this.renegotiation.change(async () => {
-      slot = await this.media.addData(applicationContent(request));
+      if (on === undefined) slot = await this.media.addData(applicationContent(request));
+      else this.media.extend(on, applicationContent(request));
     });
     const line = [...this.media.dataLines()].find((one) => one.slot === slot)?.line;
     if (!line) throw new ImsdcError('UE_CALL_FAILED', { status: 488, reason: 'the data channel line was refused' });
     const channels = request.channels.flatMap(({ streamId }) => line.channels.get(streamId) ?? []);
+    if (channels.length === 0) {
+      throw new ImsdcError('UE_CALL_FAILED', { status: 488, reason: 'the channels were left out of the answer' });
+    }
     await Promise.all(channels.map((channel) => channel.opened()));
     return channels;
   }
@@ -124,6 +131,11 @@ export abstract class UeCall extends TypedEmitter<CallEvents> implements DialogU
   /** Ends one m-line (TS 26.114 6.2.10.2). */
   removeLine(slot: number): Promise<void> {
     return this.renegotiation.change(async () => this.media.remove(slot));
+  }
+
+  /** Ends single channels: the next offer leaves their dcmap out (TS 26.114 6.2.10.2). */
+  leaveOut(...streamIds: readonly number[]): Promise<void> {
+    return this.renegotiation.change(async () => this.media.leaveOut(streamIds));
   }
 
   /** A new association on that line: new port, new tls-id (RFC 8842 5.2). */

@@ -53,6 +53,8 @@ export class DataLine extends TypedEmitter<DataLineEvents> {
   /** What the open offer or answer prepares: takes over when both ends have agreed. */
   #next: { readonly association: PlainAssociation; readonly oldTlsId: string } | null = null;
   #negotiated: Negotiated | null = null;
+  /** Before `propose`. */
+  #former: DataChannelContent | null = null;
   /** DTLS associations started here: an unchanged re-INVITE must not raise it. */
   associations = 0;
 
@@ -102,6 +104,12 @@ export class DataLine extends TypedEmitter<DataLineEvents> {
     return { ...section, lines: section.lines.filter((line) => !line.startsWith('c=')) };
   }
 
+  /** What the next offer shall say runs here; a refusal of it brings back what was. */
+  propose(content: DataChannelContent): void {
+    this.#former ??= this.content;
+    this.content = content;
+  }
+
   /** Asks for a new association in the next description: a new port and a new tls-id. */
   async renew(): Promise<void> {
     if (this.#next) return;
@@ -134,6 +142,7 @@ export class DataLine extends TypedEmitter<DataLineEvents> {
 
   /** Both ends have agreed. Starts, keeps or replaces the association and opens or closes channels. */
   async agree(remote: DataChannelMedia, role: DtlsRole): Promise<void> {
+    this.#former = null;
     const replace = this.#next !== null || this.asksForNew(remote, role) !== undefined;
     const localTlsId = remote.tlsId === undefined ? undefined : this.tlsId;
     this.#negotiated = { remote, role, localTlsId };
@@ -142,8 +151,10 @@ export class DataLine extends TypedEmitter<DataLineEvents> {
     else this.#matchStreams(remote.streams);
   }
 
-  /** The offer failed: what `renew` prepared is given back. */
+  /** The offer failed: what `renew` and `propose` prepared is taken back. */
   async rollback(): Promise<void> {
+    this.content = this.#former ?? this.content;
+    this.#former = null;
     const prepared = this.#next;
     if (!prepared) return;
     this.#next = null;

@@ -15,6 +15,7 @@ import {
 } from '../../sdp/offer-answer.ts';
 import { type Origin, type SentDescription, stampOrigin } from '../../sdp/origin.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
+import { parseRequestedApplication } from '../../sdp/requested-application.ts';
 import type { DataChannelMedia, MediaSection, SessionDescription } from '../../sdp/types.ts';
 import type { DataChannelContent } from '../../sdp/write-data-channel.ts';
 import { acceptableStreams, type DataAnswer } from './answer-policy.ts';
@@ -94,6 +95,21 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     const slot = this.#take({ kind: 'data', line });
     this.#watch(slot, line);
     return slot;
+  }
+
+  /** The next offer has these streams on that line too. Throws USAGE when no data channel line is there. */
+  extend(slot: number, content: DataChannelContent): void {
+    const line = this.#slots.dataLine(slot);
+    if (!line) throw new ImsdcError('USAGE', { problem: `no data channel line in slot ${slot}` });
+    line.propose(extended(line.content, content));
+  }
+
+  /** The next offer leaves these streams out, whichever line they are on. */
+  leaveOut(streamIds: readonly number[]): void {
+    for (const { line } of this.dataLines()) {
+      const streams = line.content.streams.filter(({ streamId }) => !streamIds.includes(streamId));
+      if (streams.length < line.content.streams.length) line.propose(withOnly(line.content, streams));
+    }
   }
 
   /** The next offer puts port 0 there (TS 26.114 6.2.10.2). */
@@ -305,6 +321,26 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     this.#sent = stamped;
     return stamped.text;
   }
+}
+
+/** The bindings go with their channels. */
+function withOnly(content: DataChannelContent, streams: DataChannelContent['streams']): DataChannelContent {
+  const isBound = (text: string): boolean => {
+    const channels = parseRequestedApplication(text)?.channels ?? [];
+    return channels.length === 0 || channels.some((one) => streams.some(({ streamId }) => streamId === one.streamId));
+  };
+  const { applicationLines } = content;
+  return { ...content, streams, ...(applicationLines && { applicationLines: applicationLines.filter(isBound) }) };
+}
+
+function extended(before: DataChannelContent, more: DataChannelContent): DataChannelContent {
+  const known = new Set(before.streams.map(({ streamId }) => streamId));
+  const applicationLines = [...(before.applicationLines ?? []), ...(more.applicationLines ?? [])];
+  return {
+    ...before,
+    streams: [...before.streams, ...more.streams.filter(({ streamId }) => !known.has(streamId))],
+    ...(applicationLines.length === 0 ? {} : { applicationLines: [...new Set(applicationLines)] }),
+  };
 }
 
 /** 3gpp-bdc-used-by is relative to who sends the offer: an answer echoes it, our own offer turns it round (R8). */

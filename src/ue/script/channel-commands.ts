@@ -14,11 +14,12 @@ export const CHANNEL_COMMANDS: readonly Command[] = [
   {
     name: 'open',
     usage:
-      'APPID [--stream ID]... [--name NAME] [--bound-by attribute|label] [--endpoint ue|server] [--unordered] [--max-retr N | --max-time MS]',
-    help: 're-INVITE with an application line, and wait until its channels are open',
+      'APPID [--stream ID]... [--on SLOT] [--name NAME] [--bound-by attribute|label] [--endpoint ue|server] [--unordered] [--max-retr N | --max-time MS]',
+    help: 're-INVITE with an application line, or with its channels on a line that is there (--on), and wait until they are open',
     positionals: [1, 1],
     options: {
       stream: { type: 'string', multiple: true },
+      on: { type: 'string' },
       name: { type: 'string' },
       'bound-by': { type: 'string' },
       endpoint: { type: 'string' },
@@ -27,7 +28,7 @@ export const CHANNEL_COMMANDS: readonly Command[] = [
       'max-time': { type: 'string' },
     },
     run: async ({ call }, args) => {
-      const channels = await call.openApplication(applicationRequest(args));
+      const channels = await call.openApplication(applicationRequest(args), args.number('on'));
       return { channels: channels.map(({ streamId, stream }) => ({ streamId, label: stream.label })) };
     },
   },
@@ -110,6 +111,17 @@ export const CHANNEL_COMMANDS: readonly Command[] = [
       const channel = await channelOf(session, args);
       channel.close();
       return { streamId: channel.streamId };
+    },
+  },
+  {
+    name: 'leave-out',
+    usage: 'STREAM...',
+    help: 're-INVITE without the dcmap of those streams; the rest of their line goes on',
+    positionals: [1, 16],
+    run: async ({ call }, args) => {
+      const streamIds = args.positionals.map(streamIdOf);
+      await call.leaveOut(...streamIds);
+      return { streamIds };
     },
   },
   {

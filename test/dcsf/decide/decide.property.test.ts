@@ -52,6 +52,7 @@ const event = fc.record(
         calledIdentity: fc.oneof(fc.constant('tel:+1'), fc.string()),
         sessionCase: fc.constantFrom('ORIGINATING_IMS_SESSION', 'TERMINATING_IMS_SESSION'),
         peerSupportsDc: fc.boolean(),
+        offererMultiplexes: fc.boolean(),
       },
       { requiredKeys: [] },
     ),
@@ -87,9 +88,11 @@ test('over any sequence of events the decisions keep their promises', () => {
           const notified: Set<string> = new Set(Object.keys(notification.mediaInfoList ?? {}));
           for (const [id, instruction] of Object.entries(decision.instructions)) {
             assert.equal(instruction.mediaId, id, 'map key equals mediaId');
-            const minted = instruction.mediaInstruction === 'ORIGINATE_MEDIA';
-            assert.ok(minted ? id.startsWith('d-') && !notified.has(id) : notified.has(id), `instructs unknown ${id}`);
             const specification = instruction.dcMediaSpecification;
+            const carrier = specification?.imsdcCarriedBy;
+            const minted = instruction.mediaInstruction === 'ORIGINATE_MEDIA' || carrier !== undefined;
+            assert.ok(minted ? id.startsWith('d-') && !notified.has(id) : notified.has(id), `instructs unknown ${id}`);
+            assert.ok(carrier === undefined || notified.has(carrier), `carried by unknown ${carrier}`);
             if (specification) assert.ok(Object.keys(specification.streams).length > 0, 'streams has minProperties 1');
           }
           if (REQUESTS.has(notification.notificationEvent.eventType)) {
@@ -101,6 +104,13 @@ test('over any sequence of events the decisions keep their promises', () => {
             }
           } else {
             assert.deepEqual(decision.instructions, {});
+          }
+          const ofLine = Map.groupBy(Object.entries(decision.instructions), ([id, { dcMediaSpecification }]) => {
+            return dcMediaSpecification?.imsdcCarriedBy ?? id;
+          });
+          for (const instructions of ofLine.values()) {
+            const ids = instructions.flatMap(([, one]) => Object.keys(one.dcMediaSpecification?.streams ?? {}));
+            assert.equal(new Set(ids).size, ids.length, 'a stream has one far end');
           }
           for (const { token } of decision.grants) {
             assert.ok(!live.has(token), 'tokens are never reused');

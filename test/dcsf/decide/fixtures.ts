@@ -76,6 +76,7 @@ export function notification(
     case?: 'ORIGINATING_IMS_SESSION' | 'TERMINATING_IMS_SESSION';
     initiator?: string;
     peerSupportsDc?: boolean;
+    offererMultiplexes?: boolean;
   } = {},
 ): SessionEventNotification {
   const sessionCase = options.case ?? 'ORIGINATING_IMS_SESSION';
@@ -90,6 +91,7 @@ export function notification(
       calledIdentity: BOB,
       sessionCase,
       ...(options.peerSupportsDc !== undefined && { peerSupportsDc: options.peerSupportsDc }),
+      ...(options.offererMultiplexes !== undefined && { offererMultiplexes: options.offererMultiplexes }),
     },
     mediaInfoList: media(lines),
   };

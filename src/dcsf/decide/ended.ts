@@ -1,0 +1,65 @@
+import { dictionary } from '../../base/dictionary.ts';
+import { streamIds } from './scene.ts';
+import type { DecidedMedia, Decision, Question, Session } from './types.ts';
+
+/** What became of lines that were decided before: agreed, refused, over. Nothing is instructed then. */
+
+export const NOTHING: Omit<Decision, 'session'> = { instructions: {}, outcomes: [], grants: [], revoke: [] };
+
+/** The session is over. */
+export function ended(session: Session | null): Decision {
+  return { ...NOTHING, revoke: Object.values(session?.media ?? {}).flatMap((line) => line.tokens), session: null };
+}
+
+/** The offer was refused, or withdrawn: the lines named, or else all that were not yet established, are gone. */
+export function withdrawn({ notification, session }: Question): Decision {
+  if (!session) return { ...NOTHING, session };
+  const named = notification.mediaInfoList && new Set(Object.keys(notification.mediaInfoList));
+  const entries = Object.entries(session.media);
+  const isGone = ([id, line]: [string, DecidedMedia]) => (named ? named.has(id) : line.status === 'pending');
+  const gone = entries.filter(isGone);
+  const stays = entries
+    .filter((entry) => !isGone(entry))
+    .map(([id, line]): [string, DecidedMedia] => [id, named ? line : asBefore(line)]);
+  const dropped = gone.map(([, line]): Dropped => [line.carriedBy, line.streams]);
+  return {
+    ...NOTHING,
+    revoke: gone.flatMap(([, line]) => line.tokens),
+    session: { ...session, media: dictionary(named ? withoutDropped(stays, dropped) : stays) },
+  };
+}
+
+function asBefore({ former, ...line }: DecidedMedia): DecidedMedia {
+  return { ...line, ...former };
+}
+
+/** Streams that have ended, with the line that stated them. */
+type Dropped = readonly [mediaId: string | undefined, streams: readonly number[]];
+
+/** Offered again they are new, and decided anew. */
+function withoutDropped(
+  lines: readonly [string, DecidedMedia][],
+  dropped: readonly Dropped[],
+): [string, DecidedMedia][] {
+  return lines.map(([id, line]) => {
+    const ids = dropped.flatMap(([mediaId, streams]) => (mediaId === id ? streams : []));
+    return [id, ids.length === 0 ? line : { ...line, offered: line.offered.filter((one) => !ids.includes(one)) }];
+  });
+}
+
+/** The offer was agreed: the lines named stand as they are named. */
+export function established({ notification, session }: Question): Decision {
+  if (!session) return { ...NOTHING, session };
+  const named = notification.mediaInfoList ?? {};
+  const dropped: Dropped[] = [];
+  const media = Object.entries(session.media).map(([id, line]): [string, DecidedMedia] => {
+    if (!Object.hasOwn(named, id)) return [id, line];
+    const { former: _, ...agreed } = line;
+    const live = named[id]!.dcMediaSpecification ? streamIds(named[id]!) : line.streams;
+    const streams = line.streams.filter((one) => live.includes(one));
+    const over = line.streams.filter((one) => !live.includes(one));
+    if (line.kind === 'application' && over.length > 0) dropped.push([id, over], [line.carriedBy, over]);
+    return [id, { ...agreed, streams: line.kind === 'application' ? streams : line.streams, status: 'established' }];
+  });
+  return { ...NOTHING, session: { ...session, media: dictionary(withoutDropped(media, dropped)) } };
+}

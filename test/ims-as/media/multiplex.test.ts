@@ -1,0 +1,401 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { MediaInstruction } from '../../../src/services/nimsas.ts';
+import type { MediaContext, PatchItem } from '../../../src/services/nmf-mrm.ts';
+import type { SipMessage } from '../../../src/sip/types.ts';
+import { AsHarness, relay, remove, terminate } from '../as-harness.ts';
+import { ANSWER_AUDIO, ANSWER_SESSION, AUDIO, media, SESSION, section, sections } from '../sdp-examples.ts';
+
+const TAG = '+g.3gpp.dc-mux';
+const TO_PEER = 'a=3gpp-req-app:10000005;adc-stream-id-endpoint=1000-UE,1002-UE';
+const TO_SERVER = 'a=3gpp-req-app:10000006;adc-stream-id-endpoint=1010-Server';
+const HTTP = (id: number) => `${id} subprotocol="http"`;
+const APP = (id: number) => `${id} label="c${id}"`;
+
+/** Alice's one data channel line with these streams. */
+function offer(ids: readonly number[], version = 1, extra: readonly string[] = [TO_PEER, TO_SERVER]): string {
+  const dcmaps = ids.map((id) => (id < 1000 ? HTTP(id) : APP(id)));
+  const used = ids.includes(100) ? ['a=3gpp-bdc-used-by:sender'] : [];
+  const line = section(40010, 'actpass', 'alicemultiplexed0001', dcmaps, ['a=mid:dc', ...extra, ...used]);
+  return SESSION.replace('3001 1', `3001 ${version}`) + AUDIO + line;
+}
+
+/** What the DCSF says of streams that have a far end of their own. */
+function part(mediaId: string, kind: 'relay' | 'server', ...ids: number[]): Record<string, MediaInstruction> {
+  const streams = Object.fromEntries(ids.map((streamId) => [String(streamId), { streamId }]));
+  const mdc2 = {
+    mdc2EndpointDcAs: { ip: { ipv4Addr: '127.0.0.1' }, transport: 'TCP', portNumber: 9000 },
+    mdc2Protocol: 'TCP/TLS',
+  };
+  return {
+    [mediaId]: {
+      mediaId,
+      mediaResourceType: 'DC',
+      mediaInstruction: kind === 'relay' ? 'TERMINATE_AND_ORIGINATE_MEDIA' : 'TERMINATE_MEDIA',
+      dcMediaSpecification: {
+        mediaProxyConfig: 'DC_APPLICATION_PROXY',
+        ...(kind === 'server' ? mdc2 : {}),
+        streams,
+        imsdcCarriedBy: 'm1',
+      },
+    },
+  };
+}
+
+/** What the MF holds: the context that it was given, and what it gave, as patched since. */
+class Mf {
+  context: MediaContext = { terminations: [] };
+  #port = 50_000;
+  #answered = 0;
+  readonly #as: AsHarness;
+
+  constructor(as: AsHarness) {
+    this.#as = as;
+  }
+
+  /** Answers everything that is asked, as our MF does: entries that name the same port share its association. */
+  answer(): void {
+    while (this.#answered < this.#as.mrm.length) {
+      const { operation } = this.#as.mrm[this.#answered++]!;
+      if (operation.method === 'DELETE') continue;
+      if (operation.method === 'POST') this.context = structuredClone(operation.context);
+      else for (const item of operation.patch) this.#apply(item);
+      this.#fill();
+      this.#as.mfAnswers({ ok: true, value: { mf: 'mf1', context: { contextId: 'ctx-1', ...this.context } } });
+    }
+  }
+
+  /** `termination: mediaId streams@port`, in the order of the document. */
+  get entries(): string[] {
+    return this.context.terminations.flatMap(({ terminationId, medias }) =>
+      medias.map(({ dcMedia, localMbEndpoint, mediaId }) => {
+        const ids = Object.keys(dcMedia!.streams).join('+');
+        return `${terminationId}: ${mediaId} ${ids}@${localMbEndpoint?.portNumber}`;
+      }),
+    );
+  }
+
+  #fill(): void {
+    for (const { medias } of this.context.terminations) {
+      for (const entry of medias) {
+        entry.localMbEndpoint ??= { ip: { ipv4Addr: '198.51.100.5' }, transport: 'UDP', portNumber: this.#port++ };
+        const { portNumber } = entry.localMbEndpoint;
+        const fingerprints = [`SHA-256 ${Array.from({ length: 32 }, () => 'BE').join(':')}`];
+        entry.dcMedia!.localDcEndpoint ??= { sctpPort: 5000, fingerprints, tlsId: `mf${portNumber}${'0'.repeat(13)}` };
+      }
+    }
+  }
+
+  #apply({ op, path, value }: PatchItem): void {
+    const keys = path.split('/').slice(1);
+    const last = keys.pop()!;
+    const parent = keys.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], this.context);
+    if (op === 'test') assert.deepEqual((parent as Record<string, unknown>)[last], value, path);
+    else if (Array.isArray(parent))
+      parent.splice(
+        last === '-' ? parent.length : Number(last),
+        op === 'add' ? 0 : 1,
+        ...(op === 'remove' ? [] : [structuredClone(value)]),
+      );
+    else if (op === 'remove') delete (parent as Record<string, unknown>)[last];
+    else (parent as Record<string, unknown>)[last] = structuredClone(value);
+  }
+}
+
+const BOB = (version: number, ...lines: readonly string[]) =>
+  ANSWER_SESSION.replace('9 1', `9 ${version}`) + ANSWER_AUDIO + lines.join('');
+const PEER_LINE = section(42000, 'passive', 'bobapplication000001', [APP(1000), APP(1002)], [TO_PEER]);
+const REFUSED = 'm=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n';
+
+interface World {
+  readonly as: AsHarness;
+  readonly mf: Mf;
+}
+
+/** Alice announces the tag and offers one line with 0, 1000, 1002 and 1010, decided as three far ends. */
+async function invited(config = {}): Promise<World & { onward: SipMessage }> {
+  const as = new AsHarness({ config });
+  const mf = new Mf(as);
+  as.invite({ sdp: offer([0, 1000, 1002, 1010]), contact: `;${TAG}` });
+  const done = as.instruct({
+    ...part('d-peer', 'relay', 1000, 1002),
+    ...part('d-server', 'server', 1010),
+    ...terminate('m1', 0),
+  });
+  mf.answer();
+  assert.ok((await done).ok);
+  as.notified();
+  return { as, mf, onward: as.only().message };
+}
+
+async function connected(): Promise<World & { ok: SipMessage }> {
+  const { as, mf, onward } = await invited();
+  as.respond(onward, 200, { sdp: BOB(1, PEER_LINE) });
+  mf.answer();
+  const ok = as.only().message;
+  as.inDialog('ACK', 'caller', ok, 7);
+  as.take();
+  return { as, mf, ok };
+}
+
+/** A re-INVITE of Alice that asks the DCSF; it says this. Returns what went on to Bob, or back to Alice. */
+async function reinvited(
+  { as, mf, ok }: World & { ok: SipMessage },
+  sdp: string,
+  set: Record<string, MediaInstruction>,
+) {
+  as.inDialog('INVITE', 'caller', ok, 8, { sdp });
+  const done = as.instruct(set);
+  const asked = as.mrm.length;
+  if (as.mrm.at(-1)?.operation.method !== 'DELETE') mf.answer();
+  const outcome = await done;
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  assert.ok(asked > 0);
+  as.notified();
+  return as.only().message;
+}
+
+describe('multiplexing: one association, several far ends', () => {
+  // conformance: 26.114 6.2.10.1 (g.3gpp.dc-mux) — announced both ways, hop by hop
+  test('the tag is told to the DCSF, said back to the UE, and not passed on', async () => {
+    const { as, onward } = await invited();
+    assert.equal(as.notifications[0]!.notification.sessionInfo?.offererMultiplexes, true);
+    assert.ok(!onward.span('contact').includes('dc-mux'), onward.span('contact'));
+    assert.ok(onward.span('contact').includes('webrtc-datachannel'), 'the other parameters pass (R21)');
+    as.respond(onward, 200, { sdp: BOB(1, PEER_LINE) });
+    assert.ok(as.only().message.span('contact').includes(`;${TAG}`));
+  });
+
+  test('switched off: neither told nor said', async () => {
+    const as = new AsHarness({ config: { multiplexing: false } });
+    as.invite({ sdp: offer([0, 1000]), contact: `;${TAG}` });
+    assert.equal(as.lastNotification.notification.sessionInfo?.offererMultiplexes, undefined);
+    as.notified();
+    const onward = as.only().message;
+    assert.ok(!onward.span('contact').includes('dc-mux'));
+    as.respond(onward, 200, { sdp: BOB(1) });
+    assert.ok(!as.only().message.span('contact').includes('dc-mux'));
+  });
+
+  // conformance: R3 — streams of one association with different far ends: one media entry each, one localMbEndpoint
+  test('three entries on one port; the peer sees a line of its own, Alice one line with everything', async () => {
+    const { as, mf, onward } = await invited();
+    assert.deepEqual(mf.entries, [
+      'served: m1 0@50000',
+      'served: d-peer 1000+1002@50000',
+      'served: d-server 1010@50000',
+      'remote: d-peer 1000+1002@50001',
+    ]);
+    assert.equal(as.mrm.filter(({ operation }) => operation.method === 'POST').length, 1);
+    assert.deepEqual(media(onward.body), ['m=audio 40000', 'm=application 50001']);
+    const there = sections(onward.body)[1]!;
+    assert.deepEqual(
+      there.match(/^a=(?:dcmap|3gpp-\S+?|mid):?.*$/gm)?.map((text) => text.trim()),
+      [`a=dcmap:${APP(1000)}`, `a=dcmap:${APP(1002)}`, TO_PEER],
+    );
+    assert.ok(!there.includes('alicemultiplexed0001'));
+
+    as.respond(onward, 200, { sdp: BOB(1, PEER_LINE) });
+    mf.answer();
+    const answer = as.only().message.body;
+    assert.deepEqual(media(answer), ['m=audio 40200', 'm=application 50000']);
+    for (const text of [HTTP(0), APP(1000), APP(1002), APP(1010)]) {
+      assert.ok(answer.includes(`a=dcmap:${text}\r\n`), text);
+    }
+    assert.ok(answer.includes(TO_PEER) && answer.includes(TO_SERVER), 'the bindings are repeated');
+    assert.match(answer, /a=max-message-size:2048\r\n/, 'R11: what the relayed far end takes');
+    const { medias } = mf.context.terminations[0]!;
+    const remotes = medias.map(({ remoteMbEndpoint }) => remoteMbEndpoint?.portNumber);
+    assert.deepEqual(remotes, [40010, 40010, 40010]);
+    assert.ok(medias.every(({ dcMedia }) => dcMedia?.imsdc?.multiplexing === true));
+  });
+
+  test('the peer refuses its line: the other streams go on', async () => {
+    const { as, mf, onward } = await invited();
+    as.respond(onward, 200, { sdp: BOB(1, REFUSED) });
+    mf.answer();
+    const answer = sections(as.only().message.body)[1]!;
+    assert.deepEqual(answer.match(/(?<=a=dcmap:)\d+/g), ['0', '1010']);
+    assert.deepEqual(mf.entries, ['served: m1 0@50000', 'served: d-server 1010@50000']);
+    assert.deepEqual(as.events().slice(-2), ['MEDIA_CHANGE_FAILURE', 'SESSION_ESTABLISHMENT_SUCCESS']);
+  });
+
+  test('the peer takes one channel of two', async () => {
+    const { as, mf, onward } = await invited();
+    const one = section(42000, 'passive', 'bobapplication000001', [APP(1002)], [TO_PEER]);
+    as.respond(onward, 200, { sdp: BOB(1, one) });
+    mf.answer();
+    assert.deepEqual(sections(as.only().message.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['0', '1002', '1010']);
+    assert.ok(mf.entries.includes('served: d-peer 1002@50000'));
+  });
+
+  // conformance: 23.228 Annex AC (multiplexing) — single streams are removed without disturbing the others
+  test('a stream left out: its far end goes, nobody is asked, the association stays', async () => {
+    const world = await connected();
+    const { as, mf, ok } = world;
+    const asked = as.notifications.length;
+    as.inDialog('INVITE', 'caller', ok, 8, { sdp: offer([0, 1000, 1002], 2) });
+    mf.answer();
+    assert.equal(as.events().slice(asked).includes('MEDIA_CHANGE_REQUEST'), false);
+    const [answer] = as.take();
+    assert.equal(answer!.message.status, 200, 'Bob hears nothing of it (R19)');
+    assert.deepEqual(sections(answer!.message.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['0', '1000', '1002']);
+    assert.match(answer!.message.body, /a=tls-id:mf50000/);
+    assert.deepEqual(mf.entries, [
+      'served: m1 0@50000',
+      'served: d-peer 1000+1002@50000',
+      'remote: d-peer 1000+1002@50001',
+    ]);
+  });
+
+  test('the streams of the peer left out: port 0 to Bob, the rest goes on; and they come again', async () => {
+    const world = await connected();
+    const { as, mf, ok } = world;
+    as.inDialog('INVITE', 'caller', ok, 8, { sdp: offer([0, 1010], 2) });
+    const onward = as.only().message;
+    assert.deepEqual(media(onward.body), ['m=audio 40000', 'm=application 0']);
+    as.respond(onward, 200, { sdp: BOB(2, REFUSED) });
+    mf.answer();
+    const answer = as.take().find(({ kind }) => kind === 'response')!.message;
+    assert.deepEqual(sections(answer.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['0', '1010']);
+    assert.deepEqual(mf.entries, ['served: m1 0@50000', 'served: d-server 1010@50000']);
+    as.inDialog('ACK', 'caller', ok, 8);
+    as.take();
+
+    as.inDialog('INVITE', 'caller', ok, 9, { sdp: offer([0, 1000, 1010], 3) });
+    const streams = as.lastNotification.notification.mediaInfoList?.m1?.dcMediaSpecification?.streams ?? {};
+    assert.deepEqual(Object.keys(streams), ['0', '1000', '1010'], 'all that the line carries now');
+    const done = as.instruct(part('d-again', 'relay', 1000));
+    mf.answer();
+    assert.ok((await done).ok);
+    as.notified();
+    const again = as.only().message;
+    assert.deepEqual(media(again.body), ['m=audio 40000', 'm=application 50002'], 'the free slot, a port of its own');
+    assert.deepEqual(mf.entries, [
+      'served: m1 0@50000',
+      'served: d-server 1010@50000',
+      'served: d-again 1000@50000',
+      'remote: d-again 1000@50002',
+    ]);
+  });
+
+  test("what the line carried first may go, and the others live on under the line's port", async () => {
+    const { as, mf, ok } = await connected();
+    as.inDialog('INVITE', 'caller', ok, 8, { sdp: offer([1000, 1002, 1010], 2) });
+    mf.answer();
+    const answer = as.take().find(({ kind }) => kind === 'response')!.message;
+    assert.deepEqual(media(answer.body), ['m=audio 40200', 'm=application 50000']);
+    assert.deepEqual(sections(answer.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['1000', '1002', '1010']);
+    assert.deepEqual(mf.entries, [
+      'served: d-peer 1000+1002@50000',
+      'served: d-server 1010@50000',
+      'remote: d-peer 1000+1002@50001',
+    ]);
+  });
+
+  test('a far end joins a live line; refused by the DCSF it does not, and the line stays', async () => {
+    const as = new AsHarness();
+    const mf = new Mf(as);
+    as.invite({ sdp: offer([0]), contact: `;${TAG}` });
+    const done = as.instruct(terminate('m1', 0));
+    mf.answer();
+    assert.ok((await done).ok);
+    as.notified();
+    as.respond(as.only().message, 200, { sdp: BOB(1) });
+    mf.answer();
+    const ok = as.only().message;
+    as.inDialog('ACK', 'caller', ok, 7);
+    as.take();
+    const onward = await reinvited({ as, mf, ok }, offer([0, 1000], 2), part('d-peer', 'relay', 1000));
+    assert.deepEqual(media(onward.body), ['m=audio 40000', 'm=application 50001']);
+    as.respond(onward, 200, { sdp: BOB(2, section(42000, 'passive', 'bobapplication000001', [APP(1000)])) });
+    mf.answer();
+    const answer = as.take().find(({ kind }) => kind === 'response')!.message;
+    assert.match(answer.body, /m=application 50000 [\s\S]*a=tls-id:mf50000[\s\S]*a=dcmap:0 [\s\S]*a=dcmap:1000 /);
+    as.inDialog('ACK', 'caller', ok, 8);
+    as.take();
+
+    as.inDialog('INVITE', 'caller', ok, 9, { sdp: offer([0, 1000, 1010], 3) });
+    as.notified({ ok: false, status: 500, detail: 'a decision that failed' });
+    mf.answer();
+    const kept = as.take().find(({ kind }) => kind === 'response')!.message;
+    assert.deepEqual(sections(kept.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['0', '1000']);
+  });
+
+  // conformance: 29.175 MediaInstruction — DELETE_MEDIA of one part: its channels only
+  test('the DC AS ends its part: the line is offered again without it', async () => {
+    const { as, mf } = await connected();
+    const result = await as.instruct(remove('d-server'));
+    assert.ok(result.ok);
+    const offered = as.only().message;
+    assert.deepEqual(media(offered.body), ['m=audio 40200', 'm=application 50000']);
+    assert.deepEqual(sections(offered.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['0', '1000', '1002']);
+    as.respond(offered, 200, { sdp: offer([0, 1000, 1002], 2).replace('actpass', 'passive') });
+    mf.answer();
+    assert.ok(!mf.entries.some((entry) => entry.includes('d-server')));
+    assert.ok(mf.entries.includes('served: m1 0@50000'));
+  });
+
+  // conformance: R12 — a new tls-id renews the one association, whatever it carries
+  test('a new tls-id: one new association for all parts', async () => {
+    const { as, mf, ok } = await connected();
+    const renewed = offer([0, 1000, 1002, 1010], 2).replace('alicemultiplexed0001', 'alicemultiplexed0002');
+    as.inDialog('INVITE', 'caller', ok, 8, { sdp: renewed });
+    const patch = as.lastPatch().filter(({ path, op }) => op === 'replace' && path.endsWith('remoteDcEndpoint'));
+    assert.equal(patch.length, 3, 'each entry hears of it');
+    for (const entry of mf.context.terminations[0]!.medias) {
+      delete entry.localMbEndpoint;
+      entry.localMbEndpoint = { ip: { ipv4Addr: '198.51.100.5' }, transport: 'UDP', portNumber: 50_009 };
+      entry.dcMedia!.localDcEndpoint!.tlsId = 'mf50009renewed000000';
+    }
+    mf.answer();
+    const answer = as.take().find(({ kind }) => kind === 'response')!.message;
+    assert.match(answer.body, /m=application 50009 [\s\S]*a=tls-id:mf50009renewed000000/);
+  });
+
+  test('the callee is known to have no data channels: what ends at the MF is answered alone', async () => {
+    const { as, mf, onward } = await invited();
+    as.respond(onward, 488);
+    const [retried] = as.take();
+    assert.deepEqual(media(retried!.message.body), ['m=audio 40000']);
+    mf.answer();
+    as.respond(retried!.message, 200, { sdp: BOB(1), tag: 'bob2' });
+    mf.answer();
+    const answer = as.take().find(({ kind }) => kind === 'response')!.message;
+    assert.deepEqual(sections(answer.body)[1]!.match(/(?<=a=dcmap:)\d+/g), ['0', '1010']);
+  });
+
+  test('bad divisions get a precise 400 and change nothing', async () => {
+    const as = new AsHarness();
+    as.invite({ sdp: offer([0, 1000]), contact: `;${TAG}` });
+    const cases: [Record<string, MediaInstruction>, RegExp][] = [
+      [{ ...part('d-1', 'relay', 1000) }, /imsdcCarriedBy is no line that ends at the MF/],
+      [{ ...terminate('m1', 0), ...part('m7', 'relay', 1000) }, /use d-<uuid>/],
+      [{ ...terminate('m1', 0), ...part('d-1', 'relay', 0) }, /none of the undecided streams/],
+      [{ ...terminate('m1', 0), ...part('d-1', 'relay', 1010) }, /none of the undecided streams/],
+      [
+        { ...terminate('m1', 0), 'd-1': { ...part('d-1', 'relay', 1000)['d-1']!, mediaInstruction: 'UPDATE_MEDIA' } },
+        /ends at the MF or goes through it/,
+      ],
+      [
+        {
+          ...terminate('m1', 0),
+          'd-1': {
+            ...relay('d-1', 1000)['d-1']!,
+            dcMediaSpecification: {
+              mediaProxyConfig: 'UDP_PROXY',
+              streams: { '1000': { streamId: 1000 } },
+              imsdcCarriedBy: 'm1',
+            },
+          },
+        },
+        /cannot carry single streams/,
+      ],
+    ];
+    for (const [set, expected] of cases) {
+      const result = await as.instruct(set);
+      assert.ok(!result.ok && expected.test(result.problem.detail ?? ''), JSON.stringify(result));
+    }
+    assert.equal(as.mrm.length, 0);
+  });
+});
