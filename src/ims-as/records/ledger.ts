@@ -147,7 +147,7 @@ export class ChannelLedger {
 
   /** Where it is held now, and whether it is about to end. */
   #follow(entry: Entry, { line }: OpenChannel): void {
-    const legs = anchoredLegs(line);
+    const legs = anchoredLegs(entry.call, line);
     const { contextId = '' } = legs.length > 0 ? (entry.call.media?.context ?? {}) : {};
     if (contextId !== '' && contextId !== entry.contextId) {
       // Another MF has it, or it is new: whatever ended before it is behind it.

@@ -3,6 +3,7 @@ import { parseSessionDescription } from '../../sdp/parse.ts';
 import type { DcStream } from '../../services/common-data.ts';
 import { sessionFork } from '../call/turn.ts';
 import type { Call, LegName } from '../call/types.ts';
+import { endOf, slotOf } from '../media/multiplex.ts';
 import type { MediaLine, MediaState } from '../media/types.ts';
 import type { ChannelRecord } from './channel-record.ts';
 
@@ -35,13 +36,16 @@ function hasBegun(call: Call, line: MediaLine): boolean {
     case 'undecided':
       return false;
     default:
-      return anchoredLegs(line).length > 0 || line.closedBy === 'mf';
+      return anchoredLegs(call, line).length > 0 || line.closedBy === 'mf';
   }
 }
 
 /** Legs on which the MF was told where the peer is: it counts there. */
-export function anchoredLegs(line: MediaLine): LegName[] {
-  return LEGS.filter((leg) => line.ends[leg]?.peers.some((peer) => typeof peer === 'object' && peer.started));
+export function anchoredLegs({ media }: Call, line: MediaLine): LegName[] {
+  if (media === null) return [];
+  const isStarted = (leg: LegName) =>
+    endOf(media, line, leg)?.peers.some((peer) => typeof peer === 'object' && peer.started) === true;
+  return LEGS.filter(isStarted);
 }
 
 export function modeOf(line: MediaLine, streamId: number): ChannelRecord['mode'] {
@@ -73,12 +77,11 @@ export function applicationOf(call: Call, { line, streamId }: OpenChannel): stri
   );
   if (bound !== undefined) return bound.applicationId;
   const { media } = call;
-  const text = media === null ? undefined : offererSaid(media, line, sessionFork(call));
+  if (media === null) return null;
+  const text = offererSaid(media, line, sessionFork(call));
   if (text === undefined) return null;
-  const read = readDataChannelMedia(parseSessionDescription(text), line.slots[line.born], {
-    as: 'offer',
-    acceptSha1: true,
-  });
+  const slot = slotOf(media, line, line.born);
+  const read = readDataChannelMedia(parseSessionDescription(text), slot, { as: 'offer', acceptSha1: true });
   if (isRejection(read)) return null;
   const named = read.applications.find(({ channels }) => channels.some((channel) => channel.streamId === streamId));
   return named?.applicationId ?? null;
@@ -86,7 +89,7 @@ export function applicationOf(call: Call, { line, streamId }: OpenChannel): stri
 
 function offererSaid(media: MediaState, line: MediaLine, fork: number): string | undefined {
   const state = media.sdp[fork]?.[line.born].offerAnswer;
-  if (state === undefined || line.slots[line.born] < 0) return undefined;
+  if (state === undefined || slotOf(media, line, line.born) < 0) return undefined;
   if (state.state === 'offerReceived') return state.offer;
   return state.agreed?.remote;
 }

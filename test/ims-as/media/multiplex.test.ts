@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { anchoredLegs, applicationOf, modeOf, openChannels } from '../../../src/ims-as/records/open-channels.ts';
 import type { MediaInstruction } from '../../../src/services/nimsas.ts';
 import type { MediaContext, PatchItem } from '../../../src/services/nmf-mrm.ts';
 import type { SipMessage } from '../../../src/sip/types.ts';
@@ -208,6 +209,24 @@ describe('multiplexing: one association, several far ends', () => {
     const remotes = medias.map(({ remoteMbEndpoint }) => remoteMbEndpoint?.portNumber);
     assert.deepEqual(remotes, [40010, 40010, 40010]);
     assert.ok(medias.every(({ dcMedia }) => dcMedia?.imsdc?.multiplexing === true));
+  });
+
+  // conformance: R31 — a record per channel, of each part by what it is
+  test('each channel has its record, with the mode and the application of its part', async () => {
+    const { as } = await connected();
+    const [call] = [...as.dispatcher.calls()];
+    const open = [...openChannels(call!).values()];
+    assert.deepEqual(
+      open.map((channel) => [channel.streamId, modeOf(channel.line, channel.streamId), applicationOf(call!, channel)]),
+      [
+        [0, 'bootstrap', null],
+        [1000, 'P2P', '10000005'],
+        [1002, 'P2P', '10000005'],
+        [1010, 'P2A', '10000006'],
+      ],
+    );
+    assert.deepEqual(anchoredLegs(call!, open[3]!.line), ['served']);
+    assert.deepEqual(anchoredLegs(call!, open[1]!.line), ['served', 'remote']);
   });
 
   test('the peer refuses its line: the other streams go on', async () => {
