@@ -26,6 +26,10 @@ const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
     load: async () => (await import('./native/backpressure.ts')).rows,
   },
   call: { what: 'INVITE to open bootstrap channels, on the lab', load: async () => (await import('./call.ts')).rows },
+  calls: {
+    what: 'calls with bootstrap lines through AS and MF, SIPp at both ends',
+    load: async () => (await import('./sip/calls.ts')).rows,
+  },
   'datagram-kernel': {
     what: 'e2e datagrams forwarded by nftables, beside the same veth without us (root)',
     load: async () => (await import('./native/datagram-kernel.ts')).rows,

@@ -156,9 +156,11 @@ export async function connectPlain(
   await Promise.all([mf.setStreams(key, streams), ue.setStreams(key, streams)]);
   const both = Promise.all([connected(mf, key), connected(ue, key)]);
   const mfRole = options.mfRole ?? 'passive';
-  const started = mf.start(key, remoteOf(ueLocal, mfRole, options.streams));
-  await ue.start(key, remoteOf(mfLocal, mfRole === 'passive' ? 'active' : 'passive', options.streams));
-  await started;
+  both.catch(() => undefined); // a refused start is what the caller hears of
+  await Promise.all([
+    mf.start(key, remoteOf(ueLocal, mfRole, options.streams)),
+    ue.start(key, remoteOf(mfLocal, mfRole === 'passive' ? 'active' : 'passive', options.streams)),
+  ]);
   await both;
   return { ue: ueLocal, mf: mfLocal };
 }

@@ -36,8 +36,8 @@ async function cpuPerCall(server: Server, step: Load, only: boolean): Promise<nu
   return (read(server.pid) - before) / result.calls;
 }
 
-/** The highest of `rates` that three runs pass without a failed call or a retransmission. */
-async function highestRate(
+/** The highest of `rates` that passes without a failed call or a retransmission; stops at the first that does not. */
+export async function highestRate(
   start: () => Promise<Server>,
   scenario: string,
   rates: readonly number[],
