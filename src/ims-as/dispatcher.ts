@@ -154,8 +154,13 @@ export class Dispatcher {
         if (call !== undefined) this.#run(call, { from: 'sip', kind: 'serverFailed', key: event.key });
         return;
       }
-      case 'strayResponse':
-        return this.#stray();
+      case 'strayResponse': {
+        // Its transaction may have gone with a former process: a 2xx must have its ACK all the same.
+        const { method, status, via } = event.message;
+        const call = method === 'INVITE' && status >= 200 ? this.#calls.get(callOfBranch(via.branch)) : undefined;
+        if (call === undefined) return this.#stray();
+        return this.#run(call, { from: 'sip', kind: 'response', branch: via.branch, message: event.message });
+      }
       default:
         event satisfies never;
     }

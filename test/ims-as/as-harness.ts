@@ -124,12 +124,14 @@ export class AsHarness {
     return sent[0]!;
   }
 
-  receive(wire: string): SipMessage {
+  /** `stray`: the transaction layer knows no request that it answers. */
+  receive(wire: string, stray = false): SipMessage {
     const parsed = parseMessage(wire);
     assert.ok('message' in parsed, wire.slice(0, 400));
     const { message } = parsed;
     const { dispatcher } = this;
-    if (!message.isRequest)
+    if (stray) dispatcher.transactionEvent({ kind: 'strayResponse', message });
+    else if (!message.isRequest)
       dispatcher.transactionEvent({ kind: 'response', key: clientKey(message.via.branch, message.method), message });
     else if (message.method === 'ACK') dispatcher.transactionEvent({ kind: 'ack', message, flow: FLOW });
     else if (message.method === 'CANCEL')
@@ -154,7 +156,7 @@ export class AsHarness {
   respond(
     request: SipMessage,
     status: number,
-    options: { tag?: string; sdp?: string; headers?: string; contact?: string } = {},
+    options: { tag?: string; sdp?: string; headers?: string; contact?: string; stray?: boolean } = {},
   ): SipMessage {
     const { tag = 'bob1', sdp = '', headers = '' } = options;
     const contact =
@@ -164,6 +166,7 @@ export class AsHarness {
       `SIP/2.0 ${status} Reason\r\n${request.span('via')}Record-Route: <sip:rr3@127.0.0.9:6060;lr>\r\nRecord-Route: <sip:rr4@127.0.0.9:6062;lr>\r\n` +
         `${request.span('from')}To: ${to}\r\n${request.span('call-id')}${request.span('cseq')}${contact}${headers}` +
         `${sdp === '' ? '' : 'Content-Type: application/sdp\r\n'}Content-Length: ${sdp.length}\r\n\r\n${sdp}`,
+      options.stray,
     );
   }
 

@@ -157,7 +157,7 @@ export interface OwnRequestOptions {
   readonly body?: string;
 }
 
-/** A request of our own inside a dialog: BYE, re-INVITE, ACK. */
+/** A request of our own inside a dialog: BYE, re-INVITE, ACK; or the CANCEL of an INVITE, before there is one. */
 export function ownRequest(call: Call, method: string, options: OwnRequestOptions, env: CallEnvironment): string {
   const { dialog } = options;
   const leg = call.legs[options.leg];
@@ -167,7 +167,7 @@ export function ownRequest(call: Call, method: string, options: OwnRequestOption
     `Via: ${env.local(dialog.nextHop).via};branch=${options.branch};rport\r\n` +
     `Max-Forwards: 70\r\n${dialog.route}` +
     `From: ${leg.localParty};tag=${dialog.localTag}\r\n` +
-    `To: ${leg.remoteParty};tag=${dialog.remoteTag}\r\n` +
+    `To: ${leg.remoteParty}${dialog.remoteTag === '' ? '' : `;tag=${dialog.remoteTag}`}\r\n` +
     `Call-ID: ${leg.callId}\r\n` +
     `CSeq: ${options.cseq} ${method}\r\n` +
     (method === 'INVITE' ? contactLine(leg, call, env, dialog.nextHop) : '') +

@@ -1,6 +1,7 @@
 import type { Sink } from '../../base/environment.ts';
 import { repeat2xx } from './acknowledge.ts';
 import { barrierExpired, contextLost, instructed, mrmReplied, notified } from './barrier.ts';
+import { cutOff } from './cut-off.ts';
 import { ackArrived, cancelArrived, clientFailed, requestArrived } from './dialog.ts';
 import { endCall, finish, releaseCall } from './end.ts';
 import { freeze, reconcile } from './mrm.ts';
@@ -36,8 +37,8 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
       releaseCall(turn, 'released by the operator');
       break;
     case 'store':
-      // Nobody can answer its INVITE any more; what it held is given back. An established call goes on.
-      if (call.state !== 'established') endCall(turn, 'cut off by a restart');
+      // Of an established call nothing is lost; what the MF must learn of the new process goes with the turn's end.
+      if (call.state !== 'established') cutOff(turn);
       break;
     default:
       event satisfies never;

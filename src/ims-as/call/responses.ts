@@ -21,7 +21,8 @@ export function responseArrived(turn: Turn, branch: string, message: SipMessage)
   const { call } = turn;
   const exchange = call.exchanges.find((open) => open.branch === branch);
   if (exchange === undefined) return strayResponse(turn, message);
-  if (message.status === 100) return;
+  // A CANCEL has the branch of its INVITE.
+  if (message.status === 100 || message.method !== exchange.method) return;
   if (exchange.purpose === 'bye') {
     if (message.status >= 200) dropExchange(call, exchange);
     return;

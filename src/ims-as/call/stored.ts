@@ -38,7 +38,7 @@ function isAtRest(call: Call): boolean {
 
 /**
  * The record as one line of text; null: it is not at a stable point; undefined: the call is over. Of one that is not
- * answered yet only what has to be given back: its MF context and the DCSF's session.
+ * answered yet only what its end needs: the INVITE on both legs, the MF's context.
  */
 export function storedText(call: Call, config: CallConfig): string | null | undefined {
   if (call.state === 'ending' || call.state === 'ended') return undefined;
@@ -49,18 +49,23 @@ export function storedText(call: Call, config: CallConfig): string | null | unde
     const { session } = call.deadlines;
     return stored({ ...call, exchanges: [], deadlines: session === undefined ? {} : { session } });
   }
-  const { media } = call;
-  if (call.state === 'established' || media === null || media.context.contextId === '') return null;
-  const context = { ...media.context, told: null, pending: null, layout: [], dirty: false };
+  const invite = call.exchanges.find((exchange) => exchange.method === 'INVITE' && exchange.answered === 0);
+  if (call.state === 'established' || call.winner >= 0 || invite === undefined) return null;
   return stored({
     ...call,
-    exchanges: [],
+    exchanges: [{ ...invite, raw: '' }],
     queue: [],
     deadlines: {},
     unacknowledged: null,
     negotiation: { step: 'stable' },
-    media: { ...media, lines: [], slots: { served: [], remote: [] }, sdp: [], context },
+    media: call.media && toGiveBack(call.media),
   });
+}
+
+/** All that the end of a call needs of its media. */
+function toGiveBack(media: MediaState): MediaState {
+  const context = { ...media.context, told: null, pending: null, layout: [], dirty: false };
+  return { ...media, lines: [], slots: { served: [], remote: [] }, sdp: [], context };
 }
 
 /**
