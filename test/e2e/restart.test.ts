@@ -176,18 +176,43 @@ describe('imsdc dcsf is killed and started again in mid-call', { timeout: 180_00
     await nothingLeft(lab.world);
   });
 
-  // conformance: R25 — contexts that no call holds end with the lease of the process that made them
-  it('a call that nobody has answered is forgotten, and its contexts are given back', async () => {
+  it('a call that rings is ended on both sides, and its contexts are given back', async () => {
     const [caller, callee] = [await lab.park.ue(), await lab.park.ue()];
     const outgoing = await caller.call(callee.identity);
     await outgoing.next('state', (state) => state === 'ringing');
+    await lab.stored(2);
+    const [incoming] = callee.calls;
+    const [failed, stopped] = [outgoing.ended(), incoming!.ended()];
     await lab.crash();
+    assert.equal((await failed).status, 500);
+    assert.deepEqual([(await stopped).by, (await stopped).status], ['peer', 487]);
     await nothingLeft(lab.world);
     // And the next one is none the worse for it.
-    const again = await connect(await lab.park.ue(), await lab.park.ue());
-    await again.outgoing.channel(0);
+    const again = await lab.call();
     await again.outgoing.hangup();
     await again.incoming.ended();
     await nothingLeft(lab.world);
+  });
+
+  // conformance: R25 — contexts that no call holds end with the lease of the process that made them
+  it('without what was stored, the MF gives everything back when the lease of the former process ends', async () => {
+    const call = await lab.call();
+    await lab.crash(async () => rmSync(join(lab.directory, 'state'), { recursive: true }));
+    assert.equal((await lab.status()).imsAs.calls, 0);
+    await nothingLeft(lab.world);
+    // The handsets notice it as they would with any network element that is gone: 481.
+    await call.outgoing.hangup();
+    await call.incoming.hangup();
+  });
+
+  it('a second process on the same directory is refused', async () => {
+    const second = new LabChild({
+      name: 'dcsf-second',
+      args: ['dcsf', '--config', lab.world.files.config],
+      directory: lab.directory,
+      speaks: 'ipc',
+    });
+    await assert.rejects(second.ready(), /state\.dir \S+ is in use by another process/);
+    assert.equal(second.process.exitCode, 75);
   });
 });
