@@ -3,6 +3,7 @@ import { serveDc1 } from './dc1.ts';
 import { startFunctions } from './functions.ts';
 import { type ProcessContext, type Running, runProcess } from './process.ts';
 import { startRepository } from './repository.ts';
+import { claimState } from './state.ts';
 import { startWorkers } from './workers/pool.ts';
 
 const HELP = `imsdc dcsf [--config imsdc.yaml]
@@ -24,6 +25,9 @@ async function start(context: ProcessContext): Promise<Running> {
     closers.push(() => part.close());
     return part;
   };
+  // Before anything is started that the owner of the directory has started already.
+  const state = claimState(context);
+  if (state) opened(state);
   const dcar = config.roles.includes('dcar') ? await startRepository(context) : undefined;
   if (dcar) closers.push(() => dcar.process.stop());
   const several = config.dcsf.workers > 1;
