@@ -28,7 +28,7 @@ export function storeCalls(journal: Journal, config: CallConfig, dispatcher: () 
 }
 
 export interface RestoreOptions {
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, 'found' | 'rewrite'>;
   readonly config: CallConfig;
   readonly dispatcher: Dispatcher;
   readonly mfs: Pick<MfPool, 'adopt'>;

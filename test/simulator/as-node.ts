@@ -1,11 +1,17 @@
+import { silentLogger } from '../../src/base/log.ts';
+import { Metrics } from '../../src/base/metrics.ts';
 import type { Timers } from '../../src/base/timers.ts';
+import { storedText } from '../../src/ims-as/call/stored.ts';
 import type { Call, CallConfig, MrmOperation, MrmReply, Outcome, SessionCase } from '../../src/ims-as/call/types.ts';
 import { Dispatcher } from '../../src/ims-as/dispatcher.ts';
-import type { ServicePorts, SipPort } from '../../src/ims-as/ports.ts';
+import type { ServicePorts, SipPort, Touch } from '../../src/ims-as/ports.ts';
+import { restoreCalls, storeCalls } from '../../src/ims-as/restore.ts';
 import type { SessionEventNotification } from '../../src/services/nimsas.ts';
 import { parseUri } from '../../src/sip/message/index.ts';
 import { clientKey } from '../../src/sip/transaction/index.ts';
 import type { ServerKey } from '../../src/sip/types.ts';
+import { Journal } from '../../src/store/journal.ts';
+import { MemoryDisk } from '../store/memory-disk.ts';
 import { type DcsfBehaviour, instructionsFor } from './dcsf-model.ts';
 import type { MfModel } from './mf-model.ts';
 import type { SipNode } from './network.ts';
@@ -31,11 +37,19 @@ export const SIMULATED_CONFIG: CallConfig = {
   mfProxyNames: 'rel19',
 };
 
+const JOURNAL = { writeEveryMs: 100, maxPending: 1000 };
+/** Of the MF: contexts of an owner that is gone. */
+export const LEASE_MS = 20_000;
+
 /** What a test may break on purpose, to prove that the simulator sees it. */
 export interface Sabotage {
   readonly timers?: (timers: Timers) => Timers;
   readonly sip?: (sip: SipPort) => SipPort;
   readonly services?: (services: ServicePorts) => ServicePorts;
+  /** Of records that a restarted AS reads. */
+  readonly stored?: (text: string) => string;
+  /** Whether the MF frees what a former process of the AS left behind. Default true. */
+  readonly lease?: boolean;
 }
 
 export interface AsOptions {
@@ -53,9 +67,17 @@ export interface AsOptions {
 
 /** One AS with its DCSF and MF, in virtual time. */
 export class AsNode {
-  readonly dispatcher: Dispatcher;
+  dispatcher: Dispatcher;
   readonly ended: Call[] = [];
   readonly #options: AsOptions;
+  readonly #sip: SipPort;
+  readonly #services: ServicePorts;
+  #disk = new MemoryDisk();
+  #journal: Journal | undefined;
+  /** Which start of the process it is. */
+  #epoch = 1;
+  /** Contexts that former processes made. */
+  readonly #former = new Set<string>();
   readonly #finals = new Map<ServerKey, number>();
   readonly #decided = new Set<string>();
   /** Contexts of a 201 that came too late: no call holds them. */
@@ -66,23 +88,10 @@ export class AsNode {
 
   constructor(options: AsOptions) {
     this.#options = options;
-    const { node, sabotage, random } = options;
-    const sip = sabotage.sip?.(this.#sip()) ?? this.#sip();
-    const services = sabotage.services?.(this.#services()) ?? this.#services();
-    this.dispatcher = new Dispatcher({
-      sip,
-      services,
-      timers: sabotage.timers?.(node.network.timers) ?? node.network.timers,
-      config: SIMULATED_CONFIG,
-      sessionCase: options.sessionCase,
-      maxCalls: 100,
-      mintId: () => `${node.name}.0.1.${this.#serial++}x`,
-      random: (bytes) => random.hex(bytes),
-      onEnded: (call) => this.ended.push(call),
-      onError: (error) => {
-        throw error;
-      },
-    });
+    const { node, sabotage } = options;
+    this.#sip = sabotage.sip?.(this.#sipPort()) ?? this.#sipPort();
+    this.#services = sabotage.services?.(this.#servicePorts()) ?? this.#servicePorts();
+    this.dispatcher = this.#newDispatcher(undefined);
     node.onEvent = (event) => {
       this.dispatcher.transactionEvent(event);
       for (const call of this.dispatcher.calls()) if (call.deadlines.glare !== undefined) this.lastGlareMs = node.nowMs;
@@ -90,12 +99,104 @@ export class AsNode {
     };
   }
 
+  #newDispatcher(store: Touch | undefined): Dispatcher {
+    const { node, sabotage, random, sessionCase } = this.#options;
+    return new Dispatcher({
+      sip: this.#sip,
+      services: this.#services,
+      timers: sabotage.timers?.(node.network.timers) ?? node.network.timers,
+      config: SIMULATED_CONFIG,
+      sessionCase,
+      maxCalls: 100,
+      mintId: () => `${node.name}.0.${this.#epoch}.${this.#serial++}x`,
+      random: (bytes) => random.hex(bytes),
+      onEnded: (call) => this.ended.push(call),
+      onError: (error) => {
+        throw error;
+      },
+      store,
+    });
+  }
+
+  // Crash and restart
+
+  /** What the process would find on its disk: the call, as it was at the last stable point that was written. */
+  get isStored(): boolean {
+    const { stored, pending } = this.#journal!.status();
+    const calls = [...this.dispatcher.calls()];
+    return (
+      pending === 0 &&
+      stored === calls.length &&
+      calls.every((call) => call.state === 'established' && typeof storedText(call, SIMULATED_CONFIG) === 'string')
+    );
+  }
+
+  /** kill -9. */
+  crash(): void {
+    const { node, mf } = this.#options;
+    this.#epoch++;
+    this.dispatcher.close();
+    node.crash();
+    this.#finals.clear();
+    for (const contextId of mf.contexts.keys()) this.#former.add(contextId);
+    node.network.timers.after(LEASE_MS, () => this.leaseEnds());
+    node.network.trace.event(node.nowMs, node.name, node.name, 'crashes');
+    // What the old process still writes does not reach the disk that the new one reads.
+    this.#disk = new MemoryDisk(this.#disk.files);
+  }
+
+  /** The process starts, with what its disk holds; from now on calls are written there. */
+  async start(): Promise<void> {
+    const { node, sabotage } = this.#options;
+    const { timers, trace } = node.network;
+    const log = silentLogger;
+    const metrics = new Metrics();
+    const journal = await Journal.open({ ...JOURNAL, disk: this.#disk, timers, log, metrics });
+    this.#journal = journal;
+    const found = [...journal.found('call')].map(([id, text]) => [id, sabotage.stored?.(text) ?? text] as const);
+    const store = storeCalls(journal, SIMULATED_CONFIG, () => this.dispatcher);
+    this.dispatcher = this.#newDispatcher(store);
+    trace.event(node.nowMs, node.name, node.name, `starts again with ${found.length} calls`);
+    restoreCalls({
+      journal: { found: () => found, rewrite: () => journal.rewrite() },
+      config: SIMULATED_CONFIG,
+      dispatcher: this.dispatcher,
+      mfs: { adopt: (_mf, contextId) => this.#adopt(contextId) },
+      timers,
+      log,
+      metrics,
+    });
+    node.isDown = false;
+  }
+
+  /** R25: the MF frees what belonged to former processes, but for what the living one has taken over. */
+  leaseEnds(): void {
+    const { mf, sabotage } = this.#options;
+    if (sabotage.lease === false) return;
+    const held = new Set([...this.dispatcher.calls()].map((call) => call.media?.context.contextId));
+    for (const contextId of this.#former) if (!held.has(contextId)) mf.contexts.delete(contextId);
+    this.#former.clear();
+  }
+
+  #adopt(contextId: string): boolean {
+    const { node, mf, random } = this.#options;
+    const epoch = this.#epoch;
+    node.network.timers.after(random.between(1, 20), () => {
+      if (epoch === this.#epoch && !mf.contexts.has(contextId)) this.dispatcher.contextLost(contextId, 'gone');
+    });
+    return true;
+  }
+
+  get node(): SipNode {
+    return this.#options.node;
+  }
+
   get transactions(): number {
     const { clients, servers } = this.#options.node.layer.size;
     return clients + servers;
   }
 
-  #sip(): SipPort {
+  #sipPort(): SipPort {
     const { node } = this.#options;
     const hostOf = (uri: string): string => {
       const parsed = parseUri(uri);
@@ -121,7 +222,7 @@ export class AsNode {
     };
   }
 
-  #services(): ServicePorts {
+  #servicePorts(): ServicePorts {
     return {
       notify: (call, id, notification, deadlineMs) => this.#notify(call, id, notification, deadlineMs),
       mrm: (call, id, operation, deadlineMs) => this.#mrm(call, id, operation, deadlineMs),
@@ -137,7 +238,10 @@ export class AsNode {
       'dcsf',
       `${notification.notificationEvent.eventType} ${Object.keys(notification.mediaInfoList ?? {}).join(' ')}`,
     );
+    const epoch = this.#epoch;
     const done = (outcome: Outcome): void => {
+      // The connection went with the process.
+      if (epoch !== this.#epoch) return;
       trace.event(node.nowMs, 'dcsf', node.name, outcome.ok ? `204 ${id}` : `${outcome.status} ${id}`);
       this.dispatcher.notified(call, id, outcome);
     };
@@ -151,6 +255,7 @@ export class AsNode {
     const delay = dcsf.mode === 'slow' ? random.between(2000, 4000) : random.between(1, dcsf.delayMs);
     if (dcsf.mode === 'never') return;
     timers.after(delay, () => {
+      if (epoch !== this.#epoch) return;
       if (dcsf.mode === 'throws') return answer({ ok: false, status: 500, detail: 'the decision threw' });
       const request = notification.notificationEvent.eventType.endsWith('_REQUEST');
       const data =
@@ -190,7 +295,9 @@ export class AsNode {
     if (operation.method === 'DELETE' && !this.#orphans.has(operation.contextId))
       this.#options.onDelete(operation.contextId);
     const delay = mf.delay(operation);
+    const epoch = this.#epoch;
     const reply = (outcome: Outcome<MrmReply>): void => {
+      if (epoch !== this.#epoch) return;
       trace.event(node.nowMs, 'mf', node.name, outcome.ok ? `2xx ${id}` : `${outcome.status} ${id} ${outcome.detail}`);
       const taken = this.dispatcher.mrmReplied(call, id, outcome);
       this.#storeAndRestore();
@@ -204,6 +311,7 @@ export class AsNode {
     if (delay !== undefined) {
       timers.after(delay, () => {
         const outcome = mf.run(operation);
+        if (epoch !== this.#epoch && outcome.ok) this.#former.add(outcome.value.context?.contextId ?? '');
         if (delay <= untilMs) reply(outcome);
         // The client gave up; a late 201 is an orphan that its owner deletes (R17).
         else if (operation.method === 'POST' && outcome.ok) {

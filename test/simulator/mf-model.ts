@@ -11,6 +11,8 @@ export interface MfBehaviour {
 /** The MF as Nmf_MRM shows it: contexts with terminations, ports, JSON Patch with its tests. */
 export class MfModel {
   readonly contexts = new Map<string, MediaContext>();
+  /** A patch that does not fit is answered with 409 as a real MF does; else it is a violation. */
+  refusesPatches = false;
   readonly #behaviour: MfBehaviour;
   readonly #random: Random;
   #serial = 0;
@@ -68,7 +70,13 @@ export class MfModel {
     }
     if (this.#behaviour.mode === 'failsPatch') return { ok: false, status: 500, detail: 'the MF fails' };
     const next = structuredClone(held);
-    for (const item of patch) applyItem(next, item);
+    try {
+      for (const item of patch) applyItem(next, item);
+    } catch (error) {
+      // A call that was restored between two states: its tests are there to be refused.
+      if (this.refusesPatches && error instanceof Violation) return { ok: false, status: 409, detail: error.message };
+      throw error;
+    }
     for (const termination of next.terminations) for (const media of termination.medias) this.#fill(next, media);
     if (next.terminations.some((termination) => termination.medias.length === 0))
       throw new Violation('mf', 'a termination without media');

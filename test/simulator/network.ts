@@ -47,8 +47,10 @@ export class SipNode {
   readonly name: string;
   /** Its IP address; the port is always 5060. */
   readonly host: string;
-  readonly layer: Transactions;
+  layer: Transactions;
   readonly network: Network;
+  /** Nobody is there: what comes is lost. */
+  isDown = false;
   onEvent: (event: TransactionUserEvent) => void = () => undefined;
   readonly #timers = new Map<number, Timer>();
   readonly #waiting: TransactionUserEvent[] = [];
@@ -58,7 +60,22 @@ export class SipNode {
     this.network = network;
     this.name = name;
     this.host = host;
-    this.layer = new Transactions(
+    this.layer = this.#newLayer();
+    network.attach(this);
+  }
+
+  /** The process ends: every transaction and timer with it. */
+  crash(): void {
+    this.isDown = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    this.#waiting.length = 0;
+    this.layer = this.#newLayer();
+  }
+
+  #newLayer(): Transactions {
+    const { network, name } = this;
+    return new Transactions(
       {
         emit: (effect) => {
           if (effect.kind === 'transmit') network.send(this, effect.to.address, effect.wire);
@@ -69,7 +86,6 @@ export class SipNode {
       },
       { tagSalt: name },
     );
-    network.attach(this);
   }
 
   get nowMs(): number {
@@ -89,6 +105,7 @@ export class SipNode {
   }
 
   receive(wire: string, from: SipNode): void {
+    if (this.isDown) return;
     const parsed = parseMessage(wire);
     if ('error' in parsed) throw new Error(`${this.name} got a malformed message: ${parsed.error.reason}\n${wire}`);
     const { message } = parsed;

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { simulate } from './simulate.ts';
 
 /**
- * `node test/simulator/run.ts [--seeds n] [--from n] [--seed n [--bodies]]`: runs seeds; of one seed, or of the first
+ * `node test/simulator/run.ts [--crashes] [--seeds n] [--from n] [--seed n [--bodies]]`: runs seeds; of one seed, or of the first
  * that breaks an invariant, draws the ladder.
  */
 const { values } = parseArgs({
@@ -12,11 +12,12 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     bodies: { type: 'boolean', default: false },
     keepGoing: { type: 'boolean', default: false },
+    crashes: { type: 'boolean', default: false },
   },
 });
 
 if (values.seed !== undefined) {
-  const result = await simulate(Number(values.seed));
+  const result = await simulate(Number(values.seed), {}, undefined, values);
   process.stdout.write(
     `${result.trace.ladder(values.bodies)}\n${JSON.stringify(result.scenario)}\n${result.outcome}\n${result.violation?.message ?? 'all invariants hold'}\n`,
   );
@@ -29,7 +30,7 @@ if (values.seed !== undefined) {
   let established = 0;
   let checked = 0;
   for (let seed = from; seed < from + count; seed++) {
-    const result = await simulate(seed);
+    const result = await simulate(seed, {}, undefined, values);
     if (result.outcome.startsWith('established')) established++;
     checked += result.checkedContexts;
     if (result.violation === undefined) continue;

@@ -19,6 +19,26 @@ export interface Scenario {
   readonly dcsf: readonly [DcsfBehaviour, DcsfBehaviour];
   readonly mf: readonly [MfBehaviour, MfBehaviour];
   readonly restore: number;
+  readonly crashes?: readonly Crash[];
+}
+
+/** The AS of one network ends like by kill -9, and starts again. */
+export interface Crash {
+  readonly network: number;
+  readonly atMs: number;
+  readonly downMs: number;
+}
+
+/** One crash or two, at any moment from the first message on. */
+export function drawCrashes(random: Random, { networks }: Scenario): Crash[] {
+  const crash = (fromMs: number): Crash => ({
+    network: random.between(0, networks - 1),
+    atMs: fromMs + (random.chance(0.3) ? random.between(1, 500) : random.between(500, 15_000)),
+    // Longer than any message is under way, shorter than a transaction waits.
+    downMs: random.pick([200, 1_000, 8_000]),
+  });
+  const first = crash(0);
+  return random.chance(0.3) ? [first, crash(first.atMs + 10_000)] : [first];
 }
 
 const CHANGES: readonly Change[] = [

@@ -1,10 +1,10 @@
 import { VirtualTimers } from '../../src/base/timers.ts';
-import { AsNode, type Sabotage } from './as-node.ts';
+import { AsNode, LEASE_MS, type Sabotage } from './as-node.ts';
 import { checkTermination } from './check-media.ts';
 import { MfModel } from './mf-model.ts';
 import { Network, SipNode } from './network.ts';
 import { Random } from './random.ts';
-import { drawScenario, type Scenario } from './scenario.ts';
+import { drawCrashes, drawScenario, type Scenario } from './scenario.ts';
 import { Trace } from './trace.ts';
 import { Ue } from './ue.ts';
 import { UeMedia } from './ue-media.ts';
@@ -18,6 +18,8 @@ export interface Result {
   readonly outcome: string;
   readonly messages: number;
   readonly checkedContexts: number;
+  /** `atRest`: with the call on the disk and nothing between its ends. */
+  readonly crashes: { readonly atRest: number; readonly others: number };
 }
 
 const ALICE = '10.0.0.1';
@@ -27,22 +29,40 @@ const AS_HOSTS = ['10.0.0.11', '10.0.0.12'] as const;
 const LIMIT_MS = 300_000;
 /** Events of one seed: more is a storm. */
 const MAX_STEPS = 20_000;
+/** A BYE arrives in this time, whatever is lost, and while an AS is away for a while. */
+const HEARD_MS = 15_000;
+/** What no crash excuses. */
+const ALWAYS: ReadonlySet<string> = new Set([
+  'ends',
+  'mf',
+  'no context outlives its call',
+  'no exception',
+  'one final response',
+]);
+/** A callee waits no longer for an ACK, or for somebody who answers. */
+const ALONE_MS = 110_000;
 /** So long after the last SDP, the MF must know everything. */
 const QUIET_MS = 1500;
 /** The longest wait after a 491, and the exchange that follows (RFC 3261 14.1). */
 const GLARE_MS = 6000;
 
 /** Runs one call from its seed to its end. Promises of the models are let settle between events. */
-export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?: Scenario): Promise<Result> {
+export async function simulate(
+  seed: number,
+  sabotage: Sabotage = {},
+  scenario?: Scenario,
+  options: { readonly crashes?: boolean } = {},
+): Promise<Result> {
   const random = new Random(seed);
-  const drawn = scenario ?? drawScenario(random);
+  const calm = scenario ?? drawScenario(random);
+  const drawn = options.crashes === true ? { ...calm, restore: 0, crashes: drawCrashes(random, calm) } : calm;
   const timers = new VirtualTimers();
   const startMs = timers.nowMs();
   const trace = new Trace(startMs);
   const run = new Run(drawn, random, timers, trace, sabotage);
   let violation: Violation | undefined;
   try {
-    run.start();
+    await run.start();
     await run.finish();
     run.check();
   } catch (error) {
@@ -59,6 +79,7 @@ export async function simulate(seed: number, sabotage: Sabotage = {}, scenario?:
     outcome: run.outcome(),
     messages: trace.lines.length,
     checkedContexts: run.checked,
+    crashes: run.crashes,
   };
 }
 
@@ -71,6 +92,9 @@ class Run {
   readonly mfs: MfModel[] = [];
   readonly #startMs: number;
   #gaveUp = false;
+  readonly crashes = { atRest: 0, others: 0 };
+  #started: Promise<void> = Promise.resolve();
+  #failure: unknown;
   /** Contexts compared with the handsets. */
   checked = 0;
 
@@ -103,7 +127,32 @@ class Run {
     }
   }
 
-  start(): void {
+  async start(): Promise<void> {
+    const { crashes = [] } = this.#scenario;
+    if (crashes.length > 0) for (const as of this.ases) await as.start();
+    for (const { network, atMs, downMs } of crashes) this.#timers.after(atMs, () => this.#crash(network, downMs));
+    this.#call();
+  }
+
+  #crash(network: number, downMs: number): void {
+    const as = this.ases[network]!;
+    const { alice, bob } = this;
+    const isUp = alice.state === 'established' && bob.state === 'established' && alice.isQuiet && bob.isQuiet;
+    if (as.node.isDown) return;
+    if (isUp && this.ases.every((one) => one.isStored)) this.crashes.atRest++;
+    else {
+      this.crashes.others++;
+      for (const mf of this.mfs) mf.refusesPatches = true;
+    }
+    as.crash();
+    this.#timers.after(downMs, () => {
+      this.#started = as.start().catch((error: unknown) => {
+        this.#failure = error;
+      });
+    });
+  }
+
+  #call(): void {
     const { bootstrap, application, offerInInvite, cancelAfterMs, networks } = this.#scenario;
     if (bootstrap && offerInInvite) this.alice.media.addBootstrap();
     if (bootstrap && !offerInInvite) this.bob.media.addBootstrap();
@@ -121,6 +170,8 @@ class Run {
       this.alice.bye();
       this.bob.bye();
     });
+    // After a crash a handset may be left alone with its end of the call.
+    if (this.#scenario.crashes !== undefined) this.#timers.after(ALONE_MS, () => this.bob.giveUp());
   }
 
   /** The handsets of a call that was calm for a while, against the context that their call is about to delete. */
@@ -145,10 +196,24 @@ class Run {
     for (let steps = 0; !this.#isOver(); steps++) {
       if (steps > MAX_STEPS) throw new Violation('ends', 'too many events');
       if (this.#timers.nowMs() - this.#startMs > LIMIT_MS) throw new Violation('ends', this.#whatIsLeft());
-      this.#timers.step();
+      try {
+        this.#timers.step();
+      } catch (error) {
+        if (!this.#isExcused(error)) throw error;
+      }
+      await this.#started;
+      if (this.#failure !== undefined) throw this.#failure;
       await Promise.resolve();
       await Promise.resolve();
     }
+  }
+
+  /**
+   * A process that ends in the middle of an exchange loses it, and the handsets disagree about it: the call may suffer
+   * until its next exchange, but it ends, and leaves nothing behind.
+   */
+  #isExcused(error: unknown): boolean {
+    return this.crashes.others > 0 && error instanceof Violation && !ALWAYS.has(error.invariant);
   }
 
   #isOver(): boolean {
@@ -167,6 +232,10 @@ class Run {
   }
 
   check(): void {
+    if (this.#scenario.crashes !== undefined) {
+      this.#timers.advance(LEASE_MS);
+      for (const as of this.ases) as.leaseEnds();
+    }
     for (const [i, mf] of this.mfs.entries()) {
       if (mf.contexts.size > 0)
         throw new Violation('no context outlives its call', `${mf.contexts.size} at mf${i + 1}`);
@@ -178,7 +247,7 @@ class Run {
           throw new Violation('barrier within budget', `held for ${call.record.heldMs} ms`);
       }
     }
-    this.#checkVoice();
+    if (this.crashes.others === 0) this.#checkVoice();
   }
 
   /** Rule 1: nothing but a UE ends or refuses a call. */
@@ -199,6 +268,9 @@ class Run {
       if (ue.cause === 'peer bye' && cancelAfterMs === undefined && !(peer.endedMs <= ue.endedMs))
         throw new Violation('voice', `${ue.node.name} got a BYE that nobody sent`);
     }
+    const { alice, bob } = this;
+    if (alice.cause === 'bye' && bob.cause === 'bye' && Math.abs(alice.endedMs - bob.endedMs) > HEARD_MS)
+      throw new Violation('voice', 'a BYE did not reach the other side');
     if (!willing && this.alice.established)
       throw new Violation('voice', `established although bob answers ${callee.answer}`);
     if (callee.answer === 486 && !cancelled && this.alice.cause !== '486')

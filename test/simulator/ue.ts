@@ -176,6 +176,14 @@ export class Ue {
     this.#request('BYE', '', '', () => undefined);
   }
 
+  /** Nothing has come of it: RFC 3261 13.3.1.4 without an ACK, or nobody is at home. */
+  giveUp() {
+    this.#twoHundred?.timer.cancel();
+    this.#twoHundred = undefined;
+    if (this.state === 'calling') this.#end('no answer');
+    this.bye();
+  }
+
   /** A change in mid-call; glare and busy are tried again. */
   change(what: Change, attempts: number) {
     if (this.state !== 'established' || attempts === 0) return;

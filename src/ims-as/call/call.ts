@@ -1,5 +1,6 @@
 import type { Sink } from '../../base/environment.ts';
 import { repeat2xx } from './acknowledge.ts';
+import { askPeers } from './audit.ts';
 import { barrierExpired, contextLost, instructed, mrmReplied, notified } from './barrier.ts';
 import { cutOff } from './cut-off.ts';
 import { ackArrived, cancelArrived, clientFailed, requestArrived } from './dialog.ts';
@@ -38,7 +39,8 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
       break;
     case 'store':
       // Of an established call nothing is lost; what the MF must learn of the new process goes with the turn's end.
-      if (call.state !== 'established') cutOff(turn);
+      if (call.state === 'established') askPeers(turn);
+      else cutOff(turn);
       break;
     default:
       event satisfies never;

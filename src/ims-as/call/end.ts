@@ -34,6 +34,11 @@ export function endCall(turn: Turn, outcome: string) {
   }
   for (const exchange of [...call.exchanges]) {
     if (exchange.method === 'BYE') continue;
+    // Nobody is interested in the answer any more.
+    if (exchange.purpose === 'audit') {
+      call.exchanges.splice(call.exchanges.indexOf(exchange), 1);
+      continue;
+    }
     if (
       exchange.method === 'INVITE' &&
       exchange.branch !== '' &&

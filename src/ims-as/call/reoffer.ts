@@ -11,6 +11,7 @@ import { close, forkSdp, snapshot } from '../media/state.ts';
 import { negotiated } from './answer.ts';
 import { executeAlone } from './barrier.ts';
 import { askAboutDeferred } from './deferred.ts';
+import { releaseCall } from './end.ts';
 import { thaw } from './mrm.ts';
 import { offerRefused, readSdp } from './negotiate.ts';
 import { knownChannel, notify } from './notify.ts';
@@ -144,6 +145,8 @@ export function reofferFailed(turn: Turn, exchange: Exchange, status: number) {
   const leg = otherLeg(exchange.from);
   offerRefused(turn, exchange);
   note(turn, `our offer to ${leg} was answered ${status}`);
+  // RFC 3261 12.2.1.2: that peer has no such call, so there is no voice to be kept.
+  if (status === 481) return releaseCall(turn, `${leg} knows the call no more`);
   const attempt = (exchange.attempt ?? 0) + 1;
   const isPassing = status === 491 || status === 500 || status === 503;
   if (!isPassing || attempt > MAX_ATTEMPTS) return dropRefused(turn, leg, exchange.fork);

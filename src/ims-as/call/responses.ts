@@ -7,6 +7,7 @@ import { contactParams, contactUri, routeSet, supportsDataChannel } from '../b2b
 import { hashPlain } from '../media/said.ts';
 import { respond2xx } from './acknowledge.ts';
 import { answerArrived, lateOfferArrived, negotiated } from './answer.ts';
+import { peerAnswered } from './audit.ts';
 import { endCall } from './end.ts';
 import { reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
@@ -27,6 +28,7 @@ export function responseArrived(turn: Turn, branch: string, message: SipMessage)
     if (message.status >= 200) dropExchange(call, exchange);
     return;
   }
+  if (exchange.purpose === 'audit') return peerAnswered(turn, exchange, message);
   const leg = otherLeg(exchange.from);
   const initial = exchange.method === 'INVITE' && call.winner < 0 && exchange.purpose === 'relay';
   const fork = initial ? forkOfResponse(turn, leg, message) : call.forks[exchange.fork];

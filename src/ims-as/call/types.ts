@@ -123,7 +123,7 @@ export interface Exchange {
   sdp: 'none' | 'offer' | 'answer' | 'late';
   /** Retried once without data lines. */
   retried: boolean;
-  readonly purpose: 'relay' | 'reoffer' | 'bye';
+  readonly purpose: 'relay' | 'reoffer' | 'bye' | 'audit';
   /** Of an offer of ours: how often it has met a 491. */
   readonly attempt?: number;
   /** The request itself while it may be needed again: held, or to be retried without data lines (R23); else ''. */

@@ -42,6 +42,16 @@ function restarted(
   return as;
 }
 
+/** The OPTIONS by which a restored call asks both peers, answered. */
+function audited(as: AsHarness, status = 200): void {
+  const asked = as.take();
+  assert.deepEqual(
+    asked.map(({ message }) => message.method),
+    ['OPTIONS', 'OPTIONS'],
+  );
+  for (const { message } of asked) as.respond(message, status);
+}
+
 function established(as: AsHarness, headers = '') {
   const invite = as.invite({ sdp: AUDIO_ONLY, headers });
   const onward = as.only().message;
@@ -75,7 +85,8 @@ describe('a call goes on in another process', () => {
       const before = new AsHarness();
       const { onward, ok } = await withBootstrap(before);
       const as = restarted(before);
-      assert.deepEqual([as.take(), as.mrm], [[], []], 'nothing is to be said when nothing has changed');
+      audited(as);
+      assert.deepEqual([as.take(), as.mrm], [[], []], 'nothing else is to be said when nothing has changed');
       as.inDialog('BYE', side, side === 'caller' ? ok : onward, 20);
       const [bye] = as.take();
       assert.equal(bye?.message.method, 'BYE');
@@ -99,6 +110,7 @@ describe('a call goes on in another process', () => {
     const { ok } = established(before, timer);
     before.timers.advance(60_000);
     const as = restarted(before);
+    audited(as);
     as.timers.advance(20_000);
     as.inDialog('INVITE', 'caller', ok, 8, { sdp: AUDIO_ONLY, headers: timer });
     const refresh = as.only().message;
@@ -121,6 +133,7 @@ describe('a call goes on in another process', () => {
     established(before, 'Session-Expires: 90;refresher=uas\r\n');
     before.timers.advance(89_000);
     const as = restarted(before);
+    audited(as);
     as.timers.advance(31_000);
     assert.deepEqual(as.take(), []);
     as.timers.advance(10_000);
@@ -131,6 +144,7 @@ describe('a call goes on in another process', () => {
     const before = new AsHarness();
     const { ok } = await withBootstrap(before);
     const as = restarted(before);
+    audited(as);
     as.inDialog('INVITE', 'caller', ok, 8, { sdp: BOOTSTRAP.replace('3001 1', '3001 2') + APPLICATION });
     const asked = Object.keys(as.lastNotification.notification.mediaInfoList ?? {});
     assert.deepEqual(asked.slice(0, 2), ['m0', 'm1']);
@@ -164,6 +178,7 @@ describe('a call goes on in another process', () => {
     const { ok } = await withBootstrap(before);
     const version = (body: string) => Number(/^o=\S+ \S+ (\d+) /m.exec(body)?.[1]);
     const as = restarted(before);
+    audited(as);
     as.inDialog('INVITE', 'caller', ok, 8, { sdp: BOOTSTRAP });
     const same = as.only().message;
     assert.equal(same.status, 200);
@@ -185,6 +200,7 @@ describe('a call goes on in another process', () => {
     const before = new AsHarness({ config: config.before });
     await withBootstrap(before);
     const as = restarted(before, config);
+    audited(as);
     const written = as.lastPatch().filter(({ op }) => op !== 'test');
     assert.deepEqual(
       written.map(({ op, path, value }) => [op, path, (value as { eventUri: string }).eventUri]),
@@ -199,11 +215,53 @@ describe('a call goes on in another process', () => {
     const before = new AsHarness();
     await withBootstrap(before);
     const as = restarted(before);
+    audited(as);
     as.dispatcher.contextLost('ctx-1', 'MF lost the context');
     const offer = as.only().message;
     assert.equal(offer.method, 'INVITE');
     assert.match(offer.body, /m=application 0 /);
     assert.match(offer.body, /m=audio [1-9]/);
+  });
+});
+
+describe('a call that ended while nobody was there', () => {
+  // conformance: RFC 3261 11.2 — OPTIONS inside the dialog finds calls that the peers have ended
+  test('a peer that answers 481 has it no more: BYE to both, and everything is given back', async () => {
+    const before = new AsHarness();
+    await withBootstrap(before);
+    const as = restarted(before);
+    const [first] = as.take();
+    as.respond(first!.message, 481);
+    assert.deepEqual(
+      as.take().map(({ message }) => message.method),
+      ['BYE', 'BYE'],
+    );
+    assert.equal(as.mrm.at(-1)!.operation.method, 'DELETE');
+    assert.equal(stored(as), undefined);
+  });
+
+  test('a peer that refuses OPTIONS, or says nothing, keeps its call', async () => {
+    for (const status of [405, 408, 501, 200]) {
+      const before = new AsHarness();
+      established(before);
+      const as = restarted(before);
+      audited(as, status);
+      assert.deepEqual(as.take(), []);
+      assert.equal(typeof stored(as), 'string');
+    }
+  });
+
+  test('our own offer answered with 481 ends it too', async () => {
+    const before = new AsHarness();
+    await withBootstrap(before);
+    const as = restarted(before);
+    audited(as);
+    as.dispatcher.contextLost('ctx-1', 'MF lost the context');
+    as.respond(as.only().message, 481);
+    assert.deepEqual(
+      as.take().map(({ message }) => message.method),
+      ['BYE', 'BYE'],
+    );
   });
 });
 
