@@ -38,6 +38,10 @@ const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
     what: 'the HTTP/2 client beside node:http2, and contexts per second',
     load: async () => (await import('./sbi/bench.ts')).rows,
   },
+  state: {
+    what: 'calls kept over a restart, beside node:sqlite',
+    load: async () => (await import('./state.ts')).rows,
+  },
   'sip-hostile': {
     what: 'CPU of one hostile message of 64 KiB',
     load: async () => (await import('./sip-hostile.ts')).rows,

@@ -2,7 +2,7 @@ import { conflict } from '../media/instructions.ts';
 import { awaitLateReply, reconcile } from './mrm.ts';
 import { channels, notify } from './notify.ts';
 import { acknowledge, sendBye } from './responses.ts';
-import { answer, arm, disarm, type Turn } from './turn.ts';
+import { answer, arm, disarm, dropExchange, type Turn } from './turn.ts';
 import { DEADLINES, otherLeg } from './types.ts';
 
 /**
@@ -34,17 +34,13 @@ export function endCall(turn: Turn, outcome: string) {
   }
   for (const exchange of [...call.exchanges]) {
     if (exchange.method === 'BYE') continue;
-    // Nobody is interested in the answer any more.
-    if (exchange.purpose === 'audit') {
-      call.exchanges.splice(call.exchanges.indexOf(exchange), 1);
+    if (exchange.method !== 'INVITE') {
+      // Nobody waits for the far answer any more; only an INVITE may still make a dialog.
+      answer(turn, exchange, 487);
+      dropExchange(call, exchange);
       continue;
     }
-    if (
-      exchange.method === 'INVITE' &&
-      exchange.branch !== '' &&
-      !exchange.cancelled &&
-      (exchange.answered < 200 || exchange.answered >= 300)
-    ) {
+    if (exchange.branch !== '' && !exchange.cancelled && (exchange.answered < 200 || exchange.answered >= 300)) {
       turn.out.emit({ kind: 'cancel', branch: exchange.branch, headers: '' });
     }
     answer(turn, exchange, 487);
