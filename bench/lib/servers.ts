@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -38,15 +38,32 @@ export async function startKamailio(): Promise<Server> {
 export interface OurServers extends Server {
   /** The MF process, when one was started. */
   readonly mfPid?: number;
+  /** Processes that run calls: the function itself, or its workers. */
+  readonly workerPids: readonly number[];
+  /** What the function holds now, as its admin listener tells. */
+  status(): Promise<ImsdcStatus>;
+}
+
+export interface ImsdcStatus {
+  readonly imsAs: { readonly calls: number; readonly clientTransactions: number; readonly serverTransactions: number };
+  readonly workers?: readonly { readonly pid: number }[];
+}
+
+export interface ImsdcOptions {
+  readonly mf: boolean;
+  /** `dcsf.workers`; with more than one, they share the core of the server and the dispatcher has the other. Default 1. */
+  readonly workers?: number;
+  /** Options of Node for the function. */
+  readonly nodeOptions?: string;
 }
 
 /** `imsdc dcsf` (IMS AS and DCSF in one process, the repository in its own) and, if asked, `imsdc mf`. */
-export async function startImsdc(options: { mf: boolean }): Promise<OurServers> {
+export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
   const folder = mkdtempSync(join(tmpdir(), 'imsdc-bench-'));
   const port = await freePort();
   const mrmPort = await freePort();
   const file = join(folder, 'imsdc.yaml');
-  writeFileSync(file, stringify(benchConfig(folder, port, mrmPort)));
+  writeFileSync(file, stringify(benchConfig(folder, port, mrmPort, options.workers ?? 1)));
   const main = join(root, 'src/cli/main.ts');
   const children: ChildProcess[] = [];
   if (options.mf) {
@@ -57,16 +74,29 @@ export async function startImsdc(options: { mf: boolean }): Promise<OurServers> 
     children.push(mf);
     await ready(mf);
   }
-  const dcsf = spawn('taskset', ['-c', String(SERVER_CPU), process.execPath, main, 'dcsf', '--config', file], {
+  const cpu = (options.workers ?? 1) > 1 ? LOAD_CPU : SERVER_CPU;
+  const dcsf = spawn('taskset', ['-c', String(cpu), process.execPath, main, 'dcsf', '--config', file], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: { ...process.env, IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn' },
+    env: {
+      ...process.env,
+      IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn',
+      ...(options.nodeOptions !== undefined && { NODE_OPTIONS: options.nodeOptions }),
+    },
   });
   children.push(dcsf);
-  await ready(dcsf);
+  const admin = await ready(dcsf);
+  const status = async () =>
+    (await (await fetch(`http://${admin.address}:${admin.port}/status`)).json()) as ImsdcStatus;
+  const { workers } = await status();
+  const workerPids = workers?.map(({ pid }) => pid) ?? [dcsf.pid!];
+  for (const pid of workers === undefined ? [] : workerPids)
+    spawnSync('taskset', ['-a', '-c', '-p', String(SERVER_CPU), String(pid)], { stdio: 'ignore' });
   return {
     port,
     pid: dcsf.pid!,
     mfPid: options.mf ? children[0]!.pid! : undefined,
+    workerPids,
+    status,
     stop: async () => {
       for (const child of children.reverse()) await stop(child);
       rmSync(folder, { recursive: true, force: true });
@@ -75,7 +105,7 @@ export async function startImsdc(options: { mf: boolean }): Promise<OurServers> 
 }
 
 /** Media ports rest 30 s before re-use (R6): at hundreds of calls a second that takes most of the range. */
-function benchConfig(folder: string, port: number, mrmPort: number): object {
+function benchConfig(folder: string, port: number, mrmPort: number, workers: number): object {
   return {
     instance: 'bench',
     log: { level: 'warn' },
@@ -83,6 +113,7 @@ function benchConfig(folder: string, port: number, mrmPort: number): object {
       listeners: [{ transport: 'udp', address: '127.0.0.1', port }],
       mf: { urls: [`http://127.0.0.1:${mrmPort}`] },
     },
+    dcsf: { workers },
     dcar: { repository: { directory: join(folder, 'dcar'), seed: apps() }, mdc1: { port: 0 }, internal: { port: 0 } },
     mf: {
       listen: { address: '127.0.0.1', port: mrmPort },
@@ -99,10 +130,15 @@ function apps(): string[] {
   return readdirSync(join(root, 'apps')).map((name) => join(root, 'apps', name));
 }
 
-/** A process of ours says over IPC when it serves. */
-function ready(child: ChildProcess): Promise<void> {
+interface AdminAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A process of ours says over IPC when it serves, and where its admin listener is. */
+function ready(child: ChildProcess): Promise<AdminAddress> {
   return new Promise((resolveReady, reject) => {
-    child.once('message', () => resolveReady());
+    child.once('message', (message) => resolveReady((message as unknown as { admin: AdminAddress }).admin));
     child.once('exit', (code) => reject(new Error(`imsdc ended with status ${code} before it was ready`)));
   });
 }
