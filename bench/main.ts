@@ -7,6 +7,7 @@ type Rig = (options: BenchOptions) => Promise<BenchRow[]>;
 /** Loaded when asked for: a rig may need programs that another machine lacks. */
 const RIGS: Record<string, { what: string; load(): Promise<Rig> }> = {
   sip: { what: 'SIPp through the AS beside Kamailio', load: async () => (await import('./sip/bench.ts')).rows },
+  held: { what: 'memory of 10,000 held calls', load: async () => (await import('./held/bench.ts')).rows },
   scale: {
     what: 'dcsf.workers behind one address, each capped to a quarter of a core',
     load: async () => (await import('./sip/scale.ts')).rows,

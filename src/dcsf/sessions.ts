@@ -10,8 +10,8 @@ interface Entry {
 /** Sessions by id, oldest event first. Bounded in number and in age. */
 export class SessionTable {
   readonly #entries = new Map<string, Entry>();
-  /** Session ids of a served user, oldest first. */
-  readonly #byServed = new Map<string, Set<string>>();
+  /** Session ids of a served user, oldest first; most have one, which needs no set. */
+  readonly #byServed = new Map<string, string | Set<string>>();
   readonly #max: number;
   readonly #maxAgeMs: number;
   readonly #refused: Counter;
@@ -51,7 +51,8 @@ export class SessionTable {
 
   /** The newest session in which this user is served; null when there is none. */
   ofServed(served: string): Session | null {
-    const newest = [...(this.#byServed.get(served) ?? [])].at(-1);
+    const ids = this.#byServed.get(served);
+    const newest = typeof ids === 'object' ? [...ids].at(-1) : ids;
     return newest === undefined ? null : this.get(newest);
   }
 
@@ -69,15 +70,17 @@ export class SessionTable {
       throw new ImsdcError('DCSF_SESSIONS_FULL', { max: this.#max });
     }
     this.#entries.set(sessionId, { session, touchedMs: nowMs });
-    let ids = this.#byServed.get(session.served);
-    if (!ids) this.#byServed.set(session.served, (ids = new Set()));
-    ids.add(sessionId);
+    if (known?.served === session.served) return;
+    if (known) this.#forget(known);
+    const ids = this.#byServed.get(session.served);
+    if (typeof ids === 'object') ids.add(sessionId);
+    else this.#byServed.set(session.served, ids === undefined ? sessionId : new Set([ids, sessionId]));
   }
 
   #forget({ served, sessionId }: Session): void {
     const ids = this.#byServed.get(served);
-    ids?.delete(sessionId);
-    if (ids?.size === 0) this.#byServed.delete(served);
+    if (typeof ids === 'object') ids.delete(sessionId);
+    if (ids === sessionId || (typeof ids === 'object' && ids.size === 0)) this.#byServed.delete(served);
   }
 
   /** Forgets what had no event for too long; returns it, for its tokens. */

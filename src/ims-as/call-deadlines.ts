@@ -8,7 +8,7 @@ const SWEEP_MS = 5_000;
 interface Armed {
   readonly call: Call;
   /** Of deadlines that are near. */
-  readonly timers: Map<DeadlineName, Timer>;
+  timers: Map<DeadlineName, Timer> | undefined;
 }
 
 /** Wakes calls at the deadlines that they hold. What a call has let go of meanwhile is not delivered. */
@@ -26,12 +26,12 @@ export class CallDeadlines {
 
   arm(call: Call, name: DeadlineName, atMs: number): void {
     let armed = this.#armed.get(call.id);
-    if (armed === undefined) this.#armed.set(call.id, (armed = { call, timers: new Map() }));
-    armed.timers.get(name)?.cancel();
-    armed.timers.delete(name);
+    if (armed === undefined) this.#armed.set(call.id, (armed = { call, timers: undefined }));
+    armed.timers?.get(name)?.cancel();
+    dropTimer(armed, name);
     const delay = atMs - this.#timers.nowMs();
     if (delay <= NEAR_MS)
-      armed.timers.set(
+      (armed.timers ??= new Map()).set(
         name,
         this.#timers.after(delay, () => this.#wake(armed, name)),
       );
@@ -40,7 +40,7 @@ export class CallDeadlines {
   forget(call: Call): void {
     const armed = this.#armed.get(call.id);
     if (armed === undefined) return;
-    for (const timer of armed.timers.values()) timer.cancel();
+    for (const timer of armed.timers?.values() ?? []) timer.cancel();
     this.#armed.delete(call.id);
   }
 
@@ -50,8 +50,8 @@ export class CallDeadlines {
   }
 
   #wake(armed: Armed, name: DeadlineName) {
-    const { call, timers } = armed;
-    timers.delete(name);
+    const { call } = armed;
+    dropTimer(armed, name);
     const at = call.deadlines[name];
     if (at === undefined) return;
     if (at > this.#timers.nowMs()) this.arm(call, name, at);
@@ -65,9 +65,15 @@ export class CallDeadlines {
       for (const name in call.deadlines) {
         const deadline = name as DeadlineName;
         const at = call.deadlines[deadline];
-        if (at !== undefined && at <= soon && !timers.has(deadline)) this.arm(call, deadline, at);
+        if (at !== undefined && at <= soon && timers?.has(deadline) !== true) this.arm(call, deadline, at);
       }
     }
     this.#sweep = this.#timers.after(SWEEP_MS, () => this.#lookForDeadlines());
   }
+}
+
+/** A call at rest has no timer for hours: then it has no table either. */
+function dropTimer(armed: Armed, name: DeadlineName): void {
+  armed.timers?.delete(name);
+  if (armed.timers?.size === 0) armed.timers = undefined;
 }

@@ -81,7 +81,9 @@ export class Dispatcher {
     };
     this.#deadlines = new CallDeadlines(options.timers, (id, name) => {
       const call = this.#calls.get(id);
-      if (call !== undefined) this.#run(call, { from: 'timer', name });
+      if (call === undefined) return;
+      this.#run(call, { from: 'timer', name });
+      if (name === 'rest') this.#instructions.forget(id);
     });
   }
 
@@ -281,6 +283,8 @@ export class Dispatcher {
       return this.#crashed(call, error);
     }
     this.#options.onEvent?.(call);
+    // Nothing was said or heard: nothing to store either, and writing the record would spread it out again.
+    if (event.from === 'timer' && event.name === 'rest' && effects.length === 0) return;
     this.#perform(call, effects);
   }
 

@@ -36,7 +36,7 @@ export function streamIds(media: NotifiedMedia): number[] {
   return Object.keys(media.dcMediaSpecification?.streams ?? {})
     .map(Number)
     .filter((id) => Number.isInteger(id) && id >= 0 && id <= 65_534)
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
 }
 
 /** The bootstrap ids of TS 26.114 table 6.2.10.1-2. */

@@ -9,6 +9,7 @@ import { freeze, reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
 import { reofferFailed, runQueue } from './reoffer.ts';
 import { responseArrived } from './responses.ts';
+import { toRest } from './rest.ts';
 import { disarm, note, type Turn } from './turn.ts';
 import type { Call, CallEffect, CallEnvironment, CallEvent, DeadlineName } from './types.ts';
 
@@ -100,6 +101,8 @@ function due(turn: Turn, name: DeadlineName) {
       return;
     case 'glare':
       return;
+    case 'rest':
+      return toRest(turn);
     case 'linger':
       call.exchanges = [];
       if (call.media !== null) call.media.context.pending = null;

@@ -11,6 +11,7 @@ import { openExchange, reinvite } from './invite.ts';
 import { offerArrived, withdrawOffer } from './negotiate.ts';
 import { notify } from './notify.ts';
 import { passOn } from './pass.ts';
+import { awaitRest } from './rest.ts';
 import { answer, disarm, dropExchange, forkOfRequest, nextBranch, type Turn } from './turn.ts';
 import { type Fork, type LegName, MAX_EXCHANGES, otherLeg } from './types.ts';
 
@@ -106,6 +107,7 @@ export function ackArrived(turn: Turn, leg: LegName, message: SipMessage) {
     onwardRequest(call, message, { leg: far, dialog, branch: nextBranch(call), cseq: exchange.cseqOut, body }, env),
   );
   dialog.ack = { cseq: exchange.cseqOut, wire };
+  awaitRest(turn);
   out.emit({ kind: 'transmit', wire, nextHop: dialog.nextHop });
   if (span === undefined || call.media === null) return;
   negotiated(turn, fork.index, far);

@@ -13,6 +13,7 @@ import { reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
 import { reofferAnswered } from './reoffer.ts';
+import { awaitRest } from './rest.ts';
 import { retryWithoutDataChannels } from './retry.ts';
 import { arm, disarm, dropExchange, localTag, nextBranch, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, otherLeg } from './types.ts';
@@ -225,6 +226,7 @@ export function acknowledge(turn: Turn, leg: LegName, fork: Fork, cseq: number, 
   const dialog = fork.dialogs[leg];
   const wire = own(ownRequest(call, 'ACK', { leg, dialog, branch: nextBranch(call), cseq, body }, env));
   dialog.ack = { cseq, wire };
+  awaitRest(turn);
   turn.out.emit({ kind: 'transmit', wire, nextHop: dialog.nextHop });
 }
 

@@ -1,6 +1,7 @@
 import { ImsdcError } from '../../errors.ts';
 import { desiredContext } from '../media/context.ts';
 import type { MediaState } from '../media/types.ts';
+import { compact } from './rest.ts';
 import type { Call, CallConfig } from './types.ts';
 
 /** A call as it is written (design 7): the record at a stable point, and what of our configuration the MF was told. */
@@ -82,6 +83,7 @@ export function restoredCall(id: string, text: string, nowMs: number, config: Ca
   const { session } = call.deadlines;
   if (session !== undefined) call.deadlines.session = Math.max(session, nowMs + 64 * config.t1Ms);
   if (call.media !== null) resumeMedia(call.media, events, config);
+  compact(call);
   return call;
 }
 

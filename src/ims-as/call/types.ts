@@ -196,7 +196,7 @@ export type Intention =
   /** Offer again on `leg`, because its lines changed: data lines withdrawn, added or moved. */
   | { readonly kind: 'reoffer'; readonly leg: LegName; readonly attempt?: number };
 
-export const DEADLINES = ['barrier', 'retransmit', 'session', 'ring', 'glare', 'linger'] as const;
+export const DEADLINES = ['barrier', 'retransmit', 'session', 'ring', 'glare', 'linger', 'rest'] as const;
 export type DeadlineName = (typeof DEADLINES)[number];
 
 export interface CallRecord {
