@@ -7,20 +7,11 @@
 #include <variant>
 #include <vector>
 
+#include "ppid.h"
+
 struct socket;  // usrsctp's; only sctp_endpoint.cpp knows what is in it
 
 namespace imsdc {
-
-/** RFC 8831 8: payload protocol identifiers of data channels. */
-enum class Ppid : std::uint32_t {
-  dcep = 50,
-  text = 51,
-  binaryPartial = 52,  // deprecated, RFC 8831 6.6: still sent by old stacks
-  binary = 53,
-  textPartial = 54,
-  textEmpty = 56,
-  binaryEmpty = 57,
-};
 
 struct SctpOptions {
   /** As in the SDP's sctp-port lines (RFC 8841 5). */
