@@ -107,9 +107,10 @@ export const MfConfig = Type.Object({
   ),
   mdc2: Type.Object(
     {
-      protocols: Type.Array(Type.Union([Type.Literal('TCP'), Type.Literal('TCP/TLS')]), {
-        default: ['TCP', 'TCP/TLS'],
-        description: 'how DC ASs are reached, by mdc2Protocol: WebSocket without and with TLS (docs/mdc2.md)',
+      protocols: Type.Array(Type.Enum(['TCP', 'TCP/TLS', 'UDP', 'UDP/DTLS/SCTP']), {
+        default: ['TCP', 'TCP/TLS', 'UDP', 'UDP/DTLS/SCTP'],
+        description:
+          'how DC ASs are reached, by mdc2Protocol: WebSocket without and with TLS, datagrams of whatever kind, DTLS (docs/mdc2.md)',
       }),
       allowPlain: Type.Boolean({
         default: false,

@@ -91,12 +91,13 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
     metrics,
   });
   const userAgent = `MF-${formatRouteToken(token)}`;
+  const mdc2BindAddress = config.mdc2.localAddress ?? bindAddress;
   const events = new EventPoster({ userAgent, tls: config.tls, log, metrics });
   const ids = new IdMint(token);
   const contexts = new Contexts({
     engine,
     context: {
-      executor: new Executor({ engine, ports, bindAddress, bootstrap, application, log }),
+      executor: new Executor({ engine, ports, bindAddress, mdc2BindAddress, bootstrap, application, log }),
       mdc2: { protocols: new Set(config.mdc2.protocols), allowPlain: config.mdc2.allowPlain },
       plan: {
         mintTlsId: () => mintTlsId({ random }),
@@ -108,7 +109,7 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
       render: {
         publicAddress,
         mdc1Address: config.mdc1.localAddress ?? bindAddress,
-        mdc2Address: config.mdc2.localAddress ?? bindAddress,
+        mdc2Address: mdc2BindAddress,
       },
     },
     notify: (eventUri, event) => events.post(eventUri, event),

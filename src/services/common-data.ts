@@ -76,15 +76,30 @@ export const ReplaceHttpUrl = Type.Object({
 export type ReplaceHttpUrl = Static<typeof ReplaceHttpUrl>;
 export const ReplaceHttpUrls = Type.Record(Type.String({ pattern: '^[0-9]{1,5}$' }), ReplaceHttpUrl);
 
+/** Vendor extension (docs/mdc2.md): the end of an association at a DC AS, or at the MF towards it. */
+export const Mdc2End = Type.Object({
+  endpoint: Type.Optional(Endpoint),
+  dcEndpoint: Type.Optional(DcEndpoint),
+  /** What it takes in one message; absent: 65,536 (RFC 8841 6), 0: unlimited. */
+  maxMessageSizeBytes: Type.Optional(Type.Integer({ minimum: 0 })),
+});
+export type Mdc2End = Static<typeof Mdc2End>;
+
 /**
- * Vendor extension (docs/mdc2.md): MDC2 over WebSocket. The standard tells the MF an address and `TCP` or `TCP/TLS`; what
- * a WebSocket needs besides is here. The MF connects to the address, with SNI and Host from the URL (as R27).
+ * Vendor extension (docs/mdc2.md), beside mdc2EndpointDcAs or remoteMdc2Endpoint. The standard tells the MF an address and
+ * `mdc2Protocol`; what a WebSocket needs besides, and what a DTLS association needs, is here. The MF connects to the
+ * address, with SNI and Host from the URL (as R27).
  */
 export const Mdc2Target = Type.Object({
-  /** `wss://dc-as.example/channels`; ws:// with `TCP`. */
-  url: Type.String({ maxLength: 2048 }),
-  /** Goes as bearer token to the DC AS and says whose channel it is; unguessable, per line. */
+  /** WebSocket: `wss://dc-as.example/channels`; ws:// with `TCP`. */
+  url: Type.Optional(Type.String({ maxLength: 2048 })),
+  /** WebSocket: goes as bearer token to the DC AS and says whose channel it is; unguessable, per line. */
   ticket: Type.Optional(Type.String({ maxLength: 4096, pattern: '^[A-Za-z0-9._~+/=-]+$' })),
+  /** DTLS: the DC AS's end, whoever ends the other one: the UE (`UDP_PROXY`) or the MF. */
+  dcEndpoint: Type.Optional(DcEndpoint),
+  maxMessageSizeBytes: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** DTLS on DC1: another end for the termination `remote` (P2A2P), which else has the same. */
+  remote: Type.Optional(Mdc2End),
 });
 export type Mdc2Target = Static<typeof Mdc2Target>;
 

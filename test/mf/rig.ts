@@ -41,8 +41,16 @@ export class Rig {
     this.contexts = new Contexts({
       engine,
       context: {
-        executor: new Executor({ engine, ports: this.ports, bindAddress: '127.0.0.1', bootstrap, application, log }),
-        mdc2: { protocols: new Set(['TCP', 'TCP/TLS']), allowPlain: false },
+        executor: new Executor({
+          engine,
+          ports: this.ports,
+          bindAddress: '127.0.0.1',
+          mdc2BindAddress: '127.0.0.2',
+          bootstrap,
+          application,
+          log,
+        }),
+        mdc2: { protocols: new Set(['TCP', 'TCP/TLS', 'UDP', 'UDP/DTLS/SCTP']), allowPlain: false },
         plan: {
           mintTlsId: () => `our-tls-id-${String(++tlsIds).padStart(9, '0')}`,
           streamHeadroom: { bootstrap: 112, application: 1_024 },
@@ -50,7 +58,7 @@ export class Rig {
           maxMessageSizeBytes: 65_536,
           path: { natLatch: false, pinhole: true },
         },
-        render: { publicAddress: '192.0.2.1', mdc1Address: '127.0.0.1', mdc2Address: '127.0.0.1' },
+        render: { publicAddress: '192.0.2.1', mdc1Address: '127.0.0.1', mdc2Address: '127.0.0.2' },
       },
       notify: (uri, event) => this.events.push({ uri, ...event }),
       mintContextId: () => `ctx${++this.#ids}`,

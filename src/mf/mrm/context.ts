@@ -17,7 +17,7 @@ import {
   requestedValues,
 } from './desired.ts';
 import type { Executor } from './execute.ts';
-import { type Held, type HeldAssociation, NOTHING_HELD } from './held.ts';
+import { type Held, type HeldAssociation, isBroken, NOTHING_HELD } from './held.ts';
 import { applyPatch, clone, deepEqual } from './json-patch.ts';
 import { isEmpty, type PlanOptions, plan } from './plan.ts';
 import { readDesired } from './read-desired.ts';
@@ -162,7 +162,10 @@ export class Context {
         return;
       }
       this.#replace({ ...association, state });
-      if (ended) await this.#accounted(endingOf(association, 'ended'), reason, () => this.#release(key));
+      if (ended) {
+        await this.#accounted(endingOf(association, 'ended'), reason, () => this.#release(key));
+        await this.#closeFarEnds(association);
+      }
       if (ended || state === 'connected') {
         this.#notify(association, state, reason);
         // Relays towards it change: to the successor, or to nowhere.
@@ -204,6 +207,16 @@ export class Context {
   stateOf(key: string): AssociationStateName | undefined {
     const association = this.#find(key);
     return association?.key === key ? association.state : undefined;
+  }
+
+  /** A channel whose DC AS is gone is no channel; nor has a DC AS any use for one whose UE is gone. */
+  async #closeFarEnds(gone: HeldAssociation): Promise<void> {
+    for (const far of this.#held.associations.values()) {
+      if (isBroken(far) || (far.mdc2Of === undefined && gone.mdc2Of === undefined)) continue;
+      const ids = [...far.routes].filter(([, to]) => to.kind === 'stream' && to.key === gone.key).map(([id]) => id);
+      const reason = gone.mdc2Of === undefined ? 'the UE is gone' : 'the DC AS is gone';
+      await this.#env.executor.resetStreams(far.key, ids, reason);
+    }
   }
 
   #find(key: string): HeldAssociation | undefined {
@@ -279,6 +292,12 @@ export class Context {
   }
 
   #notify(association: HeldAssociation, state: MediaEvent['state'], reason?: string): void {
+    const { mdc2Of } = association;
+    if (mdc2Of !== undefined && state !== 'connected') {
+      // The consumer knows of no such association: its medium has lost its far end.
+      const ue = [...this.#held.associations.values()].find(({ entries }) => entries.includes(mdc2Of));
+      this.#post(ue?.eventUri, mdc2Of, state, `MDC2: ${reason ?? state}`);
+    }
     for (const entry of association.entries) this.#post(association.eventUri, entry, state, reason);
   }
 

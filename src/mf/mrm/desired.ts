@@ -38,6 +38,8 @@ export interface DesiredAssociation {
   readonly eventUri: string | undefined;
   /** The consumer wants the figures of what ends (R31). */
   readonly usage: boolean;
+  /** Towards a DC AS, for this entry: it has no entries of its own. */
+  readonly mdc2Of: string | undefined;
   /** JSON pointer of its first media entry, for errors. */
   readonly pointer: string;
 }
@@ -80,7 +82,7 @@ export interface DesiredStream extends StreamSpec {
   readonly sink: Sink;
 }
 
-/** e2e datagrams between two terminations (R10). */
+/** e2e datagrams between two terminations (R10), or between one (`a`) and a DC AS (`b`). */
 export interface DesiredFlow {
   readonly id: string;
   readonly ice: boolean;
@@ -89,7 +91,7 @@ export interface DesiredFlow {
   readonly pointer: string;
 }
 export interface FlowEnd {
-  /** More than one: branches of a forked leg on one port (R20). */
+  /** More than one: branches of a forked leg on one port (R20). None: a DC AS. */
   readonly entries: readonly string[];
   /** Of the newest branch that is known: datagrams have one way each. */
   readonly remote: { readonly address: string; readonly port: number } | undefined;

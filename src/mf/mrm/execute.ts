@@ -31,6 +31,8 @@ export interface ExecutorOptions {
   readonly engine: MediaEngine;
   readonly ports: PortPool;
   readonly bindAddress: string;
+  /** Towards DC ASs. */
+  readonly mdc2BindAddress: string;
   readonly bootstrap: BootstrapPort;
   readonly application: ApplicationPort;
   readonly log: Logger;
@@ -68,6 +70,15 @@ export class Executor {
   async release(held: Held, key: string): Promise<Held> {
     await releaseInEngine(this.#options, key);
     return this.forget(held, new Set([key]));
+  }
+
+  /** Closes streams whose far end is gone. Never rejects: the association may be gone itself. */
+  async resetStreams(key: string, streamIds: readonly number[], reason: string): Promise<void> {
+    const { engine, log } = this.#options;
+    const resets = await Promise.allSettled(streamIds.map((streamId) => engine.resetStream({ key, streamId }, reason)));
+    for (const reset of resets) {
+      if (reset.status === 'rejected') log.debug({ key, reason: (reset.reason as Error).message }, 'no reset');
+    }
   }
 
   /** What the engine has lost already: ports rest, and what served its streams ends. */
@@ -141,8 +152,9 @@ class Run {
   }
 
   async #reserve(step: Extract<PrepareStep, { do: 'reserve' }>): Promise<void> {
-    const { engine, bindAddress } = this.#options;
-    const { key, ice, sharesPortOf } = step;
+    const { engine } = this.#options;
+    const { key, ice, mdc2, sharesPortOf } = step;
+    const bindAddress = this.#bindAddress(mdc2);
     const shared = sharesPortOf === undefined ? undefined : this.#locals.get(sharesPortOf);
     if (shared && sharesPortOf !== undefined) {
       // R20: an engine that cannot tell branches apart serves the newest one.
@@ -159,13 +171,14 @@ class Run {
 
   async #flow(key: string, { a, b, ice }: DesiredFlow): Promise<void> {
     const { engine, bindAddress, ports } = this.#options;
+    const bindB = this.#bindAddress(b.entries.length === 0);
     const first = takePort(ports);
     let local: FlowEndpoints;
     try {
       local = await this.#withPort((port) =>
         engine.flow(key, this.#group, {
           a: { bindAddress, port: first, remote: a.remote },
-          b: { bindAddress, port, remote: b.remote },
+          b: { bindAddress: bindB, port, remote: b.remote },
           ice,
         }),
       );
@@ -175,6 +188,10 @@ class Run {
     }
     this.#flowLocals.set(key, local);
     this.#undo.push(() => this.release(key));
+  }
+
+  #bindAddress(mdc2: boolean): string {
+    return mdc2 ? this.#options.mdc2BindAddress : this.#options.bindAddress;
   }
 
   async #withPort<T>(bind: (port: number) => Promise<T>): Promise<T> {
@@ -274,14 +291,15 @@ class Run {
     const local = this.#flowLocals.get(key)!;
     return engine.updateFlow(key, {
       a: { bindAddress, port: local.a.port, remote: a.remote },
-      b: { bindAddress, port: local.b.port, remote: b.remote },
+      b: { bindAddress: this.#bindAddress(b.entries.length === 0), port: local.b.port, remote: b.remote },
       ice,
     });
   }
 
   async #reserveAgain(before: HeldAssociation): Promise<void> {
-    const { engine, bindAddress } = this.#options;
-    const { key, ice, streams, routes } = before;
+    const { engine } = this.#options;
+    const { key, ice, mdc2Of, streams, routes } = before;
+    const bindAddress = this.#bindAddress(mdc2Of !== undefined);
     const { port } = this.#held.locals.get(key)!;
     await engine.release(key);
     await engine.reserve(key, this.#group, { bindAddress, port, ice });

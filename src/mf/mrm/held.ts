@@ -47,6 +47,8 @@ export interface HeldAssociation {
   readonly eventUri: string | undefined;
   /** The consumer wants the figures of what ends (R31). */
   readonly usage: boolean;
+  /** Towards a DC AS, for this entry. */
+  readonly mdc2Of: string | undefined;
 }
 
 export interface Started {

@@ -23,6 +23,8 @@ export type PrepareStep =
       readonly do: 'reserve';
       readonly key: string;
       readonly ice: boolean;
+      /** Towards a DC AS: another network than the UEs', perhaps. */
+      readonly mdc2: boolean;
       /** R20: the port of this key, beside it or, where the engine cannot, instead of it. */
       readonly sharesPortOf: string | undefined;
     }
@@ -143,7 +145,8 @@ class Planner {
   ): HeldAssociation {
     const key = this.#options.mintKey();
     const shared = wanted.sharesPortOf === undefined ? undefined : next.get(wanted.sharesPortOf);
-    this.prepare.push({ do: 'reserve', key, ice: wanted.ice, sharesPortOf: shared?.key });
+    const mdc2 = wanted.mdc2Of !== undefined;
+    this.prepare.push({ do: 'reserve', key, ice: wanted.ice, mdc2, sharesPortOf: shared?.key });
     // RFC 8842 5.1: a new association has a new tls-id. The response told the former one, so only another is a wish.
     const wish = wanted.tlsId === formerTlsId ? undefined : wanted.tlsId;
     const created: HeldAssociation = {
@@ -164,6 +167,7 @@ class Planner {
       maxMessageSizeBytes: 0,
       eventUri: wanted.eventUri,
       usage: wanted.usage,
+      mdc2Of: wanted.mdc2Of,
     };
     return this.#keep(wanted, created);
   }

@@ -9,7 +9,11 @@ import {
   type ReadContext,
   type RequestedValues,
 } from './desired.ts';
-import { contextInvalid, readEndpoint, readRemoteDc, readStreams } from './read-media.ts';
+import { checkDatagrams, isDtls, readMdc2Association } from './read-mdc2.ts';
+import { contextInvalid, isUnspecified, readEndpoint, readRemoteDc, readStreams } from './read-media.ts';
+
+/** What becomes of a media entry: where its far end is, and whether it ends here. */
+type EntryMode = 'flow' | 'http' | 'mdc2' | 'mdc2Flow' | 'relay';
 
 interface Entry {
   readonly id: string;
@@ -18,7 +22,7 @@ interface Entry {
   readonly dcMedia: DcMedia;
   readonly requested: RequestedValues;
   readonly pointer: string;
-  readonly mode: 'flow' | 'http' | 'mdc2' | 'relay';
+  readonly mode: EntryMode;
   /** Where it says its port is; entries that say the same share it. */
   readonly port: string | undefined;
 }
@@ -27,7 +31,7 @@ interface Entry {
 export function readDesired(document: MediaContext, context: ReadContext): Desired {
   const entries = readEntries(document, context);
   const groups = groupByPort(
-    entries.filter((entry) => entry.mode !== 'flow'),
+    entries.filter(({ mode }) => mode !== 'flow' && mode !== 'mdc2Flow'),
     context,
   );
   const associationOf = new Map<string, string>();
@@ -43,7 +47,16 @@ export function readDesired(document: MediaContext, context: ReadContext): Desir
     const { knowsPeerSize: _, ...rest } = association;
     associations.set(id, { ...rest, relayedMaxMessageSizeBytes: limits.length ? Math.min(...limits) : undefined });
   }
-  return { associations, flows: readFlows(entries.filter((entry) => entry.mode === 'flow')) };
+  for (const group of groups) {
+    for (const entry of group.entries) {
+      if (entry.mode !== 'mdc2' || !isDtls(entry.dcMedia)) continue;
+      const towards = readMdc2Association(entry, associations.get(group.id)!, context.mdc2);
+      associations.set(towards.id, towards);
+    }
+  }
+  const flows = readFlows(entries.filter(({ mode }) => mode === 'flow'));
+  for (const entry of entries) if (entry.mode === 'mdc2Flow') flows.set(entry.id, readMdc2Flow(entry, context.mdc2));
+  return { associations, flows };
 }
 
 function readEntries(document: MediaContext, context: ReadContext): Entry[] {
@@ -75,17 +88,8 @@ function readEntries(document: MediaContext, context: ReadContext): Entry[] {
 /** Both vocabularies (R3); without a value, by what the entry carries. */
 function modeOf(entry: Omit<Entry, 'mode'>, same: readonly Omit<Entry, 'mode'>[]): Entry['mode'] {
   const { mediaProxyConfig, remoteMdc2Endpoint, replaceHttpUrl } = entry.dcMedia;
-  if (remoteMdc2Endpoint) {
-    // Datagrams to a DC AS: DTLS would end there, which needs its fingerprint in the answer (docs/mdc2.md).
-    if (mediaProxyConfig === 'UDP_PROXY') {
-      throw contextInvalid(
-        `${entry.pointer}/dcMedia/mediaProxyConfig`,
-        'UDP_PROXY to a DC AS is not served by this MF',
-      );
-    }
-    // R2: such a medium ends here in each of its terminations.
-    return 'mdc2';
-  }
+  // R2: such a medium has a far end of its own in each of its terminations.
+  if (remoteMdc2Endpoint) return mediaProxyConfig === 'UDP_PROXY' ? 'mdc2Flow' : 'mdc2';
   switch (mediaProxyConfig) {
     case 'HTTP':
     case 'HTTP_PROXY':
@@ -182,6 +186,7 @@ function readAssociation(group: Group, far: ReadonlyMap<string, string>, mdc2: M
     sharesPortOf: group.sharesPortOf,
     eventUri: dcMedia.imsdc?.eventUri,
     usage: dcMedia.imsdc?.usage ?? false,
+    mdc2Of: undefined,
     pointer: first.pointer,
   };
 }
@@ -230,4 +235,11 @@ function readFlowEnd(branches: readonly [Entry, ...Entry[]]): FlowEnd {
   };
 }
 
-const isUnspecified = (address: string) => address === '0.0.0.0' || address === '::';
+/** Datagrams between the UE and a DC AS, where DTLS ends (23.228 AC.7.2.2). */
+function readMdc2Flow(entry: Entry, rules: Mdc2Rules): DesiredFlow {
+  const { dcMedia, id, pointer } = entry;
+  checkDatagrams(dcMedia, pointer, rules);
+  const remote = readEndpoint(dcMedia.remoteMdc2Endpoint!, `${pointer}/dcMedia/remoteMdc2Endpoint`);
+  const b = { entries: [], remote, eventUri: undefined, usage: false };
+  return { id, ice: dcMedia.imsdc?.ice ?? false, a: readFlowEnd([entry]), b, pointer };
+}

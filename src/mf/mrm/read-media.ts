@@ -2,10 +2,10 @@ import { isIP } from 'node:net';
 import { type Fingerprint, parseFingerprint, preferredFingerprints } from '../../dtls/fingerprint.ts';
 import { isTlsId } from '../../dtls/tls-id.ts';
 import { ImsdcError } from '../../errors.ts';
-import { isLoopback } from '../../sbi/tls.ts';
 import type { DcEndpoint, DcStream, Endpoint } from '../../services/common-data.ts';
 import type { DcMedia } from '../../services/nmf-mrm.ts';
-import type { DesiredStream, Mdc2Rules, Mdc2Sink, Sink } from './desired.ts';
+import type { DesiredStream, Mdc2Rules, Sink } from './desired.ts';
+import { isDtls, mdc2AssociationOf, readMdc2Sink } from './read-mdc2.ts';
 
 /** 400 with the place. What the schema cannot say is checked here. */
 export function contextInvalid(param: string, problem: string): ImsdcError {
@@ -50,7 +50,7 @@ export interface StreamsEntry {
 
 export function readStreams(
   entry: StreamsEntry,
-  mode: 'flow' | 'http' | 'mdc2' | 'relay',
+  mode: 'flow' | 'http' | 'mdc2' | 'mdc2Flow' | 'relay',
   far: string | undefined,
   mdc2: Mdc2Rules,
 ): DesiredStream[] {
@@ -65,6 +65,7 @@ export function readStreams(
     const { label = '', subprotocol = '' } = stream;
     const sink = () => {
       if (mode === 'http') return readHttpSink(dcMedia, key, pointer);
+      if (mode === 'mdc2' && isDtls(dcMedia)) return relaySink(mdc2AssociationOf(entry));
       return mode === 'mdc2' ? readMdc2Sink(entry, { label, subprotocol }, mdc2) : relaySink(far);
     };
     return { streamId, ...spec, label, subprotocol, sink: sink() };
@@ -110,28 +111,4 @@ function readHttpSink(dcMedia: DcMedia, key: string, pointer: string): Sink {
   return { kind: 'http', replaceHttpUrl: url.href, ...readEndpoint(mdc1, `${pointer}/dcMedia/remoteMdc1Endpoint`) };
 }
 
-/** mdc2Protocol -> what carries the channels (docs/mdc2.md). Without a value: TLS. */
-const SCHEMES: Readonly<Record<string, 'ws:' | 'wss:'>> = { TCP: 'ws:', 'TCP/TLS': 'wss:' };
-
-function readMdc2Sink(
-  { dcMedia, media, pointer, terminationId }: StreamsEntry,
-  stream: Pick<Mdc2Sink, 'label' | 'subprotocol'>,
-  rules: Mdc2Rules,
-): Mdc2Sink {
-  const { imsdc, mdc2Protocol = 'TCP/TLS', remoteMdc2Endpoint } = dcMedia;
-  const scheme = SCHEMES[mdc2Protocol];
-  if (!scheme || !rules.protocols.has(mdc2Protocol)) {
-    throw contextInvalid(`${pointer}/dcMedia/mdc2Protocol`, `${mdc2Protocol} is not served by this MF`);
-  }
-  const { address, port } = readEndpoint(remoteMdc2Endpoint!, `${pointer}/dcMedia/remoteMdc2Endpoint`);
-  if (scheme === 'ws:' && !rules.allowPlain && !isLoopback(address)) {
-    throw contextInvalid(`${pointer}/dcMedia/mdc2Protocol`, 'TCP without TLS is for loopback only');
-  }
-  const at = `${pointer}/dcMedia/imsdc/mdc2/url`;
-  const text = imsdc?.mdc2?.url ?? `${scheme}//${isIP(address) === 6 ? `[${address}]` : address}:${port}/`;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== scheme) throw contextInvalid(at, `is not a ${scheme} URL`);
-  if (url.hash || url.username || url.password) throw contextInvalid(at, 'has a fragment or a user');
-  const { ticket } = imsdc?.mdc2 ?? {};
-  return { kind: 'mdc2', url: url.href, address, port, ticket, terminationId, mediaId: media.mediaId, ...stream };
-}
+export const isUnspecified = (address: string) => address === '0.0.0.0' || address === '::';

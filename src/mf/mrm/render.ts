@@ -26,13 +26,16 @@ export function render(
   for (const association of held.associations.values()) {
     for (const entry of association.entries) associations.set(entry, association);
   }
+  const towardsDcAs = new Map([...held.associations.values()].map((association) => [association.mdc2Of, association]));
   const terminations = document.terminations.map((termination) => ({
     ...termination,
     medias: termination.medias.map((media) => {
       const id = entryId(termination.terminationId, media.mediaId);
       const association = associations.get(id);
-      if (association) return renderAssociation(media, association, held.locals.get(association.key), options);
-      return renderFlow(media, id, held, options);
+      if (!association) return renderFlow(media, id, held, options);
+      const rendered = renderAssociation(media, association, held.locals.get(association.key), options);
+      const mdc2 = towardsDcAs.get(id);
+      return mdc2 ? renderMdc2(rendered, held.locals.get(mdc2.key), options) : rendered;
     }),
   }));
   return { ...document, contextId, terminations };
@@ -82,16 +85,30 @@ function renderAssociation(
   return { ...media, localMbEndpoint: endpoint(options.publicAddress, local.port, 'UDP'), dcMedia };
 }
 
+/** The MF's own end of the association with the DC AS; its certificate is the one that the UE sees. */
+function renderMdc2(media: MediaInfo, local: LocalEndpoint | undefined, { mdc2Address }: RenderOptions): MediaInfo {
+  if (!local || !media.dcMedia) return media;
+  return { ...media, dcMedia: { ...media.dcMedia, localMdc2Endpoint: endpoint(mdc2Address, local.port, 'UDP') } };
+}
+
 /** R3: for e2e datagrams the MF tells its address and nothing else. */
 function renderFlow(media: MediaInfo, id: string, held: Held, options: RenderOptions): MediaInfo {
   for (const flow of held.flows.values()) {
     const side = flow.a.entries.includes(id) ? 'a' : flow.b.entries.includes(id) ? 'b' : undefined;
     const local = side && held.flowLocals.get(flow.key)?.[side];
     if (!local) continue;
-    const rendered = { ...media, localMbEndpoint: endpoint(options.publicAddress, local.port, 'UDP') };
+    const rendered: MediaInfo = { ...media, localMbEndpoint: endpoint(options.publicAddress, local.port, 'UDP') };
+    const towards = flow.b.entries.length === 0 ? held.flowLocals.get(flow.key)?.b : undefined;
+    if (towards && media.dcMedia) {
+      const localMdc2Endpoint = endpoint(options.mdc2Address, towards.port, 'UDP');
+      rendered.dcMedia = { ...media.dcMedia, localMdc2Endpoint };
+    }
     if (media.dcMedia?.imsdc && local.iceUfrag) {
       const { iceUfrag, icePwd } = local;
-      rendered.dcMedia = { ...media.dcMedia, imsdc: { ...media.dcMedia.imsdc, iceUfrag, icePwd } };
+      rendered.dcMedia = {
+        ...(rendered.dcMedia ?? media.dcMedia),
+        imsdc: { ...media.dcMedia.imsdc, iceUfrag, icePwd },
+      };
     }
     return rendered;
   }

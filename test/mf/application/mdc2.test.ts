@@ -284,8 +284,9 @@ function suite(engine: 'embedded' | 'native'): void {
       Object.assign(media.dcMedia!, change);
       await assert.rejects(mrm.createContext(context({ served: [media] }), soon()), at);
     };
-    await refused({ mdc2Protocol: 'UDP/DTLS/SCTP' }, /mdc2Protocol UDP\/DTLS\/SCTP is not served/);
-    await refused({ mediaProxyConfig: 'UDP_PROXY' }, /UDP_PROXY to a DC AS/);
+    await refused({ mdc2Protocol: 'SCTP' }, /mdc2Protocol SCTP is not served/);
+    await refused({ mdc2Protocol: 'UDP/DTLS/SCTP' }, /could be anybody/);
+    await refused({ mediaProxyConfig: 'UDP_PROXY' }, /mdc2Protocol TCP is not served/);
     await refused({ remoteMdc2Endpoint: endpoint(443, '192.0.2.1') }, /loopback only/);
     await refused({ imsdc: { mdc2: { url: 'https://h/' } } }, /is not a ws: URL/);
     await refused({ imsdc: { mdc2: { url: 'ws://user:pass@h/' } } }, /fragment or a user/);

@@ -390,7 +390,25 @@ describe('Nmf_MRM create: bad input', () => {
       one((e) => {
         e.dcMedia!.mediaProxyConfig = 'DC_APPLICATION_PROXY';
         e.dcMedia!.remoteMdc2Endpoint = endpoint(1);
+        e.dcMedia!.mdc2Protocol = 'SCTP';
+      }),
+      `${dc}/mdc2Protocol`,
+    ],
+    [
+      'MDC2 over DTLS with a DC AS that could be anybody',
+      one((e) => {
+        e.dcMedia!.mediaProxyConfig = 'DC_APPLICATION_PROXY';
+        e.dcMedia!.remoteMdc2Endpoint = endpoint(1);
         e.dcMedia!.mdc2Protocol = 'UDP/DTLS/SCTP';
+      }),
+      `${dc}/imsdc/mdc2/dcEndpoint`,
+    ],
+    [
+      'datagrams to a DC AS over TCP',
+      one((e) => {
+        e.dcMedia!.mediaProxyConfig = 'UDP_PROXY';
+        e.dcMedia!.remoteMdc2Endpoint = endpoint(1);
+        e.dcMedia!.mdc2Protocol = 'TCP';
       }),
       `${dc}/mdc2Protocol`,
     ],

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { MediaInfo } from '../../../src/services/nmf-mrm.ts';
+import { context, endpoint, NO_RESIDUE, Rig, relayMedia, remoteDc, SHA_B } from '../rig.ts';
+
+const key = (n: number) => `ctx1#${n}`;
+const STREAM = 1_000;
+
+/** A line that ends at a DC AS on 127.0.0.7:5555. */
+function line(more: Partial<MediaInfo['dcMedia']>, mediaId = 'm3'): MediaInfo {
+  const media = relayMedia(mediaId, STREAM, { remoteMbEndpoint: endpoint(50_000) });
+  Object.assign(media.dcMedia!, { remoteMdc2Endpoint: endpoint(5_555, '127.0.0.7'), ...more });
+  return media;
+}
+
+const overDtls = (change: object = {}) =>
+  line({
+    mdc2Protocol: 'UDP/DTLS/SCTP',
+    remoteDcEndpoint: remoteDc(),
+    securitySetup: 'ACTPASS',
+    imsdc: {
+      eventUri: 'http://127.0.0.1:1/events',
+      mdc2: { dcEndpoint: { ...remoteDc(SHA_B), securitySetup: 'PASSIVE' as const }, ...change },
+    },
+  });
+
+describe('a DC AS at the other end of DTLS', () => {
+  // conformance: 23.228 AC.7.2.2 — DC_APPLICATION_PROXY, mdc2Protocol UDP/DTLS/SCTP: the MF's own association with the DC AS
+  test('an association of our own, relayed stream by stream, both ways', async () => {
+    const rig = new Rig();
+    const created = await rig.create(context({ served: [overDtls({ maxMessageSizeBytes: 20_000 })] }));
+    const [ue, dcAs] = [rig.engine.associations.get(key(1))!, rig.engine.associations.get(key(2))!];
+    assert.deepEqual([...ue.routes], [[STREAM, `${key(2)} ${STREAM}`]]);
+    assert.deepEqual([...dcAs.routes], [[STREAM, `${key(1)} ${STREAM}`]]);
+    const { address, fingerprints, maxMessageSizeBytes, port, role } = dcAs.started!;
+    assert.deepEqual([address, port, role, maxMessageSizeBytes], ['127.0.0.7', 5_555, 'active', 20_000]);
+    assert.deepEqual(fingerprints, [SHA_B]);
+    assert.equal(dcAs.options.bindAddress, '127.0.0.2', 'the network of the DC ASs');
+    const { localMbEndpoint, dcMedia } = created.terminations[0]!.medias[0]!;
+    assert.deepEqual(
+      [localMbEndpoint?.portNumber, dcMedia?.localMdc2Endpoint],
+      [ue.options.port, { ip: { ipv4Addr: '127.0.0.2' }, transport: 'UDP', portNumber: dcAs.options.port }],
+    );
+    await rig.delete('ctx1');
+    assert.deepEqual(rig.residue(), NO_RESIDUE);
+  });
+
+  test('the DC AS goes: the channel is closed, the consumer hears why, the UE keeps its association', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overDtls()] }));
+    await rig.state(key(1), 'connected');
+    await rig.state(key(2), 'failed', 'HANDSHAKE_TIMEOUT');
+    assert.ok(rig.engine.log.includes(`resetStream ${key(1)}`), rig.engine.log.join('\n'));
+    assert.deepEqual(
+      rig.events.map(({ terminationId, mediaId, state, reason }) => [terminationId, mediaId, state, reason]),
+      [
+        ['served', 'm3', 'connected', undefined],
+        ['served', 'm3', 'failed', 'MDC2: HANDSHAKE_TIMEOUT'],
+      ],
+    );
+    assert.ok(rig.engine.associations.has(key(1)) && !rig.engine.associations.has(key(2)));
+    await rig.delete('ctx1');
+    assert.deepEqual(rig.residue(), NO_RESIDUE);
+  });
+
+  test('the UE goes: the DC AS sees its channel closed', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overDtls()] }));
+    await rig.state(key(1), 'closed', 'PEER_GONE');
+    assert.ok(rig.engine.log.includes(`resetStream ${key(2)}`), rig.engine.log.join('\n'));
+  });
+
+  test('a new association of the UE (R12) leaves the one with the DC AS alone', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overDtls()] }));
+    for (const one of [1, 2]) await rig.state(key(one), 'connected');
+    const renewed = { ...remoteDc(), tlsId: 'peer-A-tls-id-000002' };
+    await rig.patch('ctx1', [
+      { op: 'replace', path: '/terminations/0/medias/0/dcMedia/remoteDcEndpoint', value: renewed },
+    ]);
+    await rig.state(key(3), 'connected');
+    assert.deepEqual([...rig.engine.associations.keys()], [key(2), key(3)]);
+    assert.deepEqual([...rig.engine.associations.get(key(2))!.routes], [[STREAM, `${key(3)} ${STREAM}`]]);
+  });
+});
+
+describe('datagrams to a DC AS', () => {
+  const datagrams = (mediaId = 'm3') => line({ mediaProxyConfig: 'UDP_PROXY', mdc2Protocol: 'UDP/DTLS/SCTP' }, mediaId);
+
+  // conformance: 23.228 AC.7.2.2 — UDP_PROXY: DTLS ends at the DC AS, the MF forwards datagrams and tells both its ends
+  test('a flow between the UE and the DC AS; no association', async () => {
+    const rig = new Rig();
+    const created = await rig.create(context({ served: [datagrams()] }));
+    const { options } = rig.engine.flows.get(key(1))!;
+    assert.deepEqual([options.a.remote?.port, options.b.remote], [50_000, { address: '127.0.0.7', port: 5_555 }]);
+    assert.deepEqual([options.a.bindAddress, options.b.bindAddress], ['127.0.0.1', '127.0.0.2']);
+    const { localMbEndpoint, dcMedia } = created.terminations[0]!.medias[0]!;
+    assert.equal(localMbEndpoint?.portNumber, options.a.port);
+    assert.deepEqual(dcMedia?.localMdc2Endpoint, {
+      ip: { ipv4Addr: '127.0.0.2' },
+      transport: 'UDP',
+      portNumber: options.b.port,
+    });
+    assert.equal(dcMedia?.localDcEndpoint, undefined);
+    assert.equal(rig.engine.associations.size, 0);
+    await rig.delete('ctx1');
+    assert.deepEqual(rig.residue(), NO_RESIDUE);
+  });
+
+  test('the UE is told of later, and may move', async () => {
+    const rig = new Rig();
+    const { remoteMbEndpoint: _, ...withheld } = datagrams();
+    await rig.create(context({ served: [withheld] }));
+    assert.equal(rig.engine.flows.get(key(1))!.options.a.remote, undefined);
+    const path = '/terminations/0/medias/0/remoteMbEndpoint';
+    await rig.patch('ctx1', [{ op: 'add', path, value: endpoint(50_010) }]);
+    assert.equal(rig.engine.flows.get(key(1))!.options.a.remote?.port, 50_010);
+  });
+
+  // conformance: 23.228 AC.7.2.3 — the same medium in two terminations: each has its own way to the DC AS
+  test('in two terminations: two flows', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [datagrams()], remote: [datagrams()] }));
+    assert.equal(rig.engine.flows.size, 2);
+    await rig.delete('ctx1');
+    assert.deepEqual(rig.residue(), NO_RESIDUE);
+  });
+});
