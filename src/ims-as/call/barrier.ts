@@ -1,10 +1,12 @@
 import { dictionary } from '../../base/dictionary.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
+import type { Mdc2Target } from '../../services/common-data.ts';
 import type { MediaInstructionData } from '../../services/nimsas.ts';
+import { endsAtDcAs } from '../media/dc-as.ts';
 import { applyInstructions, conflict, type OpenOffer, refuseChanges } from '../media/instructions.ts';
-import { isReserved, type MdcEndpoints } from '../media/reply.ts';
+import { isReserved, type MdcEndpoints, type MdcEndpointsOfLine } from '../media/reply.ts';
 import { forkSdp, lineById, restore, snapshot } from '../media/state.ts';
-import type { MediaSnapshot } from '../media/types.ts';
+import type { MediaLine, MediaSnapshot } from '../media/types.ts';
 import { deferredOffer, NO_EXCHANGE } from './deferred.ts';
 import { endCall } from './end.ts';
 import { type ReplyOutcome, reconcile, takeMrmReply, thaw } from './mrm.ts';
@@ -131,12 +133,23 @@ function succeed(turn: Turn, id: string, mdc: MdcEndpoints) {
       dcMediaSpecification: {
         streams: line.streams,
         ...(endpoints.mdc1 === undefined ? {} : { mdc1EndpointMf: endpoints.mdc1 }),
-        ...(endpoints.mdc2 === undefined ? {} : { mdc2EndpointMf: endpoints.mdc2 }),
+        ...(endpoints.mdc2 === undefined ? {} : { mdc2EndpointMf: endpoints.mdc2, imsdcMdc2: mfEnds(line, endpoints) }),
       },
     };
   }
   const data = Object.keys(set).length === 0 ? undefined : { sessionId: call.sessionId, mediaInstructionSet: set };
   turn.out.emit({ kind: 'answerInstruction', id, result: { ok: true, data } });
+}
+
+/** For a DC AS that wants to know who connects (docs/mdc2.md): the MF's certificate, and where it is on the other leg. */
+function mfEnds(line: MediaLine, { mdc2Remote }: MdcEndpointsOfLine): Mdc2Target {
+  const local = line.ends[line.born]?.local;
+  const dcEndpoint =
+    local == null || endsAtDcAs(line) ? undefined : { sctpPort: local.sctpPort, fingerprints: [...local.fingerprints] };
+  return {
+    ...(dcEndpoint === undefined ? {} : { dcEndpoint }),
+    ...(mdc2Remote === undefined ? {} : { remote: { endpoint: mdc2Remote } }),
+  };
 }
 
 /** The MF has replied. */

@@ -5,6 +5,7 @@ import { parseSessionDescription } from '../../sdp/parse.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
 import { findSdp, replaceSdp, type SdpSpan } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
+import { renewAtDcAs } from '../media/dc-as.ts';
 import { decideRest } from '../media/instructions.ts';
 import { takeOffer } from '../media/offer.ts';
 import { renderOffer } from '../media/render.ts';
@@ -50,6 +51,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   learnMultiplexing(turn, leg);
   const rollback = snapshot(media);
   const reading = takeOffer(media, leg, exchange.fork, offer, env.config);
+  renewAtDcAs(media, env);
   state.offerAnswer = offerReceived(state.offerAnswer, text);
   for (const text of reading.notes) note(turn, text);
   exchange.raw = own(message.raw);

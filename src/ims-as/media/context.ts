@@ -1,7 +1,8 @@
 import { toEndpoint, toMaxMessageSizeKiB } from '../../sdp/service-mapping.ts';
-import type { DcEndpoint } from '../../services/common-data.ts';
+import type { DcEndpoint, Mdc2Target } from '../../services/common-data.ts';
 import type { DcMedia, MediaContext, MediaInfo, TerminationInfo } from '../../services/nmf-mrm.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
+import { dcAsEnd, endsAtDcAs } from './dc-as.ts';
 import { endOf } from './multiplex.ts';
 import { peerOf } from './state.ts';
 import type { LineEnd, LocalEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
@@ -56,16 +57,25 @@ function mediaInfo(
       ? { localMbEndpoint: toEndpoint(end.local.address, end.local.port) }
       : {}),
     ...(known?.started === true ? { remoteMbEndpoint: toEndpoint(known.address, known.port) } : {}),
-    dcMedia: line.treatment === 'flow' ? flowMedia(line, config) : dcMedia(media, line, leg, fork, end, known, config),
+    dcMedia: datagrams(line)
+      ? flowMedia(line, leg, known, config)
+      : dcMedia(media, line, leg, fork, end, known, config),
   };
 }
 
-/** Datagrams pass untouched, so the MF is told of no association (R3). */
-function flowMedia(line: MediaLine, config: CallConfig): DcMedia {
+const datagrams = (line: MediaLine): boolean => line.treatment === 'flow' || endsAtDcAs(line);
+
+/** Datagrams pass untouched, to the other peer or to a DC AS, so the MF is told of no association (R3). */
+function flowMedia(line: MediaLine, leg: LegName, peer: Peer | undefined, config: CallConfig): DcMedia {
+  const { spec } = line;
+  const towards = endsAtDcAs(line) ? dcAsEnd(spec, leg).endpoint : undefined;
+  const imsdc = { ...(towards !== undefined && peer?.ice === true ? { ice: true } : {}), ...events(config) };
   return {
     mediaProxyConfig: config.mfProxyNames === 'alpha' ? 'UDP' : 'UDP_PROXY',
+    ...(towards === undefined ? {} : { remoteMdc2Endpoint: towards }),
+    ...(towards === undefined || spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
     streams: line.streams,
-    ...(config.mediaEventUri === '' ? {} : { imsdc: events(config) }),
+    ...(Object.keys(imsdc).length === 0 ? {} : { imsdc }),
   };
 }
 
@@ -84,7 +94,7 @@ function dcMedia(
     mediaProxyConfig: proxyName(line, config),
     ...(spec?.replaceHttpUrls === undefined ? {} : { replaceHttpUrl: spec.replaceHttpUrls }),
     ...(spec?.mdc1 === undefined ? {} : { remoteMdc1Endpoint: spec.mdc1 }),
-    ...(spec?.mdc2 === undefined ? {} : { remoteMdc2Endpoint: spec.mdc2 }),
+    ...(spec?.mdc2 === undefined ? {} : { remoteMdc2Endpoint: dcAsEnd(spec, leg).endpoint }),
     ...(spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
     streams: line.streams,
     // What all forks were offered is what each of them got (R20).
@@ -98,9 +108,16 @@ function dcMedia(
       ...(media.multiplexing[leg] ? { multiplexing: true } : {}),
       maxMessageSizeBytes: bytes,
       ...events(config),
-      ...(spec?.mdc2Target === undefined ? {} : { mdc2: spec.mdc2Target }),
+      ...(spec?.mdc2Target === undefined ? {} : { mdc2: mdc2Target(spec.mdc2Target, leg) }),
     },
   };
+}
+
+/** What the MF must know of the DC AS on this leg. */
+function mdc2Target({ remote, ...target }: Mdc2Target, leg: LegName): Mdc2Target {
+  if (leg === 'served' || remote === undefined) return target;
+  const { dcEndpoint, maxMessageSizeBytes } = remote;
+  return { ...target, dcEndpoint, maxMessageSizeBytes };
 }
 
 /** What may be sent to this peer: its own limit. */

@@ -3,6 +3,7 @@ import type { SessionDescription } from '../../sdp/types.ts';
 import type { ProblemDetails } from '../../services/common-data.ts';
 import type { MediaInstruction, MediaInstructionData } from '../../services/nimsas.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
+import { dcAsProblem, dcAsSetup, endsAtDcAs } from './dc-as.ts';
 import { isEmpty, streamsAt } from './multiplex.ts';
 import { attachOfferer } from './offer.ts';
 import { lineById, newEnd } from './state.ts';
@@ -92,16 +93,10 @@ function apply(
     case 'TERMINATE_MEDIA':
       return anchor(media, line, instruction, 'terminate', open, at, config);
     case 'TERMINATE_AND_ORIGINATE_MEDIA': {
-      const proxy = instruction.dcMediaSpecification?.mediaProxyConfig;
-      return anchor(
-        media,
-        line,
-        instruction,
-        proxy === 'UDP_PROXY' || proxy === 'UDP' ? 'flow' : 'relay',
-        open,
-        at,
-        config,
-      );
+      const { mdc2EndpointDcAs, mediaProxyConfig: proxy } = instruction.dcMediaSpecification ?? {};
+      // With MDC2 both legs end at the DC AS, or at the MF in front of it (AC.7.2.3).
+      const isFlow = (proxy === 'UDP_PROXY' || proxy === 'UDP') && mdc2EndpointDcAs === undefined;
+      return anchor(media, line, instruction, isFlow ? 'flow' : 'relay', open, at, config);
     }
     case 'UPDATE_MEDIA':
       if (line.spec === null)
@@ -132,13 +127,17 @@ function anchor(
     return line.treatment === treatment
       ? keepStreams(media, line, instruction, at)
       : conflict(`${line.id} waits for no decision`);
-  if (!open.isAnswerable) line.ends[line.born] ??= newEnd();
-  else if (line.treatment === 'undecided' && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
+  const wasUndecided = line.treatment === 'undecided';
+  line.treatment = treatment;
+  line.spec = specOf(instruction);
+  const problem = atDcAs(line, at);
+  if (problem !== undefined) return problem;
+  if (!open.isAnswerable) line.ends[line.born] ??= freshEnd(line, line.born);
+  else if (wasUndecided && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
     return incorrect(at, 'the offered line cannot be anchored');
   }
-  line.treatment = treatment;
-  if (treatment !== 'terminate') line.ends[otherLeg(line.born)] ??= newEnd();
-  line.spec = specOf(instruction);
+  const far = otherLeg(line.born);
+  if (treatment !== 'terminate') line.ends[far] ??= freshEnd(line, far);
   return keepStreams(media, line, instruction, at);
 }
 
@@ -159,7 +158,9 @@ function divide(
   if (/^m\d+$/.test(mediaId)) return incorrect(`${at}/mediaId`, 'm<n> are ours to give; use d-<uuid>');
   const line = lineById(media, specification.imsdcCarriedBy!);
   const end =
-    line?.state === 'open' && line.carriedBy === '' && line.treatment !== 'flow' ? line.ends[open.from] : null;
+    line?.state === 'open' && line.carriedBy === '' && line.treatment !== 'flow' && !endsAtDcAs(line)
+      ? line.ends[open.from]
+      : null;
   if (line === undefined || end === null) return incorrect(`${where}/imsdcCarriedBy`, 'is no line that ends at the MF');
   const kind = instruction.mediaInstruction;
   if (kind !== 'TERMINATE_MEDIA' && kind !== 'TERMINATE_AND_ORIGINATE_MEDIA') {
@@ -233,12 +234,25 @@ function originate(
     ends: { served: null, remote: null },
     failed: false,
   };
-  line.ends[towards] = newEnd();
+  const problem = atDcAs(line, at);
+  if (problem !== undefined) return problem;
+  line.ends[towards] = freshEnd(line, towards);
   const streams = fromDcStreams(instruction.dcMediaSpecification?.streams ?? {});
   if (streams.length === 0) return incorrect(`${at}/dcMediaSpecification/streams`, 'has no stream');
   line.streams = toDcStreams(streams);
   media.lines.push(line);
   return undefined;
+}
+
+/** A line whose DTLS ends at the DC AS needs to be told who that is. */
+function atDcAs(line: MediaLine, at: string): ProblemDetails | undefined {
+  const problem = endsAtDcAs(line) && line.spec !== null ? dcAsProblem(line.spec) : undefined;
+  if (problem === undefined) return undefined;
+  return incorrect(`${at}/dcMediaSpecification/imsdcMdc2/${problem.member}`, problem.reason);
+}
+
+function freshEnd(line: MediaLine, leg: LegName): LineEnd {
+  return endsAtDcAs(line) ? { ...newEnd(), setup: dcAsSetup(line.spec, leg) } : newEnd();
 }
 
 /** `streams` is the set kept; those that were not offered cannot be. */

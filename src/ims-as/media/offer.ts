@@ -9,6 +9,7 @@ import { toDcStreams } from '../../sdp/service-mapping.ts';
 import { takeOfferedSlots } from '../../sdp/slots.ts';
 import type { DataChannelMedia, MediaSection, SessionDescription } from '../../sdp/types.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
+import { dcAsRole, endsAtDcAs } from './dc-as.ts';
 import { isEmpty, keepOffered, streamsAt } from './multiplex.ts';
 import { forkSdp, lineAt, newEnd, peerFrom, peerOf, setPeer } from './state.ts';
 import { type LineEnd, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaState, NO_IDS, NO_STREAMS } from './types.ts';
@@ -168,7 +169,9 @@ function readKnownLine(
       peer.started = known.address === peer.address && known.port === peer.port && known.started;
     }
     const current = typeof known === 'object' && !renewing ? known.localRole : undefined;
-    const role = roleForOffer(read.setup, peer.ice, current, config);
+    const role = endsAtDcAs(line)
+      ? dcAsRole(line.spec, leg, read.setup)
+      : roleForOffer(read.setup, peer.ice, current, config);
     if (role !== undefined) peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
     end.renewal = renewing ? 'wanted' : 'none';
@@ -183,7 +186,8 @@ function readKnownLine(
     return 'asked';
   }
   if (end !== null && isEmpty(media, line)) line.state = 'closing';
-  return renewing ? 'renewing' : 'known';
+  // At a DC AS nothing has to be asked of the MF (`renewAtDcAs`).
+  return renewing && !endsAtDcAs(line) ? 'renewing' : 'known';
 }
 
 /** R12, judged on SDP values; our own end says the same as before. */
@@ -259,7 +263,9 @@ export function attachOfferer(
   const known = peerOf(media, line, leg, fork);
   if (typeof known === 'object') return true;
   const peer = peerFrom(media, read);
-  const role = roleForOffer(read.setup, peer.ice, undefined, config);
+  const role = endsAtDcAs(line)
+    ? dcAsRole(line.spec, leg, read.setup)
+    : roleForOffer(read.setup, peer.ice, undefined, config);
   if (role === undefined) return false;
   peer.localRole = role;
   setPeer(media, end, leg, fork, peer);

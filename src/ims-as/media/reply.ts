@@ -6,13 +6,22 @@ import { DEFAULT_MAX_MESSAGE_SIZE } from '../../sdp/data-channel.ts';
 import { fromDcEndpoint, fromEndpoint } from '../../sdp/service-mapping.ts';
 import type { DcStream, Endpoint } from '../../services/common-data.ts';
 import type { MediaContext, MediaInfo } from '../../services/nmf-mrm.ts';
+import type { LegName } from '../call/types.ts';
 import { terminationOwner } from './context.ts';
+import { endsAtDcAs, localEndAtDcAs } from './dc-as.ts';
 import { endOf } from './multiplex.ts';
 import { lineById } from './state.ts';
 import type { ContextState, LocalEnd, MediaLine, MediaState } from './types.ts';
 
 /** mdc1EndpointMf and mdc2EndpointMf by mediaId, for the answer to an instruction. */
-export type MdcEndpoints = Map<string, { mdc1?: Endpoint; mdc2?: Endpoint }>;
+export type MdcEndpoints = Map<string, MdcEndpointsOfLine>;
+
+export interface MdcEndpointsOfLine {
+  mdc1?: Endpoint;
+  mdc2?: Endpoint;
+  /** On the leg on which the line was not born. */
+  mdc2Remote?: Endpoint;
+}
 
 /**
  * Takes the MF's answer to a POST or PATCH into the lines. The MF may name terminations its own way, in the order that
@@ -40,7 +49,7 @@ export function takeReply(
       if (line === undefined || end === null) continue;
       if (info.dcMedia !== undefined)
         leaveOut(media, line, asked.get(`${place.ours}/${info.mediaId}`), info.dcMedia.streams);
-      const local = localEnd(info, line.treatment === 'flow', end.local, env);
+      const local = localEnd(info, line, leg, end.local, env);
       if (typeof local === 'string') problems.push(`${place.ours}/${info.mediaId}: ${local}`);
       else if (end.local === null || end.renewal === 'asked') {
         if (end.renewal === 'asked') renewed = true;
@@ -51,7 +60,9 @@ export function takeReply(
       }
       const entry = mdc.get(info.mediaId) ?? {};
       if (info.dcMedia?.localMdc1Endpoint !== undefined) entry.mdc1 = info.dcMedia.localMdc1Endpoint;
-      if (info.dcMedia?.localMdc2Endpoint !== undefined) entry.mdc2 = info.dcMedia.localMdc2Endpoint;
+      const mdc2 = info.dcMedia?.localMdc2Endpoint;
+      if (mdc2 !== undefined && leg === line.born) entry.mdc2 = mdc2;
+      else if (mdc2 !== undefined) entry.mdc2Remote = mdc2;
       mdc.set(info.mediaId, entry);
     }
   }
@@ -84,21 +95,33 @@ function leaveOut(
 }
 
 /** A string says what is missing. An MF that gives no tls-id lets us choose one (RFC 8842 5.2). */
-function localEnd(info: MediaInfo, flow: boolean, before: LocalEnd | null, env: Environment): LocalEnd | string {
+function localEnd(
+  info: MediaInfo,
+  line: MediaLine,
+  leg: LegName,
+  before: LocalEnd | null,
+  env: Environment,
+): LocalEnd | string {
   const mb = info.localMbEndpoint === undefined ? undefined : fromEndpoint(info.localMbEndpoint);
   if (mb === undefined) return 'the MF gave no localMbEndpoint';
   const dc = info.dcMedia?.localDcEndpoint === undefined ? undefined : fromDcEndpoint(info.dcMedia.localDcEndpoint);
-  if (!flow && (dc === undefined || dc.fingerprints.length === 0)) return 'the MF gave no localDcEndpoint';
   const imsdc = info.dcMedia?.imsdc;
+  const ice =
+    imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined
+      ? {}
+      : { iceUfrag: imsdc.iceUfrag, icePwd: imsdc.icePwd };
+  if (endsAtDcAs(line)) {
+    return localEndAtDcAs(line.spec, leg, { address: own(mb.address), port: mb.port, ...ice }, before, env);
+  }
+  if (line.treatment !== 'flow' && (dc === undefined || dc.fingerprints.length === 0))
+    return 'the MF gave no localDcEndpoint';
   return {
     address: own(mb.address),
     port: mb.port,
     sctpPort: dc?.sctpPort ?? 0,
     fingerprints: dc?.fingerprints.map((fingerprint) => sharedFingerprint(formatFingerprint(fingerprint))) ?? [],
     tlsId: dc?.tlsId === undefined ? (before?.tlsId ?? mintTlsId(env)) : own(dc.tlsId),
-    ...(imsdc?.iceUfrag === undefined || imsdc.icePwd === undefined
-      ? {}
-      : { iceUfrag: imsdc.iceUfrag, icePwd: imsdc.icePwd }),
+    ...ice,
     // The standard field comes back as we sent it: the peer's limit, not the MF's (R11).
     maxMessageSizeBytes: imsdc?.maxMessageSizeBytes ?? DEFAULT_MAX_MESSAGE_SIZE,
   };

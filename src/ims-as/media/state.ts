@@ -5,6 +5,7 @@ import type { OfferAnswer } from '../../sdp/offer-answer.ts';
 import type { Slot } from '../../sdp/slots.ts';
 import type { DataChannelMedia } from '../../sdp/types.ts';
 import { type LegName, otherLeg } from '../call/types.ts';
+import { endsAtDcAs } from './dc-as.ts';
 import { endOf, outlivesItsOwnStreams } from './multiplex.ts';
 import type { LegSdp, LineEnd, MediaLine, MediaSnapshot, MediaState, Peer, PeerState } from './types.ts';
 
@@ -70,7 +71,7 @@ export function restore(media: MediaState, to: MediaSnapshot): void {
     const now = lines.find((one) => one.id === line.id);
     for (const leg of ['served', 'remote'] as const) {
       const end = line.ends[leg];
-      if (end !== null && hasBegunAnew(end, now?.ends[leg])) end.renewal = 'wanted';
+      if (end !== null && !endsAtDcAs(line) && hasBegunAnew(end, now?.ends[leg])) end.renewal = 'wanted';
     }
   }
   media.context.dirty = true;
