@@ -130,13 +130,46 @@ export const DcsfConfig = Type.Object({
       dcAs: Type.Record(
         Type.String(),
         Type.Object({
-          url: Type.String({
-            pattern: '^wss?://[^?#@]+$',
-            description: 'where the MF takes its channels (MDC2, docs/mdc2.md); ws:// on loopback only',
+          mdc2: Type.Enum(['WEBSOCKET', 'UDP_PROXY', 'UDP/DTLS/SCTP'], {
+            default: 'WEBSOCKET',
+            description:
+              'how channels reach it (docs/mdc2.md): a WebSocket each; the datagrams of the UE, whose DTLS ends there; or DTLS from the MF',
           }),
+          url: Type.Optional(
+            Type.String({
+              pattern: '^wss?://[^?#@]+$',
+              description: 'WEBSOCKET: where the MF takes its channels; ws:// on loopback only',
+            }),
+          ),
           address: Type.Optional(
             Type.String({ maxLength: 45, description: 'IP address the MF connects to; default: the host of url' }),
           ),
+          dc4Url: Type.Optional(
+            Type.String({
+              pattern: '^https?://[^?#@]+$',
+              description: 'the other two: asked for an endpoint for each line; http:// on loopback only',
+            }),
+          ),
+          port: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 65_535, description: 'without dc4Url: its UDP port, for every line' }),
+          ),
+          fingerprint: Type.Optional(
+            Type.String({
+              maxLength: 256,
+              description: "without dc4Url: of its certificate, as a=fingerprint has it: 'SHA-256 AA:BB:...'",
+            }),
+          ),
+          setup: Type.Enum(['active', 'passive', 'actpass'], {
+            default: 'passive',
+            description: 'without dc4Url: its a=setup; passive: it waits for the ClientHello',
+          }),
+          sctpPort: Type.Integer({ default: 5_000, minimum: 1, maximum: 65_535, description: 'without dc4Url' }),
+          maxMessageSizeBytes: Type.Integer({
+            default: 65_536,
+            minimum: 1,
+            maximum: 262_144,
+            description: 'without dc4Url: what it takes in one message',
+          }),
           secret: Type.String({
             minLength: 16,
             maxLength: 256,

@@ -1,11 +1,10 @@
-import { isIP } from 'node:net';
 import { formatRouteToken, type RouteToken } from '../base/ids.ts';
 import { ImsdcError } from '../errors.ts';
-import { isLoopback } from '../sbi/tls.ts';
 import type { Endpoint } from '../services/common-data.ts';
-import { sealTicket } from '../services/mdc2.ts';
+import { applicationServer } from './application-server.ts';
 import type { PlacedDcsfConfig } from './config.ts';
-import type { ApplicationServer, Policy } from './decide/types.ts';
+import type { Policy } from './decide/types.ts';
+import { endpointOf } from './endpoint.ts';
 
 /** The configuration as the decision reads it. Throws DCSF_MDC1_ADDRESS when the MF could not be told where to go. */
 export function policyOf(config: PlacedDcsfConfig, token?: RouteToken): Policy {
@@ -30,38 +29,4 @@ function mdc1Endpoint({ baseUrl, address, port }: PlacedDcsfConfig['mdc1']): End
   const endpoint = endpointOf(new URL(baseUrl), address, port);
   if (typeof endpoint === 'string') throw new ImsdcError('DCSF_MDC1_ADDRESS', { host: endpoint });
   return endpoint;
-}
-
-/** Throws DCSF_DC_AS when the MF could not be told where to go, or would have to go there without TLS. */
-function applicationServer(application: string, entry: PlacedDcsfConfig['policy']['dcAs'][string]): ApplicationServer {
-  const { address, between, interworking, secret, tellIdentities } = entry;
-  const refuse = (problem: string) => new ImsdcError('DCSF_DC_AS', { application, problem });
-  if (!URL.canParse(entry.url)) throw refuse(`${entry.url} is not a URL`);
-  const url = new URL(entry.url);
-  const endpoint = endpointOf(url, address);
-  if (typeof endpoint === 'string') throw refuse(`"${endpoint}" is a name, and DC1 carries addresses: set address`);
-  const plain = url.protocol === 'ws:';
-  if (plain && !isLoopback(address ?? url.hostname)) throw refuse('ws:// is for loopback only');
-  return {
-    url: url.href,
-    endpoint,
-    protocol: plain ? 'TCP' : 'TCP/TLS',
-    tellIdentities,
-    between,
-    interworking,
-    seal: (claims) => sealTicket(claims, secret),
-  };
-}
-
-/** A string is the host that is no address. */
-function endpointOf(url: URL, address?: string, port?: number): Endpoint | string {
-  const host = address ?? url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const version = isIP(host);
-  if (version === 0) return host;
-  const standard = url.protocol === 'https:' || url.protocol === 'wss:' ? 443 : 80;
-  return {
-    ip: version === 4 ? { ipv4Addr: host } : { ipv6Addr: host },
-    transport: 'TCP',
-    portNumber: port ?? Number(url.port || standard),
-  };
 }

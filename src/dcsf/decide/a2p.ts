@@ -46,13 +46,14 @@ export function originateChannels(asked: A2pQuestion, environment: Environment):
     appDcInfoList: ids.map((streamId) => ({ streamId, adcEndpointType: 'SERVER' })),
   };
   const question = { notification: NO_EVENT, session, policy, peer, catalogue: new Map() };
+  const { proxy } = own(policy.dcAs, applicationId)!;
   const instruction = spoken(
     {
       mediaId,
       mediaResourceType: 'DC',
       mediaInstruction: 'ORIGINATE_MEDIA',
       dcMediaSpecification: {
-        mediaProxyConfig: 'DC_APPLICATION_PROXY',
+        mediaProxyConfig: proxy,
         ...mdc2({ environment, question, session }, applicationId, 'A2P'),
         streams,
         appBindingInfos: [binding],
@@ -64,7 +65,7 @@ export function originateChannels(asked: A2pQuestion, environment: Environment):
   const line: DecidedMedia = {
     kind: 'application',
     outcome: 'originate',
-    proxy: 'DC_APPLICATION_PROXY',
+    proxy,
     offered: ids,
     streams: ids,
     tokens: [],
@@ -93,7 +94,9 @@ function refusal({ applicationId: application, channels, policy, profile, sessio
   const refuse = (code: ReasonCode, details: Record<string, string | number> = {}) => ({ code, details });
   if (!profile.allowed) return refuse('NOT_AUTHORISED');
   if (!profile.a2p) return refuse('A2P_NOT_ALLOWED');
-  if (!own(policy.dcAs, application)) return refuse('DC_AS_MISSING', { application });
+  const server = own(policy.dcAs, application);
+  if (!server) return refuse('DC_AS_MISSING', { application });
+  if (server.proxy === 'UDP_PROXY' && !server.endpoint) return refuse('DC_AS_NEEDS_UE', { application });
   if (own(policy.applications.rules, application)?.allow === false) {
     return refuse('APPLICATION_NOT_ALLOWED', { application });
   }

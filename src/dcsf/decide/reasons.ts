@@ -21,6 +21,8 @@ export const REASONS = {
   BOOTSTRAP_TRANSIT_PASSED: 'bootstrap line of the other network, not anchored',
   CHANNELS_EXCEEDED: 'more than the {limit} application channels of the subscription',
   DC_AS_MISSING: 'application {application} ends at a server, and no DC AS is configured for it',
+  DC_AS_NEEDS_UE: 'application {application}: DTLS ends at its DC AS, which must know the UE before it is called',
+  DC_AS_UNAVAILABLE: 'the DC AS of application {application} gives no endpoint: {problem}',
   DECISION_FAILED: 'the decision failed: {problem}',
   ENDPOINTS_MIXED: 'streams of one line lead to the other user and to a DC AS',
   ENDPOINT_CHANGED: 'a live line cannot move between the other user and a DC AS',

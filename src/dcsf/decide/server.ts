@@ -29,7 +29,7 @@ interface ServerLine {
 export function serverRuling(scene: Scene, media: NotifiedMedia, line: ServerLine): Ruling {
   const { accepted, application, known, offered, route } = line;
   const streams = instructedStreams(media, accepted);
-  const mediaProxyConfig = 'DC_APPLICATION_PROXY' as const;
+  const mediaProxyConfig = own(scene.question.policy.dcAs, application)!.proxy;
   const outcome = route === 'between' ? ('relay' as const) : ('terminate' as const);
   const remember = {
     kind: 'application',
@@ -78,9 +78,9 @@ export function mdc2(
     ...(server.tellIdentities ? identities(session) : {}),
   });
   return {
-    mdc2EndpointDcAs: server.endpoint,
+    ...(server.endpoint && { mdc2EndpointDcAs: server.endpoint }),
     mdc2Protocol: server.protocol,
-    imsdcMdc2: { url: server.url, ticket },
+    imsdcMdc2: { ...server.target, ticket },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Endpoint, MediaProxy } from '../../services/common-data.ts';
+import type { Endpoint, Mdc2Target, MediaProxy } from '../../services/common-data.ts';
 import type { Mdc2Ticket } from '../../services/mdc2.ts';
 import type { Anchor, CatalogueEntry, Grant, HandsetProfile } from '../../services/ndcar.ts';
 import type { MediaInstruction, SessionEventNotification } from '../../services/nimsas.ts';
@@ -33,10 +33,13 @@ export interface NetworkRule {
 
 /** Where the channels of an application end when they end at a server (23.228 AC.7.2.2). */
 export interface ApplicationServer {
-  readonly url: string;
-  /** Where the MF connects. */
-  readonly endpoint: Endpoint;
-  readonly protocol: 'TCP' | 'TCP/TLS';
+  /** UDP_PROXY: DTLS of the UE ends there. */
+  readonly proxy: 'DC_APPLICATION_PROXY' | 'UDP_PROXY';
+  readonly protocol: 'TCP' | 'TCP/TLS' | 'UDP/DTLS/SCTP';
+  /** Where the MF connects; undefined: the DC AS is asked for each line, after the decision. */
+  readonly endpoint: Endpoint | undefined;
+  /** For the MF besides: the URL of a WebSocket, or who the DC AS is in DTLS. */
+  readonly target: Pick<Mdc2Target, 'dcEndpoint' | 'maxMessageSizeBytes' | 'url'>;
   readonly tellIdentities: boolean;
   /** Channels between two UEs end there too, on both legs. */
   readonly between: boolean;

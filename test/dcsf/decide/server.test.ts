@@ -9,7 +9,8 @@ const APP = '10000006';
 const SECRET = 'shared with the DC AS';
 const CHANGE = { event: 'MEDIA_CHANGE_REQUEST' } as const;
 const SERVER: ApplicationServer = {
-  url: 'wss://dc-as.example/channels',
+  proxy: 'DC_APPLICATION_PROXY',
+  target: { url: 'wss://dc-as.example/channels' },
   endpoint: { ip: { ipv4Addr: '192.0.2.7' }, transport: 'TCP', portNumber: 443 },
   protocol: 'TCP/TLS',
   tellIdentities: false,
@@ -74,7 +75,7 @@ describe('application lines that end at a DC AS', () => {
     assert.equal(spec!.mediaProxyConfig, 'DC_APPLICATION_PROXY');
     assert.deepEqual(spec!.mdc2EndpointDcAs, SERVER.endpoint);
     assert.equal(spec!.mdc2Protocol, 'TCP/TLS');
-    assert.equal(spec!.imsdcMdc2!.url, SERVER.url);
+    assert.equal(spec!.imsdcMdc2!.url, SERVER.target.url);
     const { exp, jti, ...ticket } = ticketOf(decision.instructions.m4)!;
     assert.deepEqual(ticket, { app: APP, session: 's1', mode: 'P2A' }, 'identities are not told');
     assert.equal(jti.length, 32);
