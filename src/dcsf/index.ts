@@ -9,6 +9,7 @@ import type { GrantPort } from '../services/ndcar.ts';
 import type { MediaControl, SessionEventControl, SessionEventNotification } from '../services/nimsas.ts';
 import type { Journal } from '../store/journal.ts';
 import type { PlacedDcsfConfig } from './config.ts';
+import { DcAsConnections, type Prepared } from './connections.ts';
 import type { LineCreated, LineRequest } from './dc4.ts';
 import { originateChannels } from './decide/a2p.ts';
 import { decide, have } from './decide/decide.ts';
@@ -83,6 +84,7 @@ class Room {
   readonly #subscribers: SubscriberStore;
   readonly #dependencies: DcsfDependencies;
   readonly #sessions: SessionTable;
+  readonly #dcAs: DcAsConnections;
   readonly #environment: Environment = {
     get nowMs() {
       return Date.now();
@@ -102,6 +104,7 @@ class Room {
     this.#dependencies = dependencies;
     this.#policy = policyOf(config, dependencies.token);
     this.#peer = config.imsAs;
+    this.#dcAs = new DcAsConnections(config.policy.dcAs, config.dc4.tls, dependencies.log);
     this.#subscribers = dependencies.subscribers ?? localSubscribers(config.subscribers);
     const { journal, log, grants } = dependencies;
     const touch =
@@ -193,17 +196,15 @@ class Room {
   async #carryOut(before: Session, decision: Decision, deadlineMs: number): Promise<void> {
     const { sessionId } = before;
     this.#sessions.set(sessionId, decision.session, Date.now());
+    const prepared = await this.#dcAs.prepare(decision, before, deadlineMs);
+    const refused = prepared.decision.outcomes.find(({ outcome }) => outcome === 'reject');
     try {
-      await this.#instruct(
-        sessionId,
-        decision,
-        `${sessionId}:${this.#epoch}.${decision.session?.revision}`,
-        deadlineMs,
-      );
+      if (refused) throw new ImsdcError('DCSF_A2P_REFUSED', { reason: refused.sentence });
+      await this.#instruct(prepared, `${sessionId}:${this.#epoch}.${decision.session?.revision}`, deadlineMs);
+      this.#dcAs.release(sessionId, before, decision.session);
     } catch (error) {
-      this.#failures.value++;
-      const current = this.#sessions.get(sessionId);
-      if (current) this.#sessions.set(sessionId, undone(current, before, decision), Date.now());
+      this.#undo(sessionId, before, prepared);
+      if (refused) throw error;
       throw new ImsdcError(
         'DCSF_INSTRUCTION_FAILED',
         { sessionId, problem: (error as Error).message },
@@ -212,9 +213,21 @@ class Room {
     }
   }
 
+  /** What was decided could not be carried out: as if it had not been. */
+  #undo(sessionId: string, before: Session | null, { asked, decision }: Prepared): void {
+    this.#failures.value++;
+    const current = this.#sessions.get(sessionId);
+    if (current) this.#sessions.set(sessionId, undone(current, before, decision), Date.now());
+    this.#dcAs.release(sessionId, null, before, asked);
+  }
+
   async #handle(notification: SessionEventNotification, deadlineMs: number): Promise<void> {
-    const { before, decision } = await this.#decide(notification);
+    const { before, decision: decided } = await this.#decide(notification);
     const { sessionId } = notification;
+    const prepared = await this.#dcAs.prepare(decided, before, deadlineMs, notification);
+    const { decision } = prepared;
+    if (decision !== decided) this.#forgetRefused(sessionId, before, decided, decision);
+    this.#dcAs.release(sessionId, before, decision.session);
     this.#report(notification, decision);
     if (decision.revoke.length > 0) this.#dependencies.grants.revoke(decision.revoke);
     if (decision.refusal) throw new ImsdcError('DCSF_NOT_AUTHORISED', { reason: decision.refusal.sentence });
@@ -223,17 +236,25 @@ class Room {
     if (decision.grants.length > 0) this.#dependencies.grants.grant(decision.grants);
     const revision = decision.session?.revision ?? 0;
     try {
-      await this.#instruct(sessionId, decision, `${sessionId}:${this.#epoch}.${revision}`, deadlineMs);
+      await this.#instruct(prepared, `${sessionId}:${this.#epoch}.${revision}`, deadlineMs);
     } catch (error) {
-      this.#failures.value++;
-      const current = this.#sessions.get(sessionId);
-      if (current) this.#sessions.set(sessionId, undone(current, before, decision), Date.now());
+      this.#undo(sessionId, before, prepared);
       this.#dependencies.grants.revoke(decision.grants.map(({ token }) => token));
       // Rejecting, not 204: an application line that should be anchored must not pass because we failed.
       throw error instanceof ImsdcError && error.code === 'DCSF_DEADLINE'
         ? error
         : new ImsdcError('DCSF_INSTRUCTION_FAILED', { sessionId, problem: (error as Error).message }, { cause: error });
     }
+  }
+
+  /** Lines whose DC AS gave no end are remembered as they were before the decision, or not at all. */
+  #forgetRefused(sessionId: string, before: Session | null, decided: Decision, decision: Decision): void {
+    const current = this.#sessions.get(sessionId);
+    if (!current || !decided.session || !decision.session) return;
+    const kept = decision.session.media;
+    const lost = Object.entries(decided.session.media).filter(([mediaId, line]) => kept[mediaId] !== line);
+    const session = { ...decided.session, media: Object.fromEntries(lost) };
+    this.#sessions.set(sessionId, undone(current, before, { ...decided, session }), Date.now());
   }
 
   /** Decides and remembers. Asks for what the decision needs; starts again when another event changed the session meanwhile. */
@@ -269,14 +290,18 @@ class Room {
   }
 
   /** The AS guards itself (R17); this guard only keeps a dead AS from holding the notification for ever. */
-  async #instruct(sessionId: string, decision: Decision, idempotencyKey: string, deadlineMs: number): Promise<void> {
+  async #instruct(prepared: Prepared, idempotencyKey: string, deadlineMs: number): Promise<void> {
+    const { decision } = prepared;
+    const sessionId = decision.session?.sessionId ?? '';
     const remainingMs = deadlineMs - Date.now();
     if (remainingMs <= 0) throw new ImsdcError('DCSF_DEADLINE', { sessionId });
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new ImsdcError('DCSF_DEADLINE', { sessionId })), remainingMs);
     const data = { sessionId, mediaInstructionSet: decision.instructions };
     try {
-      await Promise.race([this.#dependencies.mediaControl.mediaInstruction(data, { idempotencyKey }), late]);
+      const { mediaControl } = this.#dependencies;
+      const answer = await Promise.race([mediaControl.mediaInstruction(data, { idempotencyKey }), late]);
+      await this.#dcAs.connect(prepared, answer, deadlineMs);
     } finally {
       clearTimeout(timer);
     }
@@ -310,6 +335,7 @@ class Room {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#pending);
+    this.#dcAs.close();
   }
 }
 

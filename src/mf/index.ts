@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { formatRouteToken, IdMint, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
@@ -17,8 +15,8 @@ import { BootstrapProxy } from './bootstrap/proxy.ts';
 import type { MfConfig } from './config.ts';
 import { startDatagramPath } from './datagrams/start.ts';
 import { EngineClient } from './engine/client.ts';
-import { embeddedCommand, type WorkerCommand } from './engine/options.ts';
 import type { KeyStats, MediaEngine } from './engine/types.ts';
+import { workerCommand } from './engine/worker-command.ts';
 import { KeyLog } from './key-log.ts';
 import { Contexts } from './mrm/contexts.ts';
 import { EventPoster } from './mrm/event-poster.ts';
@@ -210,19 +208,4 @@ async function startEngine(
     }),
     limits: { slowReaderLimitMs, maxMessageSizeBytes, heartbeatIntervalMs: config.heartbeatMs },
   });
-}
-
-/** Where set-up builds the native worker. */
-const NATIVE_WORKER = fileURLToPath(new URL('../../native/build/imsdc-media-worker', import.meta.url));
-
-function workerCommand(engine: MfConfig['engine'], log: Logger): WorkerCommand {
-  const file = process.env.IMSDC_NATIVE_WORKER ?? NATIVE_WORKER;
-  const built = existsSync(file);
-  if (engine === 'native' && !built) {
-    throw new ImsdcError('USAGE', { problem: `mf.engine is native, but ${file} is not built (npm run setup)` });
-  }
-  if (engine !== 'embedded' && built) return { file, args: [] };
-  if (engine === 'auto')
-    log.warn('the native media worker is not built: using the embedded one, which is for first tries');
-  return embeddedCommand();
 }

@@ -1,9 +1,8 @@
-import type { RawData, WebSocket } from 'ws';
 import type { Mdc2Mode } from '../../services/mdc2.ts';
+import type { ChannelCarrier, DcAsMessage } from './carrier.ts';
 import type { DcAsSession } from './session.ts';
 
-/** Text as a string, binary as bytes. */
-export type DcAsMessage = string | Uint8Array;
+export type { DcAsMessage };
 
 /** What the MF and the ticket say of a channel. */
 export interface ChannelFacts {
@@ -22,9 +21,6 @@ export interface ChannelFacts {
   readonly maxMessageSizeBytes: number;
 }
 
-/** Messages that wait for their reader; then the socket, the MF and at last the UE wait too. */
-const MAX_UNREAD = 16;
-
 /**
  * One data channel of one UE. Read it with `for await (const message of channel)`, which ends when the channel does;
  * answer with `send`. Whoever reads slowly slows the UE down, and nothing is lost.
@@ -34,34 +30,34 @@ export class DcAsChannel implements AsyncIterable<DcAsMessage> {
   readonly session: DcAsSession;
   /** Resolves, never rejects, when the channel is gone: why. */
   readonly closed: Promise<string>;
-  readonly #socket: WebSocket;
+  readonly #carrier: ChannelCarrier;
   readonly #unread: DcAsMessage[] = [];
   #arrived: () => void = () => undefined;
   #isClosed = false;
 
-  constructor(socket: WebSocket, facts: ChannelFacts, session: DcAsSession) {
-    this.#socket = socket;
+  constructor(carrier: ChannelCarrier, facts: ChannelFacts, session: DcAsSession) {
+    this.#carrier = carrier;
     this.facts = facts;
     this.session = session;
-    socket.on('message', (data, isBinary) => this.#receive(isBinary ? bytes(data) : bytes(data).toString()));
-    // 'close' follows and tells.
-    socket.on('error', () => undefined);
     this.closed = new Promise((resolve) => {
-      socket.on('close', (code, reason) => {
-        this.#isClosed = true;
-        this.#arrived();
-        resolve(reason.toString() || `closed with ${code}`);
+      carrier.listen({
+        message: (message) => this.#receive(message),
+        closed: (reason) => {
+          this.#isClosed = true;
+          this.#arrived();
+          resolve(reason);
+        },
       });
     });
   }
 
   get open(): boolean {
-    return !this.#isClosed && this.#socket.readyState === this.#socket.OPEN;
+    return !this.#isClosed && this.#carrier.open;
   }
 
   /** Bytes that were sent and are still here, because the UE is slow. */
   get bufferedBytes(): number {
-    return this.#socket.bufferedAmount;
+    return this.#carrier.bufferedBytes;
   }
 
   /**
@@ -75,22 +71,24 @@ export class DcAsChannel implements AsyncIterable<DcAsMessage> {
     const size = typeof message === 'string' ? Buffer.byteLength(message) : message.length;
     if (limit > 0 && size > limit) throw new RangeError(`a message of ${size} bytes; this UE takes ${limit}`);
     if (!this.open) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      this.#socket.send(message, { binary: typeof message !== 'string' }, (error) => resolve(!error));
-    });
+    return this.#carrier.send(message);
   }
 
   /** Ends the channel behind what was sent; the UE sees it closed. */
   close(reason = 'done'): void {
-    this.#socket.resume();
-    this.#socket.close(1000, reason);
+    this.#carrier.close(reason);
+  }
+
+  /** For the server only: the application threw. */
+  fail(reason: string): void {
+    this.#carrier.close(reason, true);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<DcAsMessage, void> {
     for (;;) {
       const next = this.#unread.shift();
       if (next !== undefined) {
-        if (this.#socket.isPaused && this.#unread.length < MAX_UNREAD) this.#socket.resume();
+        this.#carrier.read(next, this.#unread.length);
         yield next;
       } else if (this.#isClosed) return;
       else await new Promise<void>((resolve) => (this.#arrived = resolve));
@@ -99,12 +97,7 @@ export class DcAsChannel implements AsyncIterable<DcAsMessage> {
 
   #receive(message: DcAsMessage): void {
     this.#unread.push(message);
-    if (this.#unread.length >= MAX_UNREAD) this.#socket.pause();
+    this.#carrier.waiting(this.#unread.length);
     this.#arrived();
   }
-}
-
-function bytes(data: RawData): Buffer {
-  if (Array.isArray(data)) return Buffer.concat(data);
-  return Buffer.isBuffer(data) ? data : Buffer.from(data);
 }

@@ -2,13 +2,17 @@ import { createServer, type IncomingMessage, STATUS_CODES } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
 import type { Logger } from '../../base/log.ts';
 import { ImsdcError } from '../../errors.ts';
 import { isLoopback, type SbiTls, serverTlsOptions } from '../../sbi/tls.ts';
 import { MDC2_HEADER, MDC2_SUBPROTOCOL, type Mdc2Ticket, openTicket } from '../../services/mdc2.ts';
+import type { ChannelCarrier } from './carrier.ts';
 import { type ChannelFacts, DcAsChannel } from './channel.ts';
+import { ConnectionsHttp } from './connections-http.ts';
+import { startMedia } from './media.ts';
 import { DcAsSession } from './session.ts';
+import { WebSocketCarrier } from './web-socket-carrier.ts';
 
 /** Runs for the life of one channel; when it returns or throws, the channel is closed. */
 export type ChannelHandler = (channel: DcAsChannel) => Promise<void>;
@@ -27,13 +31,27 @@ export interface DcAsOptions {
   readonly maxChannels?: number;
   /** Largest message taken from a UE. Default 262,144. */
   readonly maxMessageSizeBytes?: number;
+  /** Lets associations end here, too (`UDP_PROXY`, `UDP/DTLS/SCTP`); absent: WebSockets only. */
+  readonly dtls?: DtlsOptions;
   readonly log: Logger;
+}
+
+export interface DtlsOptions {
+  /** Where MFs reach them. */
+  readonly address: string;
+  /** UDP ports: one per line and user. */
+  readonly firstPort: number;
+  readonly lastPort: number;
+  /** Default auto: the native media worker where it is built. */
+  readonly engine?: 'auto' | 'embedded' | 'native';
 }
 
 export interface DcAs {
   /** `ws://127.0.0.1:8100/channels`: `url` of `dcsf.policy.dcAs`. */
   readonly url: string;
-  status(): { channels: number; sessions: number; refused: number };
+  /** `http://127.0.0.1:8100`: `dc4Url` of `dcsf.policy.dcAs`. */
+  readonly dc4Url: string;
+  status(): { associations: number; channels: number; refused: number; sessions: number };
   close(): Promise<void>;
 }
 
@@ -45,7 +63,6 @@ const DEFAULT_MAX_CHANNELS = 10_000;
 interface Asked {
   readonly facts: ChannelFacts;
   readonly ticket: Mdc2Ticket;
-  readonly handler: ChannelHandler;
 }
 
 /**
@@ -56,8 +73,12 @@ export async function startDcAs(options: DcAsOptions): Promise<DcAs> {
   const { address, port, tls } = options;
   if (!tls && !isLoopback(address)) throw new ImsdcError('SBI_PLAINTEXT', { url: `http://${address}:${port}` });
   const room = new Room(options);
+  const media = options.dtls && (await startMedia(options, options.dtls, room));
+  const connections = new ConnectionsHttp(media?.connections, options.secret, options.log);
   const server = tls ? createSecureServer({ ...serverTlsOptions(tls), ALPNProtocols: ['http/1.1'] }) : createServer();
-  server.on('request', (_, response) => response.writeHead(426, { upgrade: 'websocket' }).end());
+  server.on('request', (request, response) => {
+    if (!connections.take(request, response)) response.writeHead(426, { upgrade: 'websocket' }).end();
+  });
   server.on('upgrade', (request, socket, head) => room.upgrade(request, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -67,16 +88,19 @@ export async function startDcAs(options: DcAsOptions): Promise<DcAs> {
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
   return {
     url: `${tls ? 'wss' : 'ws'}://${host}:${bound.port}${PATH}`,
-    status: () => room.status(),
+    dc4Url: `${tls ? 'https' : 'http'}://${host}:${bound.port}`,
+    status: () => ({ ...room.status(), associations: media?.connections.associations ?? 0 }),
     close: async () => {
       room.close();
+      await media?.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
 }
 
-class Room {
+/** All channels of all applications, by call. */
+export class Room {
   readonly #options: DcAsOptions;
   readonly #sockets: WebSocketServer;
   readonly #sessions = new Map<string, DcAsSession>();
@@ -93,7 +117,7 @@ class Room {
     });
   }
 
-  status(): ReturnType<DcAs['status']> {
+  status(): Omit<ReturnType<DcAs['status']>, 'associations'> {
     return { channels: this.#channels, sessions: this.#sessions.size, refused: this.#refused };
   }
 
@@ -110,7 +134,10 @@ class Room {
       return;
     }
     socket.off('error', ignore);
-    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#serve(webSocket, asked));
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const { facts, ticket } = asked;
+      this.serve(new WebSocketCarrier(webSocket), facts, ticket);
+    });
   }
 
   #check(request: IncomingMessage): Asked | { readonly status: number; readonly why: string } {
@@ -119,12 +146,11 @@ class Room {
     const bearer = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const ticket = openTicket(bearer, secret, Date.now());
     if (!ticket) return { status: 401, why: 'ticket' };
-    const handler = Object.hasOwn(applications, ticket.app) ? applications[ticket.app] : undefined;
-    if (!handler) return { status: 404, why: `application ${ticket.app}` };
+    if (!Object.hasOwn(applications, ticket.app)) return { status: 404, why: `application ${ticket.app}` };
     const facts = readFacts(request, ticket);
     if (typeof facts === 'string') return { status: 400, why: facts };
     if (this.#channels >= maxChannels) return { status: 503, why: 'full' };
-    return { facts, ticket, handler };
+    return { facts, ticket };
   }
 
   close(): void {
@@ -132,12 +158,20 @@ class Room {
     this.#sockets.close();
   }
 
-  #serve(socket: WebSocket, { facts, handler, ticket }: Asked): void {
+  /** What a ticket says, if it is good for an application of ours. */
+  open(text: string): Mdc2Ticket | undefined {
+    const { applications, secret } = this.#options;
+    const ticket = openTicket(text, secret, Date.now());
+    return ticket && Object.hasOwn(applications, ticket.app) ? ticket : undefined;
+  }
+
+  serve(carrier: ChannelCarrier, facts: ChannelFacts, ticket: Mdc2Ticket): void {
+    const { applications, log: parent, maxChannels = DEFAULT_MAX_CHANNELS } = this.#options;
     const key = `${ticket.app} ${ticket.session}`;
     let session = this.#sessions.get(key);
     if (!session) this.#sessions.set(key, (session = new DcAsSession(ticket.session, ticket.app)));
-    const channel = new DcAsChannel(socket, facts, session);
-    const log = this.#options.log.child({ application: ticket.app, session: ticket.session, streamId: facts.streamId });
+    const channel = new DcAsChannel(carrier, facts, session);
+    const log = parent.child({ application: ticket.app, session: ticket.session, streamId: facts.streamId });
     session.add(channel);
     this.#channels++;
     log.info({ mode: facts.mode, termination: facts.termination }, 'channel opened');
@@ -147,12 +181,13 @@ class Room {
       if (session.channels.size === 0) this.#sessions.delete(key);
       log.info({ reason }, 'channel closed');
     });
+    if (this.#channels > maxChannels) return channel.fail('full');
     // A handler that fails costs its channel, not the others.
-    handler(channel).then(
+    applications[ticket.app]!(channel).then(
       () => channel.close(),
       (error: unknown) => {
         log.error({ err: error }, 'application failed');
-        socket.close(1011, 'application failed');
+        channel.fail('application failed');
       },
     );
   }
