@@ -37,6 +37,9 @@ const LINGER_MS = 50;
 
 const DEFAULT_MTU_BYTES = 1200;
 
+/** Closed channels whose counters are kept. */
+const MAX_CLOSED = 256;
+
 /** Strong references: garbage collection of a wrapper would close the connection under it. */
 const live = new Set<PlainAssociation>();
 
@@ -52,6 +55,8 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
   readonly highMarkBytes: number;
   readonly #request: ReserveRequest;
   readonly #channels = new Map<number, Channel>();
+  /** Channels that are gone, by stream id, for whoever asks what they carried; the newest MAX_CLOSED. */
+  readonly #closed = new Map<number, { readonly spec: ChannelSpec; readonly counters: Readonly<ChannelCounters> }>();
   /** Totals of channels that are gone. */
   readonly #past = zeroCounters();
   #pc: PeerConnection | null = null;
@@ -198,9 +203,10 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     return this.#channels.get(streamId)?.isOpen ?? false;
   }
 
-  /** Live streams in use, with their counters. */
+  /** Streams in use, and those that were closed and not opened again, with their counters. */
   *streams(): Generator<{ readonly spec: ChannelSpec; readonly counters: Readonly<ChannelCounters> }> {
     yield* this.#channels.values();
+    for (const [streamId, closed] of this.#closed) if (!this.#channels.has(streamId)) yield closed;
   }
 
   /** Totals over all streams there ever were. */
@@ -321,6 +327,10 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     if (this.#channels.get(streamId) !== channel) return;
     this.#channels.delete(streamId);
     add(this.#past, channel.counters);
+    this.#closed.delete(streamId);
+    this.#closed.set(streamId, { spec: channel.spec, counters: channel.counters });
+    const [oldest] = this.#closed.size > MAX_CLOSED ? this.#closed.keys() : [];
+    if (oldest !== undefined) this.#closed.delete(oldest);
     this.emit('stream', { streamId, state: 'closed' });
   }
 }

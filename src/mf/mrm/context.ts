@@ -215,7 +215,9 @@ export class Context {
       if (isBroken(far) || (far.mdc2Of === undefined && gone.mdc2Of === undefined)) continue;
       const ids = [...far.routes].filter(([, to]) => to.kind === 'stream' && to.key === gone.key).map(([id]) => id);
       const reason = gone.mdc2Of === undefined ? 'the UE is gone' : 'the DC AS is gone';
-      await this.#env.executor.resetStreams(far.key, ids, reason);
+      if (ids.length === 0) continue;
+      const reset = () => this.#env.executor.resetStreams(far.key, ids, reason);
+      await this.#accounted(endingOf(far, 'streamClosed', new Set(ids)), reason, reset);
     }
   }
 
