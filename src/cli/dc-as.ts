@@ -10,7 +10,7 @@ import type { SbiTls } from '../sbi/tls.ts';
 const HELP = `imsdc dc-as --menu APPID [--whiteboard APPID] [--echo APPID]
 
 A sample DC AS: takes application channels from the MF over MDC2 (docs/mdc2.md). One line on standard output says where
-it listens: the url for dcsf.policy.dcAs.
+it listens: the url, or dc4Url, for dcsf.policy.dcAs.
 
   --menu APPID         a customer-service menu that answers taps (P2A, A2P)
   --whiteboard APPID   what one user draws the other one sees (P2A2P: dcsf.policy.dcAs.<APPID>.between)
@@ -19,6 +19,10 @@ it listens: the url for dcsf.policy.dcAs.
   --address IP         127.0.0.1; anything off loopback needs the three TLS options
   --port N             8100; 0 = any free port
   --tls-cert FILE --tls-key FILE --tls-ca FILE
+  --media-ports FIRST-LAST    UDP ports where DTLS ends, too (mdc2: UDP_PROXY, UDP/DTLS/SCTP); dc4Url is then where the DCSF
+                              asks for an end of each line
+  --media-address IP          of these ports; default --address
+  --engine NAME               auto (default), native, embedded: what ends DTLS
   --dc4 URL --call IDENTITY    offer the menu to this user in his newest call (A2P), once, when we are up
 `;
 
@@ -29,6 +33,9 @@ const OPTIONS = {
   secret: { type: 'string' },
   address: { type: 'string', default: '127.0.0.1' },
   port: { type: 'string', default: '8100' },
+  'media-ports': { type: 'string' },
+  'media-address': { type: 'string' },
+  engine: { type: 'string', default: 'auto' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
   'tls-ca': { type: 'string' },
@@ -58,8 +65,11 @@ export async function dcAsCommand(argv: string[]): Promise<number> {
   const tls = tlsOf(values);
   const log = createLogger({ name: 'dc-as', level: process.env.IMSDC_LOG ?? 'info' });
   const { address } = values;
-  const dcAs = await startDcAs({ address, port: portOf(values), ...(tls && { tls }), secret, applications, log });
-  process.stdout.write(`${JSON.stringify({ url: dcAs.url, applications: Object.keys(applications) })}\n`);
+  const dtls = dtlsOf(values);
+  const secured = { ...(tls && { tls }), ...(dtls && { dtls }) };
+  const dcAs = await startDcAs({ address, port: portOf(values), ...secured, secret, applications, log });
+  const where = { url: dcAs.url, ...(dtls && { dc4Url: dcAs.dc4Url }) };
+  process.stdout.write(`${JSON.stringify({ ...where, applications: Object.keys(applications) })}\n`);
   try {
     if (values.call !== undefined) await call(values, secret, tls);
     await stopped;
@@ -90,6 +100,15 @@ function tlsOf(values: Values): SbiTls | undefined {
   if (!caFile && !certFile && !keyFile) return undefined;
   if (!caFile || !certFile || !keyFile) throw usage('--tls-cert, --tls-key and --tls-ca go together');
   return { caFile, certFile, keyFile };
+}
+
+function dtlsOf({ address, engine, 'media-address': mediaAddress = address, 'media-ports': ports }: Values) {
+  if (ports === undefined) return undefined;
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(ports) ?? [];
+  const [firstPort, lastPort] = [Number(first), Number(last)];
+  if (!(firstPort >= 1 && firstPort <= lastPort && lastPort <= 65_535)) throw usage(`--media-ports ${ports}`);
+  if (engine !== 'auto' && engine !== 'native' && engine !== 'embedded') throw usage(`--engine ${engine}`);
+  return { address: mediaAddress, firstPort, lastPort, engine } as const;
 }
 
 function portOf({ port }: Values): number {

@@ -59,6 +59,8 @@ test('mistakes on the command line', { timeout: 60_000 }, async () => {
     [['--secret', SECRET, '--menu', '1', '--port', 'x'], 64, /--port x is no port/],
     [['--secret', SECRET, '--menu', '1', '--tls-cert', 'x'], 64, /go together/],
     [['--secret', SECRET, '--menu', '1', '--address', '192.0.2.1'], 78, /loopback only/],
+    [['--secret', SECRET, '--menu', '1', '--media-ports', '9-5'], 64, /--media-ports 9-5/],
+    [['--secret', SECRET, '--menu', '1', '--media-ports', '20000-20009', '--engine', 'x'], 64, /--engine x/],
     [['--wrong'], 64, /Unknown option/],
   ];
   const results = await Promise.all(cases.map(([options]) => result(dcAs(...options))));

@@ -181,16 +181,20 @@ export class Room {
       if (session.channels.size === 0) this.#sessions.delete(key);
       log.info({ reason }, 'channel closed');
     });
-    if (this.#channels > maxChannels) return channel.fail('full');
-    // A handler that fails costs its channel, not the others.
-    applications[ticket.app]!(channel).then(
-      () => channel.close(),
-      (error: unknown) => {
-        log.error({ err: error }, 'application failed');
-        channel.fail('application failed');
-      },
-    );
+    if (this.#channels > maxChannels) channel.fail('full');
+    else run(applications[ticket.app]!, channel, log);
   }
+}
+
+/** A handler that fails costs its channel, not the others. */
+function run(handler: ChannelHandler, channel: DcAsChannel, log: Logger): void {
+  handler(channel).then(
+    () => channel.close(),
+    (error: unknown) => {
+      log.error({ err: error }, 'application failed');
+      channel.fail('application failed');
+    },
+  );
 }
 
 /** A string says which field is missing or wrong. */

@@ -73,6 +73,7 @@ export function readMdc2Association(
     localSetup: undefined,
     tlsId: undefined,
     ice: false,
+    multiplexing: false,
     streams: ue.streams
       .filter(({ sink }) => sink.kind === 'relay' && sink.association === id)
       .map((stream) => ({ ...stream, sink: { kind: 'relay', association: ue.id } })),
