@@ -146,7 +146,7 @@ describe('two UEs and a DC AS, over the whole core', { timeout: 120_000 }, () =>
           assert.deepEqual([received.kind, received.sha256], [kind, sent.sha256]);
         }
       }
-      assert.deepEqual(lab.dcAs.status(), { channels: 3, sessions: 2, refused: 0 });
+      assert.deepEqual(lab.dcAs.status(), { associations: 0, channels: 3, sessions: 2, refused: 0 });
     });
 
     // conformance: 23.228 AC.7.2.2 — A2P: the DC AS calls, the AS sends a re-INVITE, the UE answers
