@@ -2,6 +2,7 @@ import type { NotifiedMedia } from '../../services/nimsas.ts';
 import { channelsBeside, judged, ruled } from './application.ts';
 import { bindings, type StreamBinding } from './binding.ts';
 import { bootstrapEnds } from './bootstrap.ts';
+import { own as ownOf } from './own.ts';
 import { FIRST_APPLICATION_ID, type Ruling, reject, type Scene, streamIds } from './scene.ts';
 import { type ServerRoute, serverRuling } from './server.ts';
 import type { DecidedMedia, Question, Session } from './types.ts';
@@ -72,6 +73,11 @@ function farEndsOf(scene: Scene, media: NotifiedMedia, parts: readonly [string, 
       continue;
     }
     const { application, route } = verdict;
+    // DTLS of the whole line would end there: nobody could divide it.
+    if (route !== 'peer' && ownOf(scene.question.policy.dcAs, application)?.proxy === 'UDP_PROXY') {
+      rulings.push(reject('ENDPOINTS_MIXED'));
+      continue;
+    }
     const key = route === 'peer' ? 'peer' : `${route === 'between'} ${application}`;
     const group = groups.get(key) ?? { ids: [], application, route };
     groups.set(key, { ...group, ids: [...group.ids, id] });

@@ -10,7 +10,8 @@ const [PEER_APP, SERVER_APP, BOARD_APP] = ['10000005', '10000006', '10000007'] a
 const ENVIRONMENT = environment();
 const CHANGE = { event: 'MEDIA_CHANGE_REQUEST', offererMultiplexes: true } as const;
 const SERVER: ApplicationServer = {
-  url: 'wss://dc-as.example/channels',
+  proxy: 'DC_APPLICATION_PROXY',
+  target: { url: 'wss://dc-as.example/channels' },
   endpoint: { ip: { ipv4Addr: '192.0.2.7' }, transport: 'TCP', portNumber: 443 },
   protocol: 'TCP/TLS',
   tellIdentities: false,
