@@ -66,6 +66,11 @@ export const ImsAsConfig = Type.Object({
     },
     nested,
   ),
+  dnsServers: Type.Array(Type.String({ maxLength: 64 }), {
+    maxItems: 8,
+    default: [],
+    description: 'DNS servers for next hops that are names, as address or [address]:port; default: those of the system',
+  }),
   stripHeaders: Type.Array(Type.String({ maxLength: 64 }), {
     default: [],
     description: 'header names that are never passed on',

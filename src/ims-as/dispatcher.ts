@@ -2,7 +2,7 @@ import { sessionIdOf } from '../base/ids.ts';
 import type { Timers } from '../base/timers.ts';
 import type { MediaInstructionData } from '../services/nimsas.ts';
 import { buildResponse } from '../sip/message/writer.ts';
-import type { ServerKey, SipMessage, TransactionUserEvent } from '../sip/types.ts';
+import type { ClientKey, ServerKey, SipMessage, TransactionUserEvent } from '../sip/types.ts';
 import { Capabilities, type Capability } from './b2bua/capability.ts';
 import { ownResponse } from './b2bua/compose.ts';
 import { counterpart } from './b2bua/counterpart.ts';
@@ -140,13 +140,14 @@ export class Dispatcher {
         return this.#run(call, { from: 'sip', kind: 'cancel', key: event.key, message: event.message });
       }
       case 'response': {
-        const { branch } = event.message.via;
+        // Not that of its Via, which another attempt may have made (RFC 3263 4.3).
+        const branch = branchOfKey(event.key);
         const call = this.#calls.get(callOfBranch(branch));
         if (call === undefined) return this.#stray();
         return this.#run(call, { from: 'sip', kind: 'response', branch, message: event.message });
       }
       case 'clientFailed': {
-        const branch = event.key.slice(0, event.key.indexOf(' '));
+        const branch = branchOfKey(event.key);
         const call = this.#calls.get(callOfBranch(branch));
         if (call === undefined) return this.#stray();
         return this.#run(call, { from: 'sip', kind: 'clientFailed', branch, reason: event.reason });
@@ -354,4 +355,8 @@ export class Dispatcher {
     for (const exchange of call.exchanges) if (exchange.server !== null) this.#invites.delete(exchange.server);
     this.#options.onEnded(call);
   }
+}
+
+function branchOfKey(key: ClientKey): string {
+  return key.slice(0, key.indexOf(' '));
 }

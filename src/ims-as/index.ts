@@ -8,7 +8,7 @@ import { SbiProblem, statusOf } from '../sbi/problem.ts';
 import type { MediaControl, SessionEventControl } from '../services/nimsas.ts';
 import type { MediaEvent } from '../services/nmf-mrm.ts';
 import { OverloadControl } from '../sip/index.ts';
-import { SipEndpoint, type SipEndpointOptions, TrustedPeers } from '../sip/transport/index.ts';
+import { dnsNameServer, SipEndpoint, type SipEndpointOptions, TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Transport } from '../sip/types.ts';
 import type { Journal } from '../store/journal.ts';
 import type { Capability } from './b2bua/capability.ts';
@@ -94,6 +94,7 @@ export async function startImsAs(
     keepAliveMs: config.keepAliveMs,
     trustedPeers,
     overload: new OverloadControl(config.overload),
+    nameServer: dnsNameServer(config.dnsServers),
     ...place.sip,
   });
   const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics });

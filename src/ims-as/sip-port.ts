@@ -1,6 +1,14 @@
 import { isIP } from 'node:net';
 import type { Logger } from '../base/log.ts';
-import { bareHost, clientKey, defaultPort, parseUri, TRUST_DOMAIN_HEADERS, withoutHeaders } from '../sip/index.ts';
+import {
+  bareHost,
+  clientKey,
+  defaultPort,
+  parseUri,
+  TRUST_DOMAIN_HEADERS,
+  withoutHeaders,
+  withTopVia,
+} from '../sip/index.ts';
 import { hostPort, type SipEndpoint, type TrustedPeers } from '../sip/transport/index.ts';
 import type { ClientKey, Destination, ServerKey, Transport } from '../sip/types.ts';
 import type { LocalAddress } from './call/types.ts';
@@ -21,6 +29,8 @@ export class EndpointPort implements SipPort {
   readonly #trusted: TrustedPeers;
   readonly #log: Logger;
   readonly #hops = new Map<string, Hop>();
+  /** Requests that wait for the DNS, with the headers of the CANCEL that came meanwhile. */
+  readonly #resolving = new Map<ClientKey, string | undefined>();
   readonly #ours: ReadonlySet<string>;
   readonly #failed: (key: ClientKey) => void;
 
@@ -66,12 +76,20 @@ export class EndpointPort implements SipPort {
       this.#endpoint.request({ wire: this.#within(wire, destination), method, branch, to: destination });
       return;
     }
+    const key = clientKey(branch, method);
+    this.#resolving.set(key, undefined);
     this.#endpoint.resolve(nextHop).then(
-      ([to]) =>
-        to === undefined
-          ? this.#unroutable(nextHop, 'nothing found', clientKey(branch, method))
-          : this.#endpoint.request({ wire: this.#within(wire, to), method, branch, to }),
-      (error: Error) => this.#unroutable(nextHop, error.message, clientKey(branch, method)),
+      ([to, ...otherwise]) => {
+        const cancel = this.#resolving.get(key);
+        this.#resolving.delete(key);
+        if (to === undefined) return this.#unroutable(nextHop, 'nothing found', key);
+        this.#endpoint.request({ wire: this.#within(wire, to, ...otherwise), method, branch, to, otherwise });
+        if (cancel !== undefined) this.#endpoint.cancel(key, cancel);
+      },
+      (error: Error) => {
+        this.#resolving.delete(key);
+        this.#unroutable(nextHop, error.message, key);
+      },
     );
   }
 
@@ -79,18 +97,27 @@ export class EndpointPort implements SipPort {
     const { destination } = this.#hop(nextHop);
     if (destination !== undefined) return this.#endpoint.sendStateless(this.#within(wire, destination), destination);
     this.#endpoint.resolve(nextHop).then(
-      ([to]) => to !== undefined && this.#endpoint.sendStateless(this.#within(wire, to), to),
+      ([to]) => to !== undefined && this.#endpoint.sendStateless(this.#addressed(wire, to), to),
       (error: Error) => this.#unroutable(nextHop, error.message),
     );
   }
 
   cancel(branch: string, headers: string) {
-    this.#endpoint.cancel(clientKey(branch, 'INVITE'), headers);
+    const key = clientKey(branch, 'INVITE');
+    if (this.#resolving.has(key)) this.#resolving.set(key, headers);
+    else this.#endpoint.cancel(key, headers);
   }
 
   /** RFC 3325 5, TS 24.229 4.4: what the network knows of the caller stays inside the trust domain. */
-  #within(wire: string, to: Destination): string {
-    return this.#trusted.trustsDestination(to) ? wire : withoutHeaders(wire, TRUST_DOMAIN_HEADERS);
+  #within(wire: string, ...places: readonly Destination[]): string {
+    return places.every((to) => this.#trusted.trustsDestination(to))
+      ? wire
+      : withoutHeaders(wire, TRUST_DOMAIN_HEADERS);
+  }
+
+  /** The transport of a name is known only once it is resolved, and the Via must say it. */
+  #addressed(wire: string, to: Destination): string {
+    return withTopVia(this.#within(wire, to), to.transport, this.#endpoint.hostFor(to));
   }
 
   #unroutable(nextHop: string, reason: string, key?: ClientKey) {

@@ -11,7 +11,8 @@ export type EndpointCounters = Readonly<
     | 'sendFailures'
     | 'trouble'
     | 'movedToTcp'
-    | 'backToUdp',
+    | 'backToUdp'
+    | 'failovers',
     Counter
   >
 >;
@@ -29,16 +30,23 @@ export function countersOf(metrics: Metrics): EndpointCounters {
       'refused or failed connections, full backlogs, socket errors',
     ),
     movedToTcp: metrics.counter('imsdc_sip_moved_to_tcp_total', 'large requests sent over TCP instead of UDP'),
+    failovers: metrics.counter('imsdc_sip_failovers_total', 'requests sent to the next address of their next hop'),
     backToUdp: metrics.counter('imsdc_sip_back_to_udp_total', 'large requests whose TCP connection failed'),
   };
 }
 
 export function gaugesOf(
   metrics: Metrics,
-  read: { transactions: () => number; connections: () => number; overload: OverloadControl | undefined },
+  read: {
+    transactions: () => number;
+    connections: () => number;
+    restingTargets: () => number;
+    overload: OverloadControl | undefined;
+  },
 ): void {
   metrics.gauge('imsdc_sip_transactions', 'live transactions', read.transactions);
   metrics.gauge('imsdc_sip_connections', 'open stream connections', read.connections);
+  metrics.gauge('imsdc_sip_resting_targets', 'next hops that are tried last', read.restingTargets);
   const { overload } = read;
   if (overload === undefined) return;
   metrics.gauge('imsdc_sip_loss_fraction', 'share of new work that is refused for load', () => overload.lossFraction);

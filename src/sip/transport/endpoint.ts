@@ -4,7 +4,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import type { Timers } from '../../base/timers.ts';
 import type { OverloadControl } from '../overload/index.ts';
-import { clientKey, MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
+import { MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
 import type {
   ClientKey,
   Destination,
@@ -18,13 +18,17 @@ import { ArmedTimers } from './armed-timers.ts';
 import type { SipListenerConfig } from './config.ts';
 import { countersOf, type EndpointCounters, gaugesOf } from './endpoint-counters.ts';
 import { standardTransports, type TransportFactory } from './factory.ts';
+import { Failover, type OutgoingRequest } from './failover.ts';
 import { Ingress } from './ingress.ts';
 import { LargeRequests } from './large-requests.ts';
 import { LimitedLog } from './limited-log.ts';
 import { Listeners } from './listeners.ts';
 import { LoopLag } from './loop-lag.ts';
-import { type NameServer, Resolver } from './resolver.ts';
-import { hostPort } from './transport.ts';
+import type { NameServer } from './name-server.ts';
+import { Outgoing } from './outgoing.ts';
+import { Resolver } from './resolver.ts';
+import { RestingTargets } from './resting-targets.ts';
+import { Transmitter } from './transmitter.ts';
 import type { TrustedPeers } from './trust.ts';
 
 export interface SipEndpointOptions {
@@ -73,23 +77,36 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   readonly #listeners = new Listeners();
   readonly #armed: ArmedTimers;
   readonly #ingress: Ingress;
+  readonly #transmitter: Transmitter;
   readonly #log: LimitedLog;
   readonly #count: EndpointCounters;
   readonly #large: LargeRequests;
+  readonly #resting = new RestingTargets();
+  readonly #outgoing: Outgoing;
   readonly #waiting: TransactionUserEvent[] = [];
   #lag: { close(): void } | undefined;
   #inUserCall = false;
-  #closed = false;
 
   constructor(options: SipEndpointOptions) {
     super();
     this.#options = options;
     this.timers = options.timers;
     const nowMs = () => this.timers.nowMs();
+    const sentBy = (to: Destination) => this.#listeners.nameFor(to);
     this.#count = countersOf(options.metrics);
     this.#log = new LimitedLog(options.log, nowMs);
+    this.#transmitter = new Transmitter({
+      listeners: this.#listeners,
+      count: this.#count,
+      log: this.#log,
+      failed: (owner) => this.#layer.transportFailed(owner, nowMs()),
+    });
     this.#armed = new ArmedTimers(options.timers, (id, atMs) => this.#layer.timerDue(id, atMs));
-    this.#resolver = new Resolver({ nowMs, nameServer: options.nameServer });
+    this.#resolver = new Resolver({
+      nowMs,
+      ...(options.nameServer && { nameServer: options.nameServer }),
+      speaks: (transport) => this.#listeners.speaks(transport),
+    });
     this.#layer = new Transactions(
       { emit: (effect) => this.#perform(effect) },
       {
@@ -100,9 +117,14 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         ...(options.overload && { admit: (...request) => options.overload?.admit(...request) }),
       },
     );
-    this.#large = new LargeRequests({
-      udpMtuBytes: options.udpMtuBytes ?? 0,
-      sentBy: (to) => this.#listeners.nameFor(to),
+    this.#large = new LargeRequests({ udpMtuBytes: options.udpMtuBytes ?? 0, sentBy });
+    this.#outgoing = new Outgoing({
+      layer: this.#layer,
+      large: this.#large,
+      failover: new Failover(this.#resting, sentBy),
+      count: this.#count,
+      log: this.#log,
+      nowMs,
     });
     this.#ingress = new Ingress({
       nowMs,
@@ -113,11 +135,12 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       log: this.#log,
       tagSalt: options.ids.prefix,
       receive: (message, flow, atMs) => this.#layer.receive(message, flow, atMs),
-      transmit: (wire, to) => this.#transmit(wire, to, null),
+      transmit: (wire, to) => this.#transmitter.transmit(wire, to, null),
     });
     gaugesOf(options.metrics, {
       transactions: () => this.#layer.size.clients + this.#layer.size.servers,
       connections: () => this.#listeners.connections,
+      restingTargets: () => this.#resting.size,
       overload: options.overload,
     });
   }
@@ -146,7 +169,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** Forgets every transaction and closes the sockets; what is sent afterwards goes nowhere. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#transmitter.close();
     this.#lag?.close();
     this.#armed.close();
     await this.#listeners.close();
@@ -195,24 +218,20 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   }
 
   /** RFC 3263: where a Request-URI or Route value leads, in the order to try. Rejects with SIP_UNROUTABLE. */
-  resolve(uriOrRoute: string): Promise<Destination[]> {
-    return this.#resolver.resolve(uriOrRoute);
+  async resolve(uriOrRoute: string): Promise<readonly Destination[]> {
+    const found = await this.#resolver.resolve(uriOrRoute);
+    // An IPv6 address is no use to a host without one.
+    const usable = found.filter((to) => this.#listeners.nameFor(to) !== undefined);
+    return this.#resting.inOrder(usable.length === 0 ? found : usable, this.timers.nowMs());
   }
 
   /**
    * Starts a client transaction. `wire` carries our Via with `branch` on top. A large request may take TCP instead of UDP
-   * (`udpMtuBytes`); its user sees nothing of that.
+   * (`udpMtuBytes`). With `otherwise` (what `resolve` found beside `to`, or none) the transport and sent-by of that Via
+   * are set here, and the request goes to the next of them when one fails (RFC 3263 4.3). Its user sees nothing of either.
    */
-  request(options: { wire: string; method: string; branch: string; to: Destination }): ClientKey {
-    return this.#userCall(() => {
-      const nowMs = this.timers.nowMs();
-      const tcp = this.#large.overTcp(options.wire, options.to, nowMs);
-      if (tcp === undefined) return this.#layer.request(options, nowMs);
-      this.#count.movedToTcp.value++;
-      const key = clientKey(options.branch, options.method);
-      this.#large.attempted(key, options);
-      return this.#layer.request({ ...options, ...tcp }, nowMs);
-    });
+  request(options: OutgoingRequest & { otherwise?: readonly Destination[] }): ClientKey {
+    return this.#userCall(() => this.#outgoing.request(options));
   }
 
   /** Sends a response in the server transaction `key`; nothing happens when it is over. */
@@ -222,18 +241,17 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** See `TransactionLayer.cancel`. */
   cancel(key: ClientKey, extraHeaders = ''): void {
-    this.#large.cancelled(key, extraHeaders);
-    this.#userCall(() => this.#layer.cancel(key, this.timers.nowMs(), extraHeaders));
+    this.#userCall(() => this.#outgoing.cancel(key, extraHeaders));
   }
 
   /** Sends without a transaction: the ACK of a 2xx, or what a stateless proxy forwards. */
   sendStateless(wire: string, to: Destination): void {
     const tcp = wire.startsWith('SIP/2.0 ') ? undefined : this.#large.overTcp(wire, to, this.timers.nowMs());
-    if (tcp === undefined) this.#transmit(wire, to, null);
+    if (tcp === undefined) this.#transmitter.transmit(wire, to, null);
     else
-      this.#transmit(tcp.wire, tcp.to, null, () => {
+      this.#transmitter.transmit(tcp.wire, tcp.to, null, () => {
         this.#large.refuse(to, this.timers.nowMs());
-        this.#transmit(wire, to, null);
+        this.#transmitter.transmit(wire, to, null);
       });
   }
 
@@ -261,7 +279,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   #perform(effect: TransactionLayerEffect): void {
     switch (effect.kind) {
       case 'transmit':
-        this.#transmit(effect.wire, effect.to, effect.owner);
+        this.#transmitter.transmit(effect.wire, effect.to, effect.owner);
         break;
       case 'arm':
         this.#armed.arm(effect.timer, effect.atMs);
@@ -270,43 +288,17 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         this.#armed.disarm(effect.timer);
         break;
       case 'toUser':
-        if (this.#staysInside(effect.event)) break;
-        if (this.#inUserCall) this.#waiting.push(effect.event);
-        else this.emit('sip', effect.event);
+        this.#toUser(effect.event);
         break;
       default:
         effect satisfies never;
     }
   }
 
-  /** A large request whose TCP connection failed goes over UDP, under the same key. */
-  #staysInside(event: TransactionUserEvent): boolean {
-    if (this.#large.size === 0 || (event.kind !== 'response' && event.kind !== 'clientFailed')) return false;
-    const nowMs = this.timers.nowMs();
-    const failed = event.kind === 'clientFailed' && event.reason === 'transport';
-    const again = failed ? this.#large.refused(event.key, nowMs) : undefined;
-    this.#large.settled(event.key);
-    if (again === undefined) return false;
-    this.#count.backToUdp.value++;
-    this.#layer.request(again, nowMs);
-    if (again.cancel !== undefined) this.#layer.cancel(event.key, nowMs, again.cancel);
-    return true;
-  }
-
-  #transmit(wire: string, to: Destination, owner: ServerKey | ClientKey | null, otherwise?: () => void): void {
-    if (this.#closed) return;
-    const transport = this.#listeners.find(to);
-    this.#count.sent.value++;
-    const onFailed = (error: Error): void => {
-      if (otherwise !== undefined) {
-        otherwise();
-        return;
-      }
-      this.#count.sendFailures.value++;
-      this.#log.warn('sip: cannot send', { to: hostPort(to.address, to.port), problem: error.message });
-      if (owner !== null && !this.#closed) this.#layer.transportFailed(owner, this.timers.nowMs());
-    };
-    if (transport === undefined) queueMicrotask(() => onFailed(new Error(`no ${to.transport} listener`)));
-    else transport.send(wire, to, onFailed);
+  #toUser(event: TransactionUserEvent): void {
+    const known = event.kind === 'response' || event.kind === 'clientFailed' ? this.#outgoing.came(event) : event;
+    if (known === undefined) return;
+    if (this.#inUserCall) this.#waiting.push(known);
+    else this.emit('sip', known);
   }
 }

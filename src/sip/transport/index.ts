@@ -12,6 +12,7 @@ export {
 } from './config.ts';
 export { SipEndpoint, type SipEndpointEvents, type SipEndpointOptions } from './endpoint.ts';
 export { standardTransports, type TransportFactory } from './factory.ts';
-export { type NameServer, Resolver } from './resolver.ts';
+export { type DnsAnswer, dnsNameServer, type NameServer } from './name-server.ts';
+export { Resolver } from './resolver.ts';
 export { hostPort, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
 export { TrustedPeers } from './trust.ts';

@@ -67,6 +67,11 @@ export class Listeners {
     return listener === undefined ? undefined : hostPort(listener.host, listener.transport.local.port);
   }
 
+  /** Whether any listener sends over that transport. */
+  speaks(transport: Transport): boolean {
+    return this.#all.some((listener) => listener.transport.transport === transport);
+  }
+
   /** Transport and host:port for the Via of a request to `to`. Throws SIP_UNROUTABLE. */
   viaFor(to: Destination): { transport: Transport; host: string } {
     const host = this.hostFor(to);

@@ -1,45 +1,36 @@
-import { lookup, resolveSrv } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { ImsdcError } from '../../errors.ts';
 import { bareHost, parseAddress, parseUri, type SipUri } from '../message/index.ts';
 import { defaultPort } from '../transaction/derived.ts';
 import type { Destination, Transport } from '../types.ts';
+import { DnsCache } from './dns-cache.ts';
+import { dnsNameServer, type NameServer, type PointerRecord } from './name-server.ts';
 import { isInvalidName } from './transport.ts';
 
-/** The two questions asked of the DNS. Tests bring their own. */
-export interface NameServer {
-  addresses(host: string): Promise<string[]>;
-  services(name: string): Promise<{ name: string; port: number; priority: number; weight: number }[]>;
-}
-
-const systemNameServer: NameServer = {
-  addresses: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
-  services: (name) => resolveSrv(name),
-};
-
-/** Answers kept; the oldest goes first. */
-const MAX_CACHED_NAMES = 1000;
-const CACHE_MS = 30_000;
-/** A name that does not exist is asked for again after this time only. */
-const NEGATIVE_CACHE_MS = 5000;
+/** Destinations of one name that are tried at all: more would keep a call waiting for longer than anybody does. */
+const MAX_DESTINATIONS = 16;
 
 export interface ResolverOptions {
   readonly nowMs: () => number;
   readonly nameServer?: NameServer;
   /** 0 <= x < 1; spreads load by SRV weight. */
   readonly random?: () => number;
+  /** Whether a listener of ours sends over that transport; default: over each. */
+  readonly speaks?: (transport: Transport) => boolean;
 }
 
 /**
- * RFC 3263 as far as a lab needs it: IP literals, explicit ports, `transport` and `maddr`, SRV, A/AAAA, default ports.
- * No NAPTR: without a `transport` parameter UDP is tried first, then TCP.
+ * RFC 3263 4.1 and 4.2: IP literals, explicit ports, `transport` and `maddr`, NAPTR, SRV by priority and weight, A/AAAA,
+ * default ports. A domain without NAPTR records is asked for its SRV records over UDP first, then TCP.
  */
 export class Resolver {
   readonly #options: Required<ResolverOptions>;
-  readonly #cache = new Map<string, { untilMs: number; answer: Promise<unknown[]> }>();
+  readonly #cache: DnsCache;
 
   constructor(options: ResolverOptions) {
-    this.#options = { nameServer: systemNameServer, random: Math.random, ...options };
+    const { nameServer = dnsNameServer(), random = Math.random, speaks = () => true, nowMs } = options;
+    this.#options = { nowMs, nameServer, random, speaks };
+    this.#cache = new DnsCache(nowMs);
   }
 
   /** Destinations of a URI or Route value in the order to try them. Throws SIP_UNROUTABLE when there are none. */
@@ -50,71 +41,58 @@ export class Resolver {
     const transports = transportsOf(uri);
     if (transports === undefined) throw unroutable(uriOrRoute, `transport ${uri.params.get('transport')}`);
     const host = bareHost(uri.params.get('maddr') ?? uri.host);
-    const [preferred] = transports;
     // RFC 7118 5.1: a WebSocket client goes by a name that only its own connection leads to.
     if (isInvalidName(host)) return [{ transport: websocketOf(uri), address: host.toLowerCase(), port: 0 }];
     const found = await this.#found(uri, host, transports);
     if (found.length === 0) throw unroutable(uriOrRoute, 'no address');
-    const secure = preferred === 'tls' || preferred === 'wss';
     const named = uri.params.get('transport') !== undefined;
-    if (!secure && !named) return found;
-    return found.map((to) => ({
+    return found.slice(0, MAX_DESTINATIONS).map((to) => ({
       ...to,
       ...(named && { transportFixed: true }),
       // RFC 5922 4: the certificate is for the domain of the URI, not for what the DNS has made of it.
-      ...(secure && { serverName: bareHost(uri.host) }),
+      ...((to.transport === 'tls' || to.transport === 'wss') && { serverName: bareHost(uri.host) }),
     }));
   }
 
   async #found(uri: SipUri, host: string, transports: readonly [Transport, ...Transport[]]): Promise<Destination[]> {
     const [preferred] = transports;
     if (isIP(host) !== 0) return [{ transport: preferred, address: host, port: uri.port || defaultPort(preferred) }];
-    const found = uri.port === 0 ? await this.#viaServices(host, transports) : [];
+    const found = uri.port === 0 ? await this.#viaServices(host, uri, transports) : [];
     if (found.length === 0)
       found.push(...(await this.#viaAddresses(host, preferred, uri.port || defaultPort(preferred))));
     return found;
   }
 
-  async #viaServices(host: string, transports: readonly Transport[]): Promise<Destination[]> {
-    for (const transport of transports) {
-      const prefix = SERVICES[transport];
-      const name = `${prefix}.${host}`;
-      const records = await this.#cached(`srv ${name}`, () => this.#options.nameServer.services(name));
-      const found: Destination[] = [];
-      for (const record of byPriority(records, this.#options.random)) {
-        if (record.name !== '.' && record.name !== '')
-          found.push(...(await this.#viaAddresses(record.name, transport, record.port)));
+  /** RFC 3263 4.1: what the domain prefers, else what we do. */
+  async #viaServices(host: string, uri: SipUri, transports: readonly Transport[]): Promise<Destination[]> {
+    const found: Destination[] = [];
+    if (uri.params.get('transport') === undefined) {
+      const pointers = await this.#cache.get(`naptr ${host}`, () => this.#options.nameServer.pointers(host));
+      for (const { transport, name } of inPreference(pointers, uri.scheme === 'sips')) {
+        if (this.#options.speaks(transport)) found.push(...(await this.#viaService(name, transport)));
       }
-      if (found.length > 0) return found;
     }
-    return [];
+    for (const transport of found.length === 0 ? transports : []) {
+      found.push(...(await this.#viaService(`${SERVICES[transport]}.${host}`, transport)));
+      if (found.length > 0) break;
+    }
+    return found;
+  }
+
+  async #viaService(name: string, transport: Transport): Promise<Destination[]> {
+    const records = await this.#cache.get(`srv ${name}`, () => this.#options.nameServer.services(name));
+    const found: Destination[] = [];
+    for (const record of byPriority(records, this.#options.random)) {
+      // RFC 2782: "." means that the service is decidedly not there.
+      if (record.name !== '.' && record.name !== '')
+        found.push(...(await this.#viaAddresses(record.name, transport, record.port)));
+    }
+    return found;
   }
 
   async #viaAddresses(host: string, transport: Transport, port: number): Promise<Destination[]> {
-    const addresses = await this.#cached(`host ${host}`, () => this.#options.nameServer.addresses(host));
+    const addresses = await this.#cache.get(`host ${host}`, () => this.#options.nameServer.addresses(host));
     return addresses.map((address) => ({ transport, address, port }));
-  }
-
-  /** Questions for the same name share one answer; a failure counts as "none". */
-  async #cached<T>(key: string, ask: () => Promise<T[]>): Promise<T[]> {
-    const nowMs = this.#options.nowMs();
-    const known = this.#cache.get(key);
-    if (known !== undefined && known.untilMs > nowMs) return (await known.answer) as T[];
-    const entry = { untilMs: nowMs + CACHE_MS, answer: Promise.resolve<T[]>([]) };
-    entry.answer = ask().then(
-      (answer) => {
-        if (answer.length === 0) entry.untilMs = nowMs + NEGATIVE_CACHE_MS;
-        return answer;
-      },
-      () => {
-        entry.untilMs = nowMs + NEGATIVE_CACHE_MS;
-        return [];
-      },
-    );
-    this.#cache.delete(key);
-    this.#cache.set(key, entry);
-    if (this.#cache.size > MAX_CACHED_NAMES) this.#cache.delete(this.#cache.keys().next().value!);
-    return entry.answer;
   }
 }
 
@@ -126,6 +104,26 @@ const SERVICES: Readonly<Record<Transport, string>> = {
   ws: '_sip._ws',
   wss: '_sips._ws',
 };
+
+/** RFC 3263 4.1, RFC 7118 5.3: the services of NAPTR records that we know. */
+const POINTED: Readonly<Record<string, Transport>> = {
+  'sip+d2u': 'udp',
+  'sip+d2t': 'tcp',
+  'sips+d2t': 'tls',
+  'sip+d2w': 'ws',
+  'sips+d2w': 'wss',
+};
+
+/** RFC 3403 4.1: lowest order first, then lowest preference. For a sips URI only what is secure. */
+function inPreference(pointers: readonly PointerRecord[], secure: boolean): { transport: Transport; name: string }[] {
+  return [...pointers]
+    .sort((a, b) => a.order - b.order || a.preference - b.preference)
+    .flatMap(({ flags, service, replacement }) => {
+      const transport = POINTED[service.toLowerCase()];
+      const fits = flags.toLowerCase() === 's' && (!secure || transport === 'tls' || transport === 'wss');
+      return transport !== undefined && fits && replacement !== '' ? [{ transport, name: replacement }] : [];
+    });
+}
 
 /** The Contact of a client over WSS still says `transport=ws` (RFC 7118 5.2.1). */
 function websocketOf(uri: SipUri): Transport {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type NameServer, Resolver } from '../../../src/sip/transport/index.ts';
+import { type DnsAnswer, type NameServer, Resolver } from '../../../src/sip/transport/index.ts';
 
 const ZONE: Record<string, string[]> = {
   'h.example': ['192.0.2.1'],
@@ -20,17 +20,41 @@ const SERVICES: Record<string, { name: string; port: number; priority: number; w
   ],
 };
 
+const pointer = (order: number, preference: number, service: string, replacement: string) => ({
+  flags: 's',
+  service,
+  replacement,
+  order,
+  preference,
+});
+const POINTERS: Record<string, ReturnType<typeof pointer>[]> = {
+  'naptr.example': [
+    pointer(20, 0, 'SIP+D2U', '_sip._udp.srv.example'),
+    pointer(10, 50, 'SIP+D2T', '_sip._tcp.tcp.example'),
+    pointer(10, 10, 'SIP+D2X', '_sip._udp.srv.example'),
+    pointer(10, 90, 'SIPS+D2T', '_sips._tcp.srv.example'),
+  ],
+};
+
+function told<T>(records: readonly T[], ttlMs?: number): DnsAnswer<T> {
+  return { records, ttlMs };
+}
+
 function resolver(random = 0): { resolver: Resolver; asked: string[]; clock: { ms: number } } {
   const asked: string[] = [];
   const clock = { ms: 0 };
   const nameServer: NameServer = {
     addresses: (host) => {
       asked.push(host);
-      return ZONE[host] ? Promise.resolve(ZONE[host]) : Promise.reject(new Error('ENOTFOUND'));
+      return ZONE[host] ? Promise.resolve(told(ZONE[host])) : Promise.reject(new Error('ENOTFOUND'));
     },
     services: (name) => {
       asked.push(name);
-      return SERVICES[name] ? Promise.resolve(SERVICES[name]) : Promise.reject(new Error('ENODATA'));
+      return SERVICES[name] ? Promise.resolve(told(SERVICES[name])) : Promise.reject(new Error('ENODATA'));
+    },
+    pointers: (name) => {
+      asked.push(`naptr ${name}`);
+      return POINTERS[name] ? Promise.resolve(told(POINTERS[name])) : Promise.reject(new Error('ENODATA'));
     },
   };
   return { resolver: new Resolver({ nowMs: () => clock.ms, nameServer, random: () => random }), asked, clock };
@@ -47,8 +71,10 @@ for (const [uri, expected] of [
   ['sip:u@srv.example', ['udp a.example 5070', 'udp b.example 5071']],
   ['sips:u@srv.example', ['tls a.example 5061']],
   ['sip:u@tcp.example', ['tcp a.example 5090']],
+  ['sip:u@naptr.example', ['tcp a.example 5090', 'tls a.example 5061', 'udp a.example 5070', 'udp b.example 5071']],
+  ['sips:u@naptr.example', ['tls a.example 5061']],
 ] as const) {
-  // conformance: RFC 3263 4 — literals, ports, transport, maddr, SRV by priority, A/AAAA
+  // conformance: RFC 3263 4 — literals, ports, transport, maddr, NAPTR by order and preference, SRV by priority, A/AAAA
   test(`${uri} leads to ${expected.join(', ')}`, async () => {
     const wanted = expected.flatMap((line) => {
       const [transport, host, port] = line.split(' ') as [string, string, string];

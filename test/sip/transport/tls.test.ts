@@ -46,7 +46,12 @@ describe('SIP over TLS', () => {
   test('the domain of a sips URI is asked for and must be in the certificate', async () => {
     const bob = await endpointOn('tls', listener(server));
     const { port } = destinationOf(bob);
-    const nameServer = { addresses: async () => ['127.0.0.1'], services: async () => [] };
+    const none = async () => ({ records: [], ttlMs: undefined });
+    const nameServer = {
+      addresses: async () => ({ records: ['127.0.0.1'], ttlMs: undefined }),
+      services: none,
+      pointers: none,
+    };
     const alice = await endpointOn('tls', { ...listener(client), nameServer });
     try {
       const [good] = await alice.resolve(`sips:as.home.test:${port}`);
