@@ -4,6 +4,7 @@ import {
   bareHost,
   clientKey,
   defaultPort,
+  LOSS_CONTROL_OFFER,
   parseUri,
   TRUST_DOMAIN_HEADERS,
   withoutHeaders,
@@ -156,7 +157,7 @@ export class EndpointPort implements SipPort {
     const host = fits ? this.#endpoint.hostFor(destination) : hostPort(found.host, found.port);
     const reuse = found.transport === 'tcp' || found.transport === 'tls' ? ';alias' : '';
     return {
-      via: `SIP/2.0/${found.transport.toUpperCase()} ${host}${reuse}`,
+      via: `SIP/2.0/${found.transport.toUpperCase()} ${host}${reuse}${LOSS_CONTROL_OFFER}`,
       contact: found.transport === 'udp' ? host : `${host};transport=${found.transport}`,
     };
   }

@@ -3,6 +3,9 @@ import type { ViaValue } from '../types.ts';
 /** How long the upstream element obeys one value; responses come faster than that while there is load. */
 const VALIDITY_MS = 1000;
 
+/** In the Via of our requests (RFC 7339 4.1, 4.2): the next hop may tell us to send it less, by the loss algorithm. */
+export const LOSS_CONTROL_OFFER = ';oc;oc-algo="loss"';
+
 /** True when the topmost Via offers the loss algorithm, which every implementation has (RFC 7339 4.1, 4.2, 5.1). */
 export function offersLossControl(via: ViaValue): boolean {
   if (!via.params.has('oc') || via.params.get('oc') !== undefined) return false;

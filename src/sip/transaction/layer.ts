@@ -43,6 +43,8 @@ export interface TransactionLayerOptions {
   readonly retryAfterSeconds?: number;
   /** Asked once for each new request outside dialogs, after retransmissions and merges are out: overload control. */
   readonly admit?: (message: SipMessage, flow: Flow, nowMs: number) => Refusal | undefined;
+  /** Told of each response to a request of ours, and where that had gone. */
+  readonly heard?: (message: SipMessage, from: Destination, nowMs: number) => void;
   /** Salt of the To tags that the layer puts into its own answers. */
   readonly tagSalt?: string;
 }
@@ -74,6 +76,7 @@ export class Transactions implements TransactionLayer {
       retryAfterSeconds: options.retryAfterSeconds ?? 2,
       tagSalt: options.tagSalt ?? '',
       admit: options.admit ?? (() => undefined),
+      heard: options.heard ?? (() => undefined),
     };
     this.#unreliable = { ...this.#options.timers, reliable: false };
     this.#reliable = { ...this.#options.timers, reliable: true };
@@ -163,6 +166,7 @@ export class Transactions implements TransactionLayer {
       this.#toUser({ kind: 'strayResponse', message });
       return;
     }
+    this.#options.heard(message, client.to, nowMs);
     const { status } = message;
     const user: TransactionUserEvent = { kind: 'response', key: client.key, message };
     if (client.machine.kind === 'other') {

@@ -1,5 +1,5 @@
 import type { Counter, Metrics } from '../../base/metrics.ts';
-import type { OverloadControl } from '../overload/index.ts';
+import type { NextHopLoad, OverloadControl } from '../overload/index.ts';
 
 export type EndpointCounters = Readonly<
   Record<
@@ -41,13 +41,20 @@ export function gaugesOf(
     transactions: () => number;
     connections: () => number;
     restingTargets: () => number;
+    nextHops: NextHopLoad;
     overload: OverloadControl | undefined;
   },
 ): void {
   metrics.gauge('imsdc_sip_transactions', 'live transactions', read.transactions);
   metrics.gauge('imsdc_sip_connections', 'open stream connections', read.connections);
   metrics.gauge('imsdc_sip_resting_targets', 'next hops that are tried last', read.restingTargets);
-  const { overload } = read;
+  const { overload, nextHops } = read;
+  metrics.gauge(
+    'imsdc_sip_shed_requests',
+    'requests left out because their next hop asked for it',
+    () => nextHops.shed,
+  );
+  metrics.gauge('imsdc_sip_shed_spared', 'priority requests that were sent all the same', () => nextHops.spared);
   if (overload === undefined) return;
   metrics.gauge('imsdc_sip_loss_fraction', 'share of new work that is refused for load', () => overload.lossFraction);
   for (const cause of ['peer', 'user', 'lag'] as const) {

@@ -3,7 +3,7 @@ import type { IdMint } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import type { Timers } from '../../base/timers.ts';
-import type { OverloadControl } from '../overload/index.ts';
+import { LOSS_CONTROL_OFFER, type OverloadControl } from '../overload/index.ts';
 import { MAGIC_COOKIE, type TimerValues, Transactions } from '../transaction/index.ts';
 import type {
   ClientKey,
@@ -18,9 +18,8 @@ import { ArmedTimers } from './armed-timers.ts';
 import type { SipListenerConfig } from './config.ts';
 import { countersOf, type EndpointCounters, gaugesOf } from './endpoint-counters.ts';
 import { standardTransports, type TransportFactory } from './factory.ts';
-import { Failover, type OutgoingRequest } from './failover.ts';
+import type { OutgoingRequest } from './failover.ts';
 import { Ingress } from './ingress.ts';
-import { LargeRequests } from './large-requests.ts';
 import { LimitedLog } from './limited-log.ts';
 import { Listeners } from './listeners.ts';
 import { LoopLag } from './loop-lag.ts';
@@ -28,6 +27,7 @@ import type { NameServer } from './name-server.ts';
 import { Outgoing } from './outgoing.ts';
 import { Resolver } from './resolver.ts';
 import { RestingTargets } from './resting-targets.ts';
+import { Shedding } from './shedding.ts';
 import { Transmitter } from './transmitter.ts';
 import type { TrustedPeers } from './trust.ts';
 
@@ -80,8 +80,8 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   readonly #transmitter: Transmitter;
   readonly #log: LimitedLog;
   readonly #count: EndpointCounters;
-  readonly #large: LargeRequests;
   readonly #resting = new RestingTargets();
+  readonly #shedding = new Shedding();
   readonly #outgoing: Outgoing;
   readonly #waiting: TransactionUserEvent[] = [];
   #lag: { close(): void } | undefined;
@@ -92,7 +92,6 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     this.#options = options;
     this.timers = options.timers;
     const nowMs = () => this.timers.nowMs();
-    const sentBy = (to: Destination) => this.#listeners.nameFor(to);
     this.#count = countersOf(options.metrics);
     this.#log = new LimitedLog(options.log, nowMs);
     this.#transmitter = new Transmitter({
@@ -114,14 +113,18 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
         maxServers: options.maxTransactions,
         maxClients: options.maxTransactions === undefined ? undefined : options.maxTransactions * 2,
         tagSalt: options.ids.prefix,
+        heard: (message, from, atMs) => this.#shedding.heard(message, from, atMs),
         ...(options.overload && { admit: (...request) => options.overload?.admit(...request) }),
       },
     );
-    this.#large = new LargeRequests({ udpMtuBytes: options.udpMtuBytes ?? 0, sentBy });
     this.#outgoing = new Outgoing({
       layer: this.#layer,
-      large: this.#large,
-      failover: new Failover(this.#resting, sentBy),
+      listeners: this.#listeners,
+      udpMtuBytes: options.udpMtuBytes ?? 0,
+      resting: this.#resting,
+      shedding: this.#shedding,
+      transmitter: this.#transmitter,
+      refused: (key) => this.#tell({ kind: 'clientFailed', key, reason: 'overload' }),
       count: this.#count,
       log: this.#log,
       nowMs,
@@ -141,6 +144,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       transactions: () => this.#layer.size.clients + this.#layer.size.servers,
       connections: () => this.#listeners.connections,
       restingTargets: () => this.#resting.size,
+      nextHops: this.#shedding.load,
       overload: options.overload,
     });
   }
@@ -148,12 +152,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   /** Binds every listener. Throws SIP_LISTEN, with everything closed again. */
   async start(): Promise<void> {
     const { maxConnections, idleTimeoutMs, keepAliveMs, transports, overload } = this.#options;
-    const limits = {
-      ...(maxConnections && { maxConnections }),
-      ...(idleTimeoutMs && { idleTimeoutMs }),
-      ...(keepAliveMs && { keepAliveMs }),
-    };
-    const make = transports ?? standardTransports(limits);
+    const make = transports ?? standardTransports({ maxConnections, idleTimeoutMs, keepAliveMs });
     try {
       for (const config of this.#options.listeners) {
         await this.#listeners.add(config, make, (transport) => this.#ingress.sinkOf(transport));
@@ -209,7 +208,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     const { transport, host } = this.#listeners.viaFor(to);
     // RFC 5923 is about TCP and TLS; a WebSocket works both ways anyhow.
     const reuse = transport === 'tcp' || transport === 'tls' ? ';alias' : '';
-    return `SIP/2.0/${transport.toUpperCase()} ${host};branch=${branch};rport${reuse}`;
+    return `SIP/2.0/${transport.toUpperCase()} ${host};branch=${branch};rport${reuse}${LOSS_CONTROL_OFFER}`;
   }
 
   /** host:port of the listener that sends to `to`: what a Contact or Record-Route for that side names. */
@@ -246,13 +245,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** Sends without a transaction: the ACK of a 2xx, or what a stateless proxy forwards. */
   sendStateless(wire: string, to: Destination): void {
-    const tcp = wire.startsWith('SIP/2.0 ') ? undefined : this.#large.overTcp(wire, to, this.timers.nowMs());
-    if (tcp === undefined) this.#transmitter.transmit(wire, to, null);
-    else
-      this.#transmitter.transmit(tcp.wire, tcp.to, null, () => {
-        this.#large.refuse(to, this.timers.nowMs());
-        this.#transmitter.transmit(wire, to, null);
-      });
+    this.#outgoing.stateless(wire, to);
   }
 
   /** A destination that leads back over the connection, or to the address, that a message came from (RFC 5626 5.3). */
@@ -297,8 +290,11 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   #toUser(event: TransactionUserEvent): void {
     const known = event.kind === 'response' || event.kind === 'clientFailed' ? this.#outgoing.came(event) : event;
-    if (known === undefined) return;
-    if (this.#inUserCall) this.#waiting.push(known);
-    else this.emit('sip', known);
+    if (known !== undefined) this.#tell(known);
+  }
+
+  #tell(event: TransactionUserEvent): void {
+    if (this.#inUserCall) this.#waiting.push(event);
+    else this.emit('sip', event);
   }
 }

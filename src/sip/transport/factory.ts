@@ -17,8 +17,9 @@ export type TransportFactory = (
 ) => SipTransport;
 
 /** UDP, TCP, TLS, WebSocket. Throws SIP_TLS when a certificate is missing or cannot be read. */
-export function standardTransports(overrides: Partial<StreamLimits>): TransportFactory {
-  const limits = { ...STREAM_LIMITS, ...overrides };
+export function standardTransports(overrides: { [K in keyof StreamLimits]?: number | undefined }): TransportFactory {
+  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  const limits: StreamLimits = { ...STREAM_LIMITS, ...Object.fromEntries(given) };
   return (transport, local, sink, config) => {
     if (transport === 'udp') return new UdpTransport(local, sink);
     if (transport === 'tcp') return new TcpTransport(local, sink, limits);

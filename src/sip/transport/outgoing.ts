@@ -1,9 +1,13 @@
 import { clientKey, type Transactions } from '../transaction/index.ts';
 import type { ClientKey, Destination, TransactionUserEvent } from '../types.ts';
 import type { EndpointCounters } from './endpoint-counters.ts';
-import type { Failover, OutgoingRequest } from './failover.ts';
-import type { LargeRequests } from './large-requests.ts';
+import { Failover, type OutgoingRequest } from './failover.ts';
+import { LargeRequests } from './large-requests.ts';
 import type { LimitedLog } from './limited-log.ts';
+import type { Listeners } from './listeners.ts';
+import type { RestingTargets } from './resting-targets.ts';
+import type { Shedding } from './shedding.ts';
+import type { Transmitter } from './transmitter.ts';
 import { hostPort } from './transport.ts';
 
 /** What becomes of a request of ours. */
@@ -11,61 +15,93 @@ type OutgoingEvent = Extract<TransactionUserEvent, { kind: 'response' | 'clientF
 
 export interface OutgoingOptions {
   readonly layer: Transactions;
-  readonly large: LargeRequests;
-  readonly failover: Failover;
+  readonly listeners: Listeners;
+  /** 0: large requests stay on UDP. */
+  readonly udpMtuBytes: number;
+  readonly resting: RestingTargets;
+  readonly transmitter: Transmitter;
+  readonly shedding: Shedding;
+  /** The request was left out because its next hop asked for less (RFC 7339 5.8). */
+  readonly refused: (key: ClientKey) => void;
   readonly count: EndpointCounters;
   readonly log: LimitedLog;
   readonly nowMs: () => number;
 }
 
-/** Requests of ours, which may take more than one way: TCP before UDP, and one address of the next hop after the other. */
+/**
+ * Requests of ours, which may take more than one way (TCP before UDP, one address of the next hop after the other), or
+ * none, when the next hop is overloaded.
+ */
 export class Outgoing {
   readonly #options: OutgoingOptions;
+  readonly #large: LargeRequests;
+  readonly #failover: Failover;
 
   constructor(options: OutgoingOptions) {
     this.#options = options;
+    const sentBy = (to: Destination) => options.listeners.nameFor(to);
+    this.#large = new LargeRequests({ udpMtuBytes: options.udpMtuBytes, sentBy });
+    this.#failover = new Failover(options.resting, sentBy);
   }
 
   request(options: OutgoingRequest & { otherwise?: readonly Destination[] }): ClientKey {
+    const { shedding, refused, nowMs } = this.#options;
     const { otherwise } = options;
-    this.#send(otherwise === undefined ? options : this.#options.failover.start(options, otherwise));
-    return clientKey(options.branch, options.method);
+    const key = clientKey(options.branch, options.method);
+    const places = otherwise === undefined ? [options.to] : [options.to, ...otherwise];
+    const at = places.findIndex((to) => !shedding.sheds(options.wire, to, nowMs()));
+    const to = places[at];
+    if (to === undefined) refused(key);
+    else if (otherwise === undefined) this.#send(options);
+    else this.#send(this.#failover.start({ ...options, to }, places.slice(at + 1)));
+    return key;
   }
 
   cancel(key: ClientKey, extraHeaders: string): void {
-    const { layer, large, failover, nowMs } = this.#options;
-    const current = failover.cancelled(key);
-    large.cancelled(current, extraHeaders);
+    const { layer, nowMs } = this.#options;
+    const current = this.#failover.cancelled(key);
+    this.#large.cancelled(current, extraHeaders);
     layer.cancel(current, nowMs(), extraHeaders);
+  }
+
+  /** Without a transaction: the ACK of a 2xx, or what a stateless proxy forwards. */
+  stateless(wire: string, to: Destination): void {
+    const { transmitter, nowMs } = this.#options;
+    const tcp = wire.startsWith('SIP/2.0 ') ? undefined : this.#large.overTcp(wire, to, nowMs());
+    if (tcp === undefined) transmitter.transmit(wire, to, null);
+    else
+      transmitter.transmit(tcp.wire, tcp.to, null, () => {
+        this.#large.refuse(to, nowMs());
+        transmitter.transmit(wire, to, null);
+      });
   }
 
   /** The event as the user shall see it; undefined: another way is tried, and the user hears nothing. */
   came(event: OutgoingEvent): OutgoingEvent | undefined {
-    const { failover } = this.#options;
-    return this.#backToUdp(event) || this.#failsOver(event) ? undefined : failover.known(event);
+    return this.#backToUdp(event) || this.#failsOver(event) ? undefined : this.#failover.known(event);
   }
 
   #send(request: OutgoingRequest): void {
-    const { layer, large, count } = this.#options;
+    const { layer, count } = this.#options;
     const nowMs = this.#options.nowMs();
-    const tcp = large.overTcp(request.wire, request.to, nowMs);
+    const tcp = this.#large.overTcp(request.wire, request.to, nowMs);
     if (tcp === undefined) {
       layer.request(request, nowMs);
       return;
     }
     count.movedToTcp.value++;
-    large.attempted(clientKey(request.branch, request.method), request);
+    this.#large.attempted(clientKey(request.branch, request.method), request);
     layer.request({ ...request, ...tcp }, nowMs);
   }
 
   /** A large request whose TCP connection failed goes over UDP, under the same key. */
   #backToUdp(event: OutgoingEvent): boolean {
-    const { layer, large, count } = this.#options;
-    if (large.size === 0) return false;
+    const { layer, count } = this.#options;
+    if (this.#large.size === 0) return false;
     const nowMs = this.#options.nowMs();
     const failed = event.kind === 'clientFailed' && event.reason === 'transport';
-    const again = failed ? large.refused(event.key, nowMs) : undefined;
-    large.settled(event.key);
+    const again = failed ? this.#large.refused(event.key, nowMs) : undefined;
+    this.#large.settled(event.key);
     if (again === undefined) return false;
     count.backToUdp.value++;
     layer.request(again, nowMs);
@@ -75,9 +111,9 @@ export class Outgoing {
 
   /** RFC 3263 4.3. */
   #failsOver(event: OutgoingEvent): boolean {
-    const { failover, count, log, nowMs } = this.#options;
-    if (failover.size === 0) return false;
-    const next = failover.next(event, nowMs());
+    const { count, log, nowMs } = this.#options;
+    if (this.#failover.size === 0) return false;
+    const next = this.#failover.next(event, nowMs());
     if (next === undefined) return false;
     count.failovers.value++;
     log.warn('sip: a next hop failed, its next address is tried', { to: hostPort(next.to.address, next.to.port) });

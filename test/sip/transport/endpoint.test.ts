@@ -42,7 +42,7 @@ for (const transport of ['udp', 'tcp'] as const) {
       const { message: invite, key: serverKey } = await invited;
       assert.equal((await trying).key, key);
       assert.equal(invite.via.params.has('rport'), true);
-      assert.match(invite.first('via')!, /;rport=\d+(;alias)?;received=127\.0\.0\.1$/);
+      assert.match(invite.first('via')!, /;rport=\d+(;alias)?;oc;oc-algo="loss";received=127\.0\.0\.1$/);
 
       const answered = nextEvent(alice, 'response', (message) => message.status === 200);
       const bobTag = bob.newTag();
