@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { LOOPBACK, writeLabConfig } from '../src/lab/config-file.ts';
 import { freePort } from '../src/lab/ports.ts';
 import { LabChild } from '../src/lab/process/child.ts';
@@ -11,6 +12,8 @@ export interface Core {
   readonly port: number;
   /** What the DCSF process holds right now. */
   holds(): Promise<Holdings>;
+  /** Kills the DCSF process (-9) as soon as so many calls are up and on its disk, and starts it again. */
+  restart(calls: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -53,6 +56,13 @@ export const POLICY = {
   mf: { media: { firstPort: 20_000, lastPort: 32_767 } },
 } as const;
 
+interface Status {
+  readonly imsAs: Holdings;
+  readonly state: { readonly stored: number; readonly pending: number };
+}
+
+const POLL_MS = 20;
+
 /** Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. */
 export async function startCore(): Promise<Core> {
   const directory = mkdtempSync(join(tmpdir(), 'imsdc-sipp-core-'));
@@ -65,7 +75,7 @@ export async function startCore(): Promise<Core> {
     apps: resolve(import.meta.dirname, '../apps'),
     engine: 'auto',
     ports: { applicationServer, scscf: 0, mrm },
-    overrides: { ...POLICY, imsAs: { ...POLICY.imsAs, listeners } },
+    overrides: { ...POLICY, state: { dir: join(directory, 'state') }, imsAs: { ...POLICY.imsAs, listeners } },
   });
   const children: LabChild[] = [];
   const stop = async () => {
@@ -73,16 +83,31 @@ export async function startCore(): Promise<Core> {
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    for (const name of ['mf', 'dcsf'] as const) {
-      children.push(new LabChild({ name, args: [name, '--config', files.config], directory, speaks: 'ipc' }));
-    }
-    const [, dcsf] = await Promise.all(children.map((child) => child.ready()));
-    const { address, port } = dcsf!.admin as { address: string; port: number };
-    const holds = async () => {
-      const { imsAs } = (await (await fetch(`http://${address}:${port}/status`)).json()) as { imsAs: Holdings };
-      return { calls: imsAs.calls, contexts: imsAs.contexts };
+    const start = async (name: 'mf' | 'dcsf', log: string = name) => {
+      const child = new LabChild({ name: log, args: [name, '--config', files.config], directory, speaks: 'ipc' });
+      children.push(child);
+      return { child, ready: await child.ready() };
     };
-    return { port: applicationServer, holds, stop };
+    let [, dcsf] = await Promise.all([start('mf'), start('dcsf')]);
+    const status = async () => {
+      const { address, port } = dcsf.ready.admin as { address: string; port: number };
+      return (await (await fetch(`http://${address}:${port}/status`)).json()) as Status;
+    };
+    const holds = async () => {
+      const { calls, contexts } = (await status()).imsAs;
+      return { calls, contexts };
+    };
+    const restart = async (calls: number) => {
+      // Each call is a record, and so is its session at the DCSF.
+      const isThere = ({ imsAs, state }: Status) =>
+        imsAs.calls >= calls && state.stored >= 2 * calls && state.pending === 0;
+      while (!isThere(await status())) await pause(POLL_MS);
+      const died = dcsf.child.next('died');
+      dcsf.child.process.kill('SIGKILL');
+      await died;
+      dcsf = await start('dcsf', 'dcsf-again');
+    };
+    return { port: applicationServer, holds, restart, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -42,7 +42,18 @@ const { values, positionals } = parseArgs({
   },
 });
 const [command, ...patterns] = positionals;
-const wanted = pairNames().filter((name) => patterns.length === 0 || patterns.some((p) => name.includes(p)));
+const wanted = pairNames().filter(
+  (name) => (patterns.length === 0 || patterns.some((p) => name.includes(p))) && (!restarts(name) || mayRestart()),
+);
+
+function restarts(name: string): boolean {
+  return PAIRS.find((pair) => pair.name === name)?.run?.restart === true;
+}
+
+/** Somebody else's AS is not ours to kill, and a load runs on one that lives. */
+function mayRestart(): boolean {
+  return command === 'list' || (values.target === undefined && !values['all-together']);
+}
 
 if (values.help || (command !== 'run' && command !== 'list')) {
   process.stderr.write(USAGE);
@@ -84,7 +95,7 @@ async function leftovers(core: Core): Promise<number> {
 }
 
 async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
-  const waiting = [...wanted];
+  const waiting = wanted.filter((name) => !restarts(name));
   const results: PairResult[] = [];
   const worker = async () => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
@@ -97,6 +108,14 @@ async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
     }
   };
   await Promise.all(Array.from({ length: Number(values['at-once'] ?? 1) }, worker));
+  // The others must not be in the way of the kill.
+  for (const name of wanted.filter(restarts)) {
+    const calls = Number(values.calls ?? 1);
+    const options = { name, calls, rate: Number(values.rate), timeoutSeconds: Number(values.timeout ?? 60) };
+    const [result] = await Promise.all([runPair(optionsOf(core, options)), core?.restart(calls)]);
+    process.stderr.write(`${result.passed ? 'pass' : 'FAIL'} ${name}\n`);
+    results.push(result);
+  }
   return results;
 }
 

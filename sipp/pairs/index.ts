@@ -6,6 +6,7 @@ import { EARLY } from './early.ts';
 import { MULTIPLEX } from './multiplex.ts';
 import { PLAIN_CALLS } from './plain.ts';
 import { RACES } from './race.ts';
+import { RESTART } from './restart.ts';
 
 /** Every pair of the suite. */
 export const PAIRS: readonly Pair[] = [
@@ -16,4 +17,5 @@ export const PAIRS: readonly Pair[] = [
   ...EARLY,
   ...DIALOG,
   ...RACES,
+  ...RESTART,
 ];

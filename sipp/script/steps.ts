@@ -82,6 +82,8 @@ export interface PairRun {
   readonly uasCalls?: number;
   /** The call may end before it reaches the next hop: only the UAC is judged. */
   readonly uasMayMiss?: boolean;
+  /** The core is killed and started again once every call is up: only with a core of our own. */
+  readonly restart?: boolean;
   /** What must be seen in the statistics: nothing is sent twice, something is, or either. Default `none`. */
   readonly retransmissions?: 'none' | 'some' | 'any';
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Core, startCore } from '../../sipp/core.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
-import { runPairCleanly, sippAvailable } from '../../sipp/sipp.ts';
+import { runPair, runPairCleanly, sippAvailable } from '../../sipp/sipp.ts';
 
 /** CI installs SIPp, so there a missing one is a failure and not a reason to skip. */
 const skip = !sippAvailable() && !process.env.CI && 'sipp is not installed (Debian: sip-tester)';
@@ -22,6 +22,7 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
 
   describe('each pair', { concurrency: AT_ONCE }, () => {
     for (const { name, shows, run } of PAIRS) {
+      if (run?.restart) continue;
       test(`${name}: ${shows}`, async () => {
         const calls = run?.lossPercent === undefined ? 3 : 60;
         const rate = run?.lossPercent === undefined ? 10 : 30;
@@ -30,6 +31,15 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
       });
     }
   });
+
+  for (const { name, shows } of PAIRS.filter(({ run }) => run?.restart)) {
+    test(`${name}: ${shows}`, async () => {
+      const calls = 3;
+      const options = { name, target: { address: '127.0.0.1', port: core.port }, calls, rate: 10 };
+      const [result] = await Promise.all([runPair(options), core.restart(calls)]);
+      assert.deepEqual(result.problems, []);
+    });
+  }
 
   test('nothing is left of the calls', async () => {
     assert.deepEqual(await core.holds(), { calls: 0, contexts: 0 });
