@@ -26,19 +26,31 @@ export class WorkerLink {
   readonly #flows = new Map<number, KnownFlow>();
   /** `.invalid` names, lower case, to the listener that has their connection. */
   readonly #names = new Map<string, number>();
+  readonly #socket: Socket;
   #observeLag: ((lagMs: number) => void) | undefined;
 
+  /** Nothing is read before `serve`. */
   constructor(socket: Socket, onClosed: (problem: string | undefined) => void) {
     this.#link = new FrameLink(socket, {
       maxBacklogBytes: MAX_BACKLOG_BYTES,
       onFrame: (kind, body) => this.#frame(kind, body),
       onClosed,
     });
+    this.#socket = socket;
+    socket.pause();
     this.transports = (transport, local, sink) => {
       const made = new RelayedTransport(this.#all.length, transport, local, sink, this.#link, this.#names);
       this.#all.push(made);
       return made;
     };
+  }
+
+  /**
+   * The listeners are there: what the dispatcher has sent while this process started is read now. Before, it would be
+   * lost, and the flows that it tells of only once as well.
+   */
+  serve(): void {
+    this.#socket.resume();
   }
 
   /** How late this process reads what the dispatcher gives it: its event loop, and all that waits before it. */

@@ -36,6 +36,7 @@ class Worker extends TypedEmitter<{ message: { text: string; flow: Flow; listene
     super();
     this.socket = socket;
     this.link = new WorkerLink(socket, () => undefined);
+    this.link.serve();
     this.transports = LISTENERS.map((config, listener) =>
       this.link.transports(
         config.transport,

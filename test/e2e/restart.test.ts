@@ -31,10 +31,12 @@ class Lab {
   world!: World;
   #starts = 0;
   readonly #leaseMs: number;
+  readonly #workers: number;
 
   /** `leaseMs`: silent owners keep their contexts so long at the MF. */
-  constructor(leaseMs = 60_000) {
+  constructor({ leaseMs = 60_000, workers = 1 }: { leaseMs?: number; workers?: number } = {}) {
     this.#leaseMs = leaseMs;
+    this.#workers = workers;
   }
 
   async start(): Promise<void> {
@@ -47,6 +49,7 @@ class Lab {
         // What the MF was told of the repository must hold for the next process too.
         dcar: { mdc1: { port: mdc1 }, internal: { port: internal } },
         imsAs: { mf: { probeMs: 500 } },
+        dcsf: { workers: this.#workers },
         mf: { leaseMs: this.#leaseMs },
       },
     });
@@ -199,9 +202,30 @@ describe('imsdc dcsf is killed and started again in mid-call', { timeout: 180_00
   });
 });
 
+describe('a worker of imsdc dcsf is killed', { timeout: 120_000 }, () => {
+  const lab = new Lab({ workers: 2 });
+  before(() => lab.start());
+  after(() => lab.close());
+
+  // conformance: R21 — a restarted worker has its calls again, and the dispatcher routes to it by its number
+  it('it is started again, with its own directory, and its calls go on', async () => {
+    const call = await lab.call();
+    const { dcar } = (await statusOf(lab.world.admin.dcsf)) as { dcar: { pid: number } };
+    const workers = childrenOf(lab.world.dcsf.process.pid!).filter((pid) => pid !== dcar.pid);
+    assert.equal(workers.length, 2);
+    for (const pid of workers) process.kill(pid, 'SIGKILL');
+    await call.outgoing.openApplication(application('10000005', 1006));
+    await call.incoming.channel(1006);
+    assert.equal((await (await call.caller.bootstrap(call.outgoing, 0)).list()).status, 200);
+    await call.incoming.hangup();
+    await call.outgoing.ended();
+    await nothingLeft(lab.world);
+  });
+});
+
 describe('imsdc dcsf is killed, and its state with it', { timeout: 120_000 }, () => {
   // Shorter than a start takes: whether the new process comes before it ends or after does not matter here.
-  const lab = new Lab(1_000);
+  const lab = new Lab({ leaseMs: 1_000 });
   before(() => lab.start());
   after(() => lab.close());
 

@@ -40,6 +40,7 @@ async function start(outer: ProcessContext): Promise<Running> {
     mediaEventUri: setup.mediaEventUri,
     learnt: (capability: LearntCapability) => rpc.notice('capability', capability),
   });
+  link.serve();
   return {
     ready: {},
     status: () => functions?.status() ?? {},
