@@ -27,6 +27,8 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
   let received: Receive | undefined;
   let sent = 0;
   let seenAck = false;
+  /** The last final response other than 200: it comes again when its request did. */
+  let refusal: number | undefined;
   /** One came and has not got its ACK yet. */
   let openInvite = false;
   let acked: { readonly invite: number; readonly ack: number; readonly name: string } | undefined;
@@ -40,10 +42,12 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
     } else if (step.kind === 'receive') {
       const passed: string[] = [];
       const forgotten = sent > 1 && typeof received?.what === 'string' && received.what !== 'ACK' ? received.what : '';
-      if (openInvite && step.what !== 'INVITE') passed.push('<recv request="INVITE" optional="true" />');
-      if (forgotten !== '' && forgotten !== 'INVITE' && forgotten !== step.what)
+      const { what } = step;
+      if (openInvite && what !== 'INVITE') passed.push('<recv request="INVITE" optional="true" />');
+      if (forgotten !== '' && forgotten !== 'INVITE' && forgotten !== what)
         passed.push(`<recv request="${forgotten}" optional="true" />`);
-      if (seenAck && step.what !== 'ACK') passed.push('<recv request="ACK" optional="true" />');
+      if (refusal !== undefined && refusal !== what) passed.push(`<recv response="${refusal}" optional="true" />`);
+      if (seenAck && what !== 'ACK') passed.push('<recv request="ACK" optional="true" />');
       if (acked !== undefined) {
         passed.push(`<recv response="200" response_txn="${acked.name}" optional="true" />`);
         attributes.set(acked.invite, ` start_txn="${acked.name}"`);
@@ -53,6 +57,7 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
           attributes.set(response, ` response_txn="${acked.name}"`);
       }
       before.set(at, passed);
+      if (typeof step.what === 'number' && step.what > 200 && step.optional !== true) refusal = step.what;
       seenAck ||= step.what === 'ACK';
       openInvite = step.what === 'INVITE' || (openInvite && step.what !== 'ACK');
       received = step;
