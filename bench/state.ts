@@ -28,7 +28,7 @@ import {
 import { SIMULATED_CONFIG } from '../test/simulator/as-node.ts';
 import { type BenchOptions, type BenchRow, median } from './lib/rows.ts';
 
-/** A plain call costs the AS 360 us; keeping it shall cost a twentieth of that. */
+/** A plain call costs the AS 360 us on a quiet machine; keeping it shall cost a twentieth of that. */
 const GOAL_US = 18;
 const GOAL_BOOTSTRAP_US = 60;
 const GOAL_SHORT_US = 3;
