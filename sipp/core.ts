@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { LOOPBACK, writeLabConfig } from '../src/lab/config-file.ts';
 import { freePort } from '../src/lab/ports.ts';
 import { LabChild } from '../src/lab/process/child.ts';
+import { DTLS_DC_AS } from './dc-as.ts';
 
 /** `imsdc dcsf` and `imsdc mf` on loopback, set up as the scripts expect it. */
 export interface Core {
@@ -44,6 +45,8 @@ export const POLICY = {
         '10000020': dcAs,
         '10000021': { ...dcAs, between: true },
         '10000022': { ...dcAs, interworking: true },
+        '10000023': { ...DTLS_DC_AS, mdc2: 'UDP_PROXY' },
+        '10000024': { ...DTLS_DC_AS, mdc2: 'UDP/DTLS/SCTP' },
       },
     },
     subscribers: {

@@ -1,3 +1,4 @@
+import { DTLS_DC_AS } from '../dc-as.ts';
 import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
 import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
@@ -58,6 +59,19 @@ const SEEN_AT_BOB = body(
   requestedApplication(APP.past, [1000]),
 );
 const SEEN_AT_ALICE = body('m=application 42020 ', 'a=setup:passive', 'a=tls-id:bobapp0000000000000', 'a=dcmap:1000 ');
+
+const datagramsWith = (change: { readonly tlsId?: string }) =>
+  applicationLine('alice', { app: APP.datagrams, endpoint: 'Server', ...change });
+const toDatagrams = datagramsWith({});
+const NEW_ASSOCIATION = { tlsId: 'aliceapprenewed00001' } as const;
+/** Everything but address and port is what the DC AS says of itself (core.ts). */
+const DC_AS_ANSWERS = [
+  body(LINE.sender, LIVE, 'a=dcmap:1000 ', requestedApplication(APP.datagrams, [1000], 'Server')),
+  ...['setup:passive', `fingerprint:${DTLS_DC_AS.fingerprint}`, 'sctp-port:5009', 'max-message-size:30000'].map(
+    (value) => body(LINE.sender, LIVE, `a=${value}`),
+  ),
+  ...mediaLines(4),
+] as const;
 
 const SECOND = { app: APP.e2DCe, ids: [1004], port: 40_022, tlsId: 'alicesecondapp000001' } as const;
 
@@ -436,6 +450,40 @@ export const APPLICATION: readonly Pair[] = [
         2,
         [applicationLine('alice', { app: APP.server, endpoint: 'Server' })],
         body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 ', requestedApplication(APP.server, [1000], 'Server')),
+        ...mediaLines(4),
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
+  },
+  {
+    name: 'p2a-udp-proxy',
+    shows:
+      'DTLS ends at the DC AS: the answer has the address of our MF and the fingerprint, setup, SCTP port and size of the ' +
+      'DC AS; a new tls-id is answered with another one of its own; the other UE hears nothing of it.',
+    conformance: [
+      ['23.228 AC.7.2.2', 'P2A with UDP_PROXY: the fingerprint of the DC AS in the answer'],
+      ['R12', 'a line that ends at a DC AS: a new tls-id is answered with a new one'],
+    ],
+    uac: [
+      ...bootstrapped.uac,
+      ...changes(2, [toDatagrams], ...DC_AS_ANSWERS),
+      ...changes(3, [datagramsWith(NEW_ASSOCIATION)], ...DC_AS_ANSWERS),
+      ...hangsUp(4),
+    ],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
+  },
+  {
+    name: 'p2a-dtls',
+    shows: 'The MF ends DTLS of the UE and opens an association with the DC AS: the UE sees the MF alone.',
+    conformance: [['23.228 AC.7.2.2', 'P2A over UDP/DTLS/SCTP: the MF answers with its own values']],
+    uac: [
+      ...bootstrapped.uac,
+      ...changes(
+        2,
+        [applicationLine('alice', { app: APP.dtls, endpoint: 'Server' })],
+        body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 ', requestedApplication(APP.dtls, [1000], 'Server')),
+        without('fingerprint:SHA-256 DA:DA'),
         ...mediaLines(4),
       ),
       ...hangsUp(3),

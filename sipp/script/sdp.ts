@@ -121,6 +121,10 @@ export const APP = {
   between: '10000021',
   /** To a DC AS when the other UE has no data channels. */
   interworking: '10000022',
+  /** To a DC AS where DTLS of the UE ends. */
+  datagrams: '10000023',
+  /** To a DC AS that the MF reaches over DTLS. */
+  dtls: '10000024',
   unknown: '99999999',
 } as const;
 
