@@ -165,7 +165,7 @@ export class Context {
       if (ended) {
         await this.#accounted(endingOf(association, 'ended'), reason, () => this.#release(key));
         await this.#closeFarEnds(association);
-      }
+      } else if (state === 'connected') await this.#closeDeadEnds(association);
       if (ended || state === 'connected') {
         this.#notify(association, state, reason);
         // Relays towards it change: to the successor, or to nowhere.
@@ -219,6 +219,16 @@ export class Context {
       const reset = () => this.#env.executor.resetStreams(far.key, ids, reason);
       await this.#accounted(endingOf(far, 'streamClosed', new Set(ids)), reason, reset);
     }
+  }
+
+  /** The DC AS was gone before its UE came: nothing could be closed then. */
+  async #closeDeadEnds({ id, key }: HeldAssociation): Promise<void> {
+    const ids: number[] = [];
+    for (const { sink, streamId } of this.#desired.associations.get(id)?.streams ?? []) {
+      const far = sink.kind === 'relay' ? this.#held.associations.get(sink.association) : undefined;
+      if (far?.mdc2Of !== undefined && isBroken(far)) ids.push(streamId);
+    }
+    if (ids.length > 0) await this.#env.executor.resetStreams(key, ids, 'the DC AS is gone');
   }
 
   #find(key: string): HeldAssociation | undefined {

@@ -63,6 +63,15 @@ describe('a DC AS at the other end of DTLS', () => {
     assert.deepEqual(rig.residue(), NO_RESIDUE);
   });
 
+  test('the DC AS was gone before the UE came: the channel is closed as soon as it could be used', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overDtls()] }));
+    await rig.state(key(2), 'failed', 'FINGERPRINT_MISMATCH');
+    rig.engine.log.length = 0;
+    await rig.state(key(1), 'connected');
+    assert.ok(rig.engine.log.includes(`resetStream ${key(1)}`), rig.engine.log.join('\n'));
+  });
+
   test('the UE goes: the DC AS sees its channel closed', async () => {
     const rig = new Rig();
     await rig.create(context({ served: [overDtls()] }));
