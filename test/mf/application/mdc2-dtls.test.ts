@@ -132,7 +132,8 @@ function suite(engine: 'embedded' | 'native', offset: number): void {
     assert.deepEqual([contexts, associations, flows], [0, 0, 0]);
   }
 
-  // The embedded engine is for first tries: what it does with datagrams under load is not judged here.
+  // The embedded engine is for first tries, and has no back-pressure of its own: what it does under load is not judged here.
+  const underLoad = { skip: engine === 'native' ? false : 'it holds datagrams back and waits for SCTP to repeat them' };
   const proxies =
     engine === 'native' ? (['DC_APPLICATION_PROXY', 'UDP_PROXY'] as const) : (['DC_APPLICATION_PROXY'] as const);
   for (const proxy of proxies) {
@@ -159,7 +160,7 @@ function suite(engine: 'embedded' | 'native', offset: number): void {
     });
 
     // conformance: R29 — back-pressure from the DC AS to the UE, without loss
-    test(`${proxy}: a DC AS that does not read makes its UE wait, and then gets everything`, async () => {
+    test(`${proxy}: a DC AS that does not read makes its UE wait, and then gets everything`, underLoad, async () => {
       held = Promise.withResolvers();
       const { ue, told, end, contextId, name } = await line('slow', proxy);
       const open = opened(ue, STREAM);
@@ -190,7 +191,7 @@ function suite(engine: 'embedded' | 'native', offset: number): void {
       await isIdle();
     });
 
-    test(`${proxy}: a DC AS that sends faster than the UE takes waits, and loses nothing`, async () => {
+    test(`${proxy}: a DC AS that sends faster than the UE takes waits, and loses nothing`, underLoad, async () => {
       const { ue, told, end, contextId, name } = await line('source', proxy);
       let received = 0;
       const all = new Promise<void>((resolve) => {
