@@ -90,6 +90,27 @@ export const ImsAsConfig = Type.Object({
       tls: Type.Optional(SbiTls),
       retryAfterMs: milliseconds('an MF that did not answer is left alone so long', 5_000, 100),
       probeMs: milliseconds('each MF is asked this often whether it still holds our contexts (R25); 0 = never', 5_000),
+      repair: Type.Object(
+        {
+          limitMs: milliseconds(
+            'so long after its MF was lost a call looks for another one, or for the same one after a restart; then its data channel lines go to port 0. 0 = at once',
+            10_000,
+          ),
+          perSecond: Type.Number({
+            default: 100,
+            minimum: 0.1,
+            maximum: 10_000,
+            description: 'so many calls look for another MF per second (R25); emergency and priority calls do not wait',
+          }),
+          burst: Type.Integer({ default: 50, minimum: 1, maximum: 100_000, description: 'so many do so at once' }),
+          offer: Type.Union([Type.Literal('inPlace'), Type.Literal('newLine')], {
+            default: 'inPlace',
+            description:
+              'how UEs hear of their new association: by a new tls-id in the line as it is, or by port 0 there and then a new line, for UEs that never begin a second association in a line',
+          }),
+        },
+        nested,
+      ),
     },
     nested,
   ),

@@ -27,12 +27,15 @@ import { CallDeadlines } from './call-deadlines.ts';
 import { InstructionDesk, noSuchSession } from './instruction-desk.ts';
 import { answerAlone } from './out-of-dialog.ts';
 import type { ServicePorts, SipPort, Touch } from './ports.ts';
+import { DEFAULT_PACE, RepairPace } from './repair-pace.ts';
 
 export interface DispatcherOptions {
   readonly sip: SipPort;
   readonly services: ServicePorts;
   readonly timers: Timers;
   readonly config: CallConfig;
+  /** How fast calls that lost their MF ask for another one (R25). Default DEFAULT_PACE. */
+  readonly repairs?: { readonly perSecond: number; readonly burst: number };
   /** Without P-Served-User and orig/term (R22). */
   readonly sessionCase: SessionCase;
   readonly maxCalls: number;
@@ -51,6 +54,8 @@ export interface DispatcherOptions {
   readonly store?: Touch | undefined;
 }
 
+/** Losses that are told one by one within this time are looked up together. */
+const LOSS_BATCH_MS = 20;
 /** For giving back what a crashed call held. */
 const CLEAN_UP_MS = 20_000;
 /** Seconds. */
@@ -59,7 +64,15 @@ const RETRY_AFTER = 2;
 /** Finds the call of every event in one look-up, runs it, and carries out what it wants. One per AS. */
 export class Dispatcher {
   readonly capabilities: Capabilities;
-  readonly counts = { calls: 0, refusedCalls: 0, strayMessages: 0, lateInstructions: 0 };
+  readonly counts = {
+    calls: 0,
+    refusedCalls: 0,
+    strayMessages: 0,
+    lateInstructions: 0,
+    /** Calls whose data channels moved to another MF after a loss, and calls that lost them. */
+    reanchored: 0,
+    givenUp: 0,
+  };
   readonly #options: DispatcherOptions;
   readonly #calls = new Map<string, Call>();
   readonly #sessions = new Map<string, string>();
@@ -67,15 +80,19 @@ export class Dispatcher {
   readonly #env: CallEnvironment & { nowMs: number };
   readonly #instructions = new InstructionDesk();
   readonly #deadlines: CallDeadlines;
+  /** Why, by context: told one by one, looked up together. */
+  readonly #lost = new Map<string, string>();
   #closed = false;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.capabilities = new Capabilities({ learnt: options.learnt });
+    const pace = new RepairPace(options.repairs ?? DEFAULT_PACE);
     this.#env = {
       nowMs: options.timers.nowMs(),
       random: options.random,
       config: options.config,
+      repairSlotMs: (priority) => pace.slotMs(options.timers.nowMs(), priority),
       local: (nextHop) => options.sip.local(nextHop),
       counterpart: (name) => counterpart(name, (id) => this.#calls.get(id)),
     };
@@ -244,11 +261,19 @@ export class Dispatcher {
     return call !== undefined;
   }
 
+  /** The MF says that it does not hold this context any more. A worker that dies loses thousands: one look-up for all. */
   contextLost(contextId: string, reason: string) {
-    this.contextsLost(new Set([contextId]), reason);
+    const isArmed = this.#lost.size > 0;
+    this.#lost.set(contextId, reason);
+    if (isArmed) return;
+    this.#options.timers.after(LOSS_BATCH_MS, () => {
+      const lost = new Map(this.#lost);
+      this.#lost.clear();
+      for (const [why, ids] of Map.groupBy(lost.keys(), (id) => lost.get(id)!)) this.contextsLost(new Set(ids), why);
+    });
   }
 
-  /** The MF does not hold these contexts any more: each call repairs itself (R25). */
+  /** The MF does not hold these contexts any more: each call repairs itself when its turn comes (R25). */
   contextsLost(contextIds: ReadonlySet<string>, reason: string) {
     for (const call of [...this.#calls.values()]) {
       const contextId = call.media?.context.contextId;
@@ -337,6 +362,9 @@ export class Dispatcher {
           this.#instructions.answer(effect.id, effect.result);
           break;
         }
+        case 'repaired':
+          this.counts[effect.outcome]++;
+          break;
         case 'ended':
           this.#forget(call);
           break;

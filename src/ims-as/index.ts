@@ -64,13 +64,16 @@ export interface ImsAsStatus {
   readonly callsTotal: number;
   readonly refusedCalls: number;
   readonly strayMessages: number;
+  /** Calls whose data channels moved to another MF after a loss, and calls that lost them (R25). */
+  readonly reanchored: number;
+  readonly givenUp: number;
   readonly clientTransactions: number;
   readonly serverTransactions: number;
   readonly timers: number;
   readonly connections: number;
   readonly contexts: number;
   readonly capabilities: number;
-  readonly mfs: readonly { name: string; contexts: number; resting: boolean }[];
+  readonly mfs: readonly { name: string; contexts: number; resting: boolean; lost: boolean }[];
 }
 
 /** Starts the IMS AS: SIP on ISC, DC1 towards `sessionEvents`, DC2 towards the configured MFs. */
@@ -124,6 +127,7 @@ export async function startImsAs(
     timers,
     config: forCalls,
     store: journal && storeCalls(journal, forCalls, () => running),
+    repairs: config.mf.repair,
     sessionCase: config.sessionCase,
     maxCalls: config.maxCalls,
     mintId: () => ids.next(),
@@ -164,6 +168,16 @@ export async function startImsAs(
   if (journal) restoreCalls({ journal, config: forCalls, dispatcher: running, mfs, timers, log, metrics });
   endpoint.on('sip', (event) => running.transactionEvent(event));
   metrics.gauge('imsdc_ims_as_calls', 'calls', () => running.size);
+  metrics.gauge(
+    'imsdc_ims_as_reanchored',
+    'calls whose data channels moved to another MF',
+    () => running.counts.reanchored,
+  );
+  metrics.gauge(
+    'imsdc_ims_as_given_up',
+    'calls that lost their data channels with their MF',
+    () => running.counts.givenUp,
+  );
   log.info({ addresses: endpoint.addresses() }, 'IMS AS listens');
 
   return {
@@ -179,6 +193,8 @@ export async function startImsAs(
       calls: running.size,
       callsTotal: running.counts.calls,
       refusedCalls: running.counts.refusedCalls,
+      reanchored: running.counts.reanchored,
+      givenUp: running.counts.givenUp,
       strayMessages: running.counts.strayMessages,
       ...endpoint.status(),
       contexts: mfs.contexts,
@@ -214,6 +230,7 @@ function callConfig(config: ImsAsConfig, mediaEventUri: string): CallConfig {
     mediaEventUri,
     channelUsage: config.channelRecords.file !== undefined,
     mfProxyNames: config.mf.generation,
+    repair: config.mf.repair,
   };
 }
 

@@ -27,5 +27,5 @@ export async function listenForMediaEvents(config: ImsAsConfig, log: Logger, tak
 export function mediaEvent(dispatcher: Dispatcher, log: Logger, event: MediaEvent): void {
   if (event.state === 'failed') log.info({ ...event }, 'association failed');
   if (event.reason === 'workerExit' || event.reason === 'workerHung')
-    dispatcher.contextLost(event.contextId, `MF lost ${event.contextId}: ${event.reason}`);
+    dispatcher.contextLost(event.contextId, `MF lost the context: ${event.reason}`);
 }

@@ -76,6 +76,7 @@ export class MfPool {
           lostContexts.value += contextIds.size;
           options.lost(contextIds, `${apiRoot}: ${reason}`);
         },
+        back: (contextIds) => void this.#cleanUp(apiRoot, contextIds),
       });
       return { name: apiRoot, client, watch, contexts: 0, restUntilMs: 0 };
     });
@@ -130,9 +131,11 @@ export class MfPool {
         return { mf: mf.name, context: created };
       } catch (error) {
         mf.contexts--;
+        if (!(error instanceof ImsdcError)) throw error;
+        const isSilent = error.code === 'MRM_TIMEOUT';
+        if (isSilent || error.code === 'MRM_UNAVAILABLE') mf.restUntilMs = this.#timers.nowMs() + this.#restMs;
         // Only what was certainly not executed may go to another MF.
-        if (!(error instanceof ImsdcError) || error.code !== 'MRM_UNAVAILABLE') throw error;
-        mf.restUntilMs = this.#timers.nowMs() + this.#restMs;
+        if (error.code !== 'MRM_UNAVAILABLE') throw error;
         if (this.#timers.nowMs() >= deadlineMs || tried.size === this.#mfs.length) throw error;
       }
     }
@@ -140,7 +143,8 @@ export class MfPool {
 
   #choose(tried: ReadonlySet<Mf>): Mf | undefined {
     const nowMs = this.#timers.nowMs();
-    const left = this.#mfs.filter((mf) => !tried.has(mf));
+    // One that is lost is asked by its watch alone: nobody waits for it.
+    const left = this.#mfs.filter((mf) => !tried.has(mf) && !mf.watch.isLost);
     const rested = left.filter((mf) => mf.restUntilMs <= nowMs);
     // With all of them resting, the one that rests longest may be back.
     return (rested.length > 0 ? rested : left.toSorted((a, b) => a.restUntilMs - b.restUntilMs).slice(0, 1)).reduce<
@@ -151,6 +155,8 @@ export class MfPool {
   async #delete(mf: Mf, contextId: string, deadlineMs: number): Promise<void> {
     mf.contexts = Math.max(0, mf.contexts - 1);
     mf.watch.remove(contextId);
+    // Deleted once it is back, if it ever is.
+    if (mf.watch.isLost) return;
     for (let attempt = 1; ; attempt++) {
       try {
         return await mf.client.deleteContext(contextId, {
@@ -170,14 +176,33 @@ export class MfPool {
     }
   }
 
+  /** Cut off for a while only, an MF holds what we have moved elsewhere: one after the other goes. */
+  async #cleanUp(name: string, contextIds: ReadonlySet<string>): Promise<void> {
+    const mf = this.#mfs.find((one) => one.name === name);
+    for (const contextId of contextIds) {
+      if (mf === undefined || this.#closed || mf.watch.isLost) return;
+      try {
+        await mf.client.deleteContext(contextId, { deadlineMs: this.#timers.nowMs() + DELETE_DEADLINE_MS });
+      } catch (error) {
+        // Restarted meanwhile, it does not know them; otherwise their lease ends them.
+        this.#log.debug({ contextId, mf: name, reason: (error as Error).message }, 'context of a lost MF not deleted');
+      }
+    }
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     for (const { watch } of this.#mfs) watch.close();
     await Promise.all(this.#mfs.map((mf) => mf.client.close()));
   }
 
-  status(): { name: string; contexts: number; resting: boolean }[] {
+  status(): { name: string; contexts: number; resting: boolean; lost: boolean }[] {
     const nowMs = this.#timers.nowMs();
-    return this.#mfs.map(({ name, contexts, restUntilMs }) => ({ name, contexts, resting: restUntilMs > nowMs }));
+    return this.#mfs.map(({ name, contexts, restUntilMs, watch }) => ({
+      name,
+      contexts,
+      resting: restUntilMs > nowMs,
+      lost: watch.isLost,
+    }));
   }
 }

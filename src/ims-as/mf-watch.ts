@@ -9,19 +9,18 @@ export interface MfWatchOptions {
   readonly log: Logger;
   /** Between two questions while the MF answers; 0: none are asked. */
   readonly probeMs: number;
-  /** Contexts that the MF does not hold any more; each is named once. */
+  /** Contexts that the MF does not hold any more, or that nobody can reach; each is named once. */
   lost(contextIds: ReadonlySet<string>, reason: string): void;
+  /** An MF that was lost answers again. It may still hold `contextIds`, which are in use no more. */
+  back(contextIds: ReadonlySet<string>): void;
 }
 
 /** A question without an answer in this time counts as a miss. */
 const ANSWER_MS = 2_000;
-/** After a miss the next question does not wait for `probeMs`. */
+/** After a miss the next question does not wait for `probeMs`; nor does it while the MF is lost. */
 const RETRY_MS = 1_000;
 /** So many misses in a row, and the MF is lost: one may be a packet, or a restart of the connection. */
 const MISSES = 2;
-/** R25: repairs are paced, so that the calls of a large MF do not re-negotiate all at once. */
-const LOST_BATCH = 50;
-const LOST_BATCH_MS = 100;
 
 function first<T>(values: Iterable<T>): T | undefined {
   const [value] = values;
@@ -30,7 +29,8 @@ function first<T>(values: Iterable<T>): T | undefined {
 
 /**
  * Whether one MF still holds our contexts (R25). Nmf_MRM has no read: a PATCH of `test` operations asks for one context
- * after the other, and 404 means lost. An MF that does not answer at all has lost every context.
+ * after the other, and 404 means lost. An MF that does not answer at all has lost every context; it is asked on until it
+ * is back.
  */
 export class MfWatch {
   readonly #options: MfWatchOptions;
@@ -38,6 +38,8 @@ export class MfWatch {
   readonly #contexts = new Set<string>();
   /** Those of a former process, which are asked for first and without a pause. */
   readonly #unsure = new Set<string>();
+  /** What it held when it was lost; null while it is not. */
+  #lost: ReadonlySet<string> | null = null;
   #timer: Timer | undefined;
   #misses = 0;
   #asking = false;
@@ -45,6 +47,11 @@ export class MfWatch {
 
   constructor(options: MfWatchOptions) {
     this.#options = options;
+  }
+
+  /** It did not answer, and has not answered since. */
+  get isLost(): boolean {
+    return this.#lost !== null;
   }
 
   add(contextId: string): void {
@@ -74,14 +81,9 @@ export class MfWatch {
 
   #arm(delayMs: number): void {
     const { probeMs, timers } = this.#options;
-    if (
-      (probeMs === 0 && this.#unsure.size === 0) ||
-      this.#closed ||
-      this.#asking ||
-      this.#timer !== undefined ||
-      this.#contexts.size === 0
-    )
-      return;
+    const probes = probeMs > 0 || this.#unsure.size > 0 || this.#lost !== null;
+    const nothingToAsk = this.#contexts.size === 0 && this.#lost === null;
+    if (!probes || nothingToAsk || this.#closed || this.#asking || this.#timer !== undefined) return;
     this.#timer = timers.after(delayMs, () => {
       this.#timer = undefined;
       void this.#ask();
@@ -89,17 +91,19 @@ export class MfWatch {
   }
 
   async #ask(): Promise<void> {
-    const [contextId = first(this.#contexts)] = this.#unsure;
+    const [contextId = first(this.#contexts)] = this.#lost ?? this.#unsure;
     if (contextId === undefined) return;
     this.#asking = true;
     const answer = await this.#holds(contextId);
     this.#asking = false;
     if (this.#closed) return;
-    this.#misses = answer === 'none' ? this.#misses + 1 : 0;
-    if (this.#misses >= MISSES) {
-      this.#lose('it does not answer');
+    if (this.#lost !== null) {
+      if (answer !== 'none') this.#return();
+      this.#arm(answer === 'none' ? RETRY_MS : this.#options.probeMs);
       return;
     }
+    this.#misses = answer === 'none' ? this.#misses + 1 : 0;
+    if (this.#misses >= MISSES) this.#lose('it does not answer');
     if (answer === 'none') {
       this.#arm(RETRY_MS);
       return;
@@ -123,25 +127,29 @@ export class MfWatch {
       if (error.code === 'MRM_NOT_FOUND') return 'no';
       // Whoever refuses is alive: overloaded, or of another opinion about the patch.
       if (error.details.status !== undefined || error.code === 'MRM_MALFORMED') return 'yes';
-      log.warn({ reason: error.message }, 'MF does not answer');
+      // While it is lost, nobody needs to hear it every second.
+      if (this.#lost === null) log.warn({ reason: error.message }, 'MF does not answer');
       return 'none';
     }
   }
 
-  /** All of them, in batches. Those of calls that end meanwhile are left out. */
+  /** All of them at once: each call waits for its turn by itself. */
   #lose(reason: string): void {
     this.#misses = 0;
     const lost = new Set(this.#contexts);
     this.#contexts.clear();
     this.#unsure.clear();
     this.#options.log.error({ contexts: lost.size }, 'MF lost');
-    const next = () => {
-      if (this.#closed) return;
-      const batch = new Set([...lost].slice(0, LOST_BATCH));
-      for (const contextId of batch) lost.delete(contextId);
-      this.#options.lost(batch, reason);
-      if (lost.size > 0) this.#options.timers.after(LOST_BATCH_MS, next);
-    };
-    next();
+    // Without a context there is nothing to ask for until the next one is created, as before the first.
+    if (lost.size === 0) return;
+    this.#lost = lost;
+    this.#options.lost(lost, reason);
+  }
+
+  #return(): void {
+    const held = this.#lost ?? new Set<string>();
+    this.#lost = null;
+    this.#options.log.warn({ contexts: held.size }, 'MF is back');
+    this.#options.back(held);
   }
 }

@@ -171,7 +171,7 @@ describe('imsdc dcsf is killed and started again in mid-call', { timeout: 180_00
   });
 
   // conformance: R25 — media events reach the process that has taken the calls over
-  it('a media worker that dies after the restart: the new process takes its lines out', async () => {
+  it('a media worker that dies after the restart: the new process re-anchors its lines', async () => {
     const call = await lab.call();
     await lab.crash();
     const ended = call.outgoing.next('negotiated');

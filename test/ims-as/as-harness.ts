@@ -36,6 +36,15 @@ export interface Sent {
   readonly key?: ServerKey;
 }
 
+export interface MfPlace {
+  readonly mf: string;
+  readonly contextId: string;
+  readonly address: string;
+}
+const MF_1: MfPlace = { mf: 'mf1', contextId: 'ctx-1', address: '198.51.100.5' };
+/** Where lost lines go. */
+export const MF_2: MfPlace = { mf: 'mf2', contextId: 'ctx-2', address: '198.51.100.6' };
+
 export interface InviteOptions {
   readonly sdp?: string;
   readonly headers?: string;
@@ -87,6 +96,7 @@ export class AsHarness {
       },
       timers: this.timers,
       config: { ...SIMULATED_CONFIG, ...options.config },
+      repairs: { perSecond: 1, burst: 1 },
       sessionCase: 'originating',
       maxCalls: options.maxCalls ?? 10,
       mintId: () => `as.0.1.${this.#serial++}x`,
@@ -223,20 +233,23 @@ export class AsHarness {
     );
   }
 
-  /** Answers the last MRM request as our MF would. */
-  mfAnswers(outcome?: Outcome<MrmReply>): void {
+  /** Answers the last MRM request as our MF would, or another one, `at` its own address. */
+  mfAnswers(outcome?: Outcome<MrmReply>, at: MfPlace = MF_1): void {
     const last = this.mrm.at(-1);
     assert.ok(last, 'nothing was asked of the MF');
     const { operation } = last;
-    const reply = operation.method === 'POST' ? { mf: 'mf1', context: this.#filled(operation.context) } : { mf: 'mf1' };
+    const reply = {
+      mf: at.mf,
+      ...(operation.method === 'POST' ? { context: this.#filled(operation.context, at) } : {}),
+    };
     this.dispatcher.mrmReplied(last.call, last.id, outcome ?? { ok: true, value: reply });
   }
 
-  #filled(context: MediaContext): MediaContext {
+  #filled(context: MediaContext, at: MfPlace): MediaContext {
     const fill = (media: MediaInfo): MediaInfo => ({
       ...media,
       localMbEndpoint: media.localMbEndpoint ?? {
-        ip: { ipv4Addr: '198.51.100.5' },
+        ip: { ipv4Addr: at.address },
         transport: 'UDP',
         portNumber: this.#port++,
       },
@@ -253,7 +266,7 @@ export class AsHarness {
       },
     });
     return {
-      contextId: 'ctx-1',
+      contextId: at.contextId,
       terminations: context.terminations.map((t) => ({ ...t, medias: t.medias.map(fill) })),
     };
   }

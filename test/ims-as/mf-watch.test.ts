@@ -14,6 +14,7 @@ function rig(options: { answer: Answer; probeMs?: number }) {
   const timers = new VirtualTimers(0);
   const asked: { atMs: number; contextId: string; items: readonly PatchItem[] }[] = [];
   const lost: { atMs: number; contextIds: string[]; reason: string }[] = [];
+  const back: { atMs: number; contextIds: string[] }[] = [];
   const mf = { answer: options.answer };
   const watch = new MfWatch({
     timers,
@@ -29,6 +30,7 @@ function rig(options: { answer: Answer; probeMs?: number }) {
       },
     },
     lost: (contextIds, reason) => lost.push({ atMs: timers.nowMs(), contextIds: [...contextIds], reason }),
+    back: (contextIds) => back.push({ atMs: timers.nowMs(), contextIds: [...contextIds] }),
   });
   /** Time passes step by step, so that answers are taken when they come. */
   const pass = async (ms: number) => {
@@ -39,7 +41,7 @@ function rig(options: { answer: Answer; probeMs?: number }) {
     }
     timers.advance(endMs - timers.nowMs());
   };
-  return { watch, mf, asked, lost, pass, timers };
+  return { watch, mf, asked, lost, back, pass, timers };
 }
 
 // conformance: R25 — a PATCH of test operations asks whether an MF still holds a context; 404 means lost
@@ -77,21 +79,30 @@ describe('the watch over an MF', () => {
     assert.equal(asked.length, 3, 'each is named once');
   });
 
-  it('gives up an MF after the second question without an answer, in batches', async () => {
-    const { watch, lost, pass } = rig({ answer: 'silence' });
+  it('gives up an MF after the second question without an answer, and asks on until it is back', async () => {
+    const { watch, mf, asked, lost, back, pass } = rig({ answer: 'silence' });
     for (let index = 0; index < 120; index++) watch.add(`context-${index}`);
     await pass(5_999);
-    assert.equal(lost.length, 0);
+    assert.deepEqual([lost.length, watch.isLost], [0, false]);
     await pass(1_000);
     assert.deepEqual(
       lost.map(({ atMs, contextIds }) => [atMs, contextIds.length]),
-      [
-        [6_000, 50],
-        [6_100, 50],
-        [6_200, 20],
-      ],
+      [[6_000, 120]],
     );
-    assert.equal(new Set(lost.flatMap(({ contextIds }) => contextIds)).size, 120);
+    assert.ok(watch.isLost);
+    // Its calls have moved; only whether it lives is of interest now.
+    for (let index = 0; index < 120; index++) watch.remove(`context-${index}`);
+    await pass(10_000);
+    assert.deepEqual([asked.length, lost.length, back.length], [12, 1, 0]);
+    mf.answer = 'unknown';
+    await pass(1_000);
+    assert.deepEqual(
+      back.map(({ atMs, contextIds }) => [atMs, contextIds.length]),
+      [[17_000, 120]],
+    );
+    assert.equal(watch.isLost, false);
+    await pass(60_000);
+    assert.equal(asked.length, 13, 'there is nothing to ask for');
   });
 
   it('takes one miss for an accident, and a refusal for life', async () => {
@@ -115,6 +126,6 @@ describe('the watch over an MF', () => {
     closed.watch.add('a');
     closed.watch.close();
     await closed.pass(60_000);
-    assert.deepEqual([off.asked, closed.asked, closed.lost], [[], [], []]);
+    assert.deepEqual([off.asked, closed.asked, closed.lost, closed.back], [[], [], [], []]);
   });
 });

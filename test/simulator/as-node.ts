@@ -35,6 +35,7 @@ export const SIMULATED_CONFIG: CallConfig = {
   channelUsage: false,
   multiplexing: true,
   mfProxyNames: 'rel19',
+  repair: { limitMs: 10_000, offer: 'inPlace' },
 };
 
 const JOURNAL = { writeEveryMs: 100, maxPending: 1000 };
@@ -55,14 +56,16 @@ export interface Sabotage {
 export interface AsOptions {
   readonly node: SipNode;
   readonly dcsf: DcsfBehaviour;
-  readonly mf: MfModel;
+  /** The first that is there takes a new context. */
+  readonly mfs: readonly MfModel[];
   readonly random: Random;
   readonly sessionCase: SessionCase;
+  readonly reanchorOffer: CallConfig['repair']['offer'];
   /** Between 0 and 1: how often the call record is stored and read again after an event. */
   readonly restore: number;
   readonly sabotage: Sabotage;
   /** The context is about to go: the last moment to look at it. */
-  readonly onDelete: (contextId: string) => void;
+  readonly onDelete: (mf: MfModel, contextId: string) => void;
 }
 
 /** One AS with its DCSF and MF, in virtual time. */
@@ -82,6 +85,8 @@ export class AsNode {
   readonly #decided = new Set<string>();
   /** Contexts of a 201 that came too late: no call holds them. */
   readonly #orphans = new Set<string>();
+  /** MFs that the watch has found lost. */
+  readonly #lost = new Set<MfModel>();
   /** When an offer of ours last met a 491: what it says is not agreed until it is sent again. */
   lastGlareMs = Number.NEGATIVE_INFINITY;
   #serial = 0;
@@ -100,12 +105,13 @@ export class AsNode {
   }
 
   #newDispatcher(store: Touch | undefined): Dispatcher {
-    const { node, sabotage, random, sessionCase } = this.#options;
+    const { node, sabotage, random, sessionCase, reanchorOffer } = this.#options;
     return new Dispatcher({
       sip: this.#sip,
       services: this.#services,
       timers: sabotage.timers?.(node.network.timers) ?? node.network.timers,
-      config: SIMULATED_CONFIG,
+      config: { ...SIMULATED_CONFIG, repair: { ...SIMULATED_CONFIG.repair, offer: reanchorOffer } },
+      repairs: { perSecond: 20, burst: 2 },
       sessionCase,
       maxCalls: 100,
       mintId: () => `${node.name}.0.${this.#epoch}.${this.#serial++}x`,
@@ -133,12 +139,12 @@ export class AsNode {
 
   /** kill -9. */
   crash(): void {
-    const { node, mf } = this.#options;
+    const { node, mfs } = this.#options;
     this.#epoch++;
     this.dispatcher.close();
     node.crash();
     this.#finals.clear();
-    for (const contextId of mf.contexts.keys()) this.#former.add(contextId);
+    for (const mf of mfs) for (const contextId of mf.contexts.keys()) this.#former.add(contextId);
     node.network.timers.after(LEASE_MS, () => this.leaseEnds());
     node.network.trace.event(node.nowMs, node.name, node.name, 'crashes');
     // What the old process still writes does not reach the disk that the new one reads.
@@ -171,18 +177,19 @@ export class AsNode {
 
   /** R25: the MF frees what belonged to former processes, but for what the living one has taken over. */
   leaseEnds(): void {
-    const { mf, sabotage } = this.#options;
+    const { mfs, sabotage } = this.#options;
     if (sabotage.lease === false) return;
     const held = new Set([...this.dispatcher.calls()].map((call) => call.media?.context.contextId));
-    for (const contextId of this.#former) if (!held.has(contextId)) mf.contexts.delete(contextId);
+    for (const contextId of this.#former) if (!held.has(contextId)) for (const mf of mfs) mf.contexts.delete(contextId);
     this.#former.clear();
   }
 
   #adopt(contextId: string): boolean {
-    const { node, mf, random } = this.#options;
+    const { node, mfs, random } = this.#options;
     const epoch = this.#epoch;
     node.network.timers.after(random.between(1, 20), () => {
-      if (epoch === this.#epoch && !mf.contexts.has(contextId)) this.dispatcher.contextLost(contextId, 'gone');
+      const isHeld = mfs.some((mf) => mf.contexts.has(contextId));
+      if (epoch === this.#epoch && !isHeld) this.dispatcher.contextLost(contextId, 'gone');
     });
     return true;
   }
@@ -283,29 +290,56 @@ export class AsNode {
     });
   }
 
+  /** The pool: an MF that is known to be lost is not asked, one that refuses the connection hands on to the next. */
+  #mfFor(operation: MrmOperation): MfModel | undefined {
+    const { mfs } = this.#options;
+    if (operation.method !== 'POST') return mfs.find((mf) => mf.address === operation.mf);
+    return mfs.find((mf) => !this.#lost.has(mf) && mf.state !== 'killed');
+  }
+
+  /** What the watch over the MF finds out (R25): it is not there, or has forgotten these contexts. */
+  mfLost(mf: MfModel, contextIds: ReadonlySet<string>): void {
+    const { node } = this.#options;
+    node.network.trace.event(node.nowMs, 'watch', node.name, `${mf.address} lost`);
+    if (mf.state !== 'up') this.#lost.add(mf);
+    this.dispatcher.contextsLost(contextIds, 'simulated');
+  }
+
+  /** It answers again: what it still holds has been moved elsewhere, and is deleted. */
+  mfBack(mf: MfModel, contextIds: ReadonlySet<string>): void {
+    if (!this.#lost.delete(mf)) return;
+    for (const contextId of contextIds) mf.run({ method: 'DELETE', mf: mf.address, contextId });
+  }
+
   #mrm(call: string, id: string, operation: MrmOperation, deadlineMs: number): void {
-    const { node, mf } = this.#options;
+    const { node } = this.#options;
     const { timers, trace } = node.network;
+    const mf = this.#mfFor(operation);
+    const name = mf?.address ?? 'nobody';
     trace.event(
       node.nowMs,
       node.name,
-      'mf',
+      name,
       `${operation.method} ${id} ${operation.method === 'POST' ? operation.context.terminations.map((t) => `${t.terminationId}{${t.medias.map((m) => m.mediaId)}}`).join(' ') : operation.contextId}`,
     );
-    if (operation.method === 'DELETE' && !this.#orphans.has(operation.contextId))
-      this.#options.onDelete(operation.contextId);
-    const delay = mf.delay(operation);
+    if (operation.method === 'DELETE' && mf?.state === 'up' && !this.#orphans.has(operation.contextId))
+      this.#options.onDelete(mf, operation.contextId);
     const epoch = this.#epoch;
     const reply = (outcome: Outcome<MrmReply>): void => {
       if (epoch !== this.#epoch) return;
-      trace.event(node.nowMs, 'mf', node.name, outcome.ok ? `2xx ${id}` : `${outcome.status} ${id} ${outcome.detail}`);
+      trace.event(node.nowMs, name, node.name, outcome.ok ? `2xx ${id}` : `${outcome.status} ${id} ${outcome.detail}`);
       const taken = this.dispatcher.mrmReplied(call, id, outcome);
       this.#storeAndRestore();
       const orphan = outcome.ok ? outcome.value.context?.contextId : undefined;
       if (!taken && operation.method === 'POST' && orphan !== undefined)
-        mf.run({ method: 'DELETE', mf: 'mf', contextId: orphan });
+        mf?.run({ method: 'DELETE', mf: name, contextId: orphan });
     };
     const untilMs = Math.max(1, deadlineMs - node.nowMs);
+    if (mf === undefined) {
+      timers.after(1, () => reply({ ok: false, status: 503, detail: 'no MF is left to ask' }));
+      return;
+    }
+    const delay = mf.delay(operation);
     if (delay === undefined || delay > untilMs)
       timers.after(untilMs, () => reply({ ok: false, status: 504, detail: 'no answer in time' }));
     if (delay !== undefined) {

@@ -26,6 +26,26 @@ export function checkTermination(
   }
 }
 
+/** No live line of a handset may lead to one of the network's MFs that does not hold it for this call (R25). */
+export function checkAnchors(
+  ue: UeMedia,
+  name: string,
+  context: MediaContext | undefined,
+  addresses: readonly string[],
+): void {
+  const medias = context?.terminations.flatMap((termination) => termination.medias) ?? [];
+  for (const [at, slot] of ue.slots.entries()) {
+    const told = ue.received?.media[at];
+    if (slot.kind === 'audio' || !slot.live || told === undefined || told.port === 0) continue;
+    const address = addresses.find((one) => told.lines.includes(`c=IN IP4 ${one}`));
+    if (address === undefined) continue;
+    const held = medias.some(
+      ({ localMbEndpoint }) => localMbEndpoint?.portNumber === told.port && localMbEndpoint.ip.ipv4Addr === address,
+    );
+    if (!held) throw new Violation('no leg points to a lost context', `${name} slot ${at}: ${address} ${told.port}`);
+  }
+}
+
 function checkMedia(ue: UeMedia, name: string, media: MediaInfo) {
   const { mediaId, localMbEndpoint, remoteMbEndpoint, dcMedia } = media;
   if (remoteMbEndpoint === undefined) return fail(`${name} ${mediaId}: the MF was never told the address`);

@@ -8,6 +8,8 @@ export interface MfBehaviour {
   readonly delayMs: number;
 }
 
+export type MfLossKind = 'killed' | 'restarted' | 'cutOff';
+
 /** The MF as Nmf_MRM shows it: contexts with terminations, ports, JSON Patch with its tests. */
 export class MfModel {
   readonly contexts = new Map<string, MediaContext>();
@@ -20,8 +22,10 @@ export class MfModel {
   #patches = 0;
   readonly #seen = new Map<string, Outcome<MrmReply>>();
 
-  /** Its Mb address. */
+  /** Its Mb address, and its name. */
   readonly address: string;
+  /** `killed`: refuses every connection; `cutOff`: nothing comes back, and what it held it holds. */
+  state: 'up' | 'killed' | 'cutOff' = 'up';
 
   constructor(address: string, behaviour: MfBehaviour, random: Random) {
     this.address = address;
@@ -29,9 +33,22 @@ export class MfModel {
     this.#random = random;
   }
 
+  get works(): boolean {
+    return this.#behaviour.mode === 'works';
+  }
+
+  /** A process that ends takes its contexts with it; one that is only cut off does not. */
+  lose(kind: MfLossKind): void {
+    this.state = kind === 'restarted' ? 'up' : kind;
+    if (kind === 'cutOff') return;
+    this.contexts.clear();
+    this.#seen.clear();
+  }
+
   /** Ms until the answer; undefined: it never comes (the client times out). */
   delay(operation: MrmOperation): number | undefined {
     const { mode, delayMs } = this.#behaviour;
+    if (this.state === 'cutOff') return undefined;
     if (mode === 'deaf' && operation.method !== 'DELETE') return undefined;
     if (mode === 'late' && operation.method === 'POST') return delayMs + 20_000;
     return this.#random.between(1, delayMs);
@@ -39,9 +56,10 @@ export class MfModel {
 
   run(operation: MrmOperation): Outcome<MrmReply> {
     const { mode } = this.#behaviour;
+    if (this.state !== 'up') return { ok: false, status: 503, detail: 'no connection' };
     if (operation.method === 'DELETE') {
       this.contexts.delete(operation.contextId);
-      return { ok: true, value: { mf: 'mf' } };
+      return { ok: true, value: { mf: this.address } };
     }
     const known = this.#seen.get(operation.idempotencyKey);
     if (known !== undefined) return known;
@@ -53,11 +71,11 @@ export class MfModel {
   }
 
   #create(context: MediaContext): Outcome<MrmReply> {
-    const contextId = `ctx${this.#serial++}`;
+    const contextId = `${this.address}-ctx${this.#serial++}`;
     const held = structuredClone(context);
     for (const termination of held.terminations) for (const media of termination.medias) this.#fill(held, media);
     this.contexts.set(contextId, held);
-    return { ok: true, value: { mf: 'mf', context: { ...structuredClone(held), contextId } } };
+    return { ok: true, value: { mf: this.address, context: { ...structuredClone(held), contextId } } };
   }
 
   #patch(contextId: string, patch: readonly PatchItem[]): Outcome<MrmReply> {
@@ -81,7 +99,7 @@ export class MfModel {
     if (next.terminations.some((termination) => termination.medias.length === 0))
       throw new Violation('mf', 'a termination without media');
     this.contexts.set(contextId, next);
-    return { ok: true, value: { mf: 'mf', context: { ...structuredClone(next), contextId } } };
+    return { ok: true, value: { mf: this.address, context: { ...structuredClone(next), contextId } } };
   }
 
   /** What the MF adds to a media that is new to it, or whose far end begins a new association. */

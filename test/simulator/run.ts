@@ -29,10 +29,14 @@ if (values.seed !== undefined) {
   const broken = new Map<string, number[]>();
   let established = 0;
   let checked = 0;
+  let [reanchored, givenUp, afterLoss] = [0, 0, 0];
   for (let seed = from; seed < from + count; seed++) {
     const result = await simulate(seed, {}, undefined, values);
     if (result.outcome.startsWith('established')) established++;
     checked += result.checkedContexts;
+    reanchored += result.reanchored;
+    givenUp += result.givenUp;
+    afterLoss += result.checkedAfterLoss;
     if (result.violation === undefined) continue;
     const kind = result.violation.message.slice(0, 90).replace(/\d+/g, '#');
     broken.set(kind, [...(broken.get(kind) ?? []), seed]);
@@ -45,7 +49,7 @@ if (values.seed !== undefined) {
     process.stdout.write(`${seeds.length} x ${kind} (seeds ${seeds.slice(0, 8).join(' ')})\n`);
   const seconds = (performance.now() - started) / 1000;
   process.stdout.write(
-    `${count} seeds, ${established} established, ${checked} contexts compared, ${[...broken.values()].flat().length} broken, ${seconds.toFixed(1)} s\n`,
+    `${count} seeds, ${established} established, ${checked} contexts compared, ${reanchored} re-anchored, ${givenUp} given up, ${afterLoss} looked at after a loss, ${[...broken.values()].flat().length} broken, ${seconds.toFixed(1)} s\n`,
   );
   process.exitCode = broken.size === 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 import type { DcsfBehaviour } from './dcsf-model.ts';
-import type { MfBehaviour } from './mf-model.ts';
+import type { MfBehaviour, MfLossKind } from './mf-model.ts';
 import type { NetworkBehaviour } from './network.ts';
 import type { Random } from './random.ts';
 import type { Change, UeBehaviour } from './ue.ts';
@@ -19,7 +19,24 @@ export interface Scenario {
   readonly dcsf: readonly [DcsfBehaviour, DcsfBehaviour];
   readonly mf: readonly [MfBehaviour, MfBehaviour];
   readonly restore: number;
+  readonly mfLoss: MfLoss | undefined;
+  readonly reanchorOffer: 'inPlace' | 'newLine';
   readonly crashes?: readonly Crash[];
+}
+
+/** An MF goes away while the call is there. */
+export interface MfLoss {
+  readonly network: 0 | 1;
+  readonly kind: MfLossKind;
+  readonly afterMs: number;
+  /** Until the watch knows. */
+  readonly noticedMs: number;
+  /** Until it is there again; undefined: never. */
+  readonly backMs: number | undefined;
+  /** Another MF that works. */
+  readonly spare: boolean;
+  /** The spare goes the same way so long after. */
+  readonly againMs: number | undefined;
 }
 
 /** The AS of one network ends like by kill -9, and starts again. */
@@ -77,6 +94,21 @@ export function drawScenario(random: Random): Scenario {
     dcsf: [dcsf(random), dcsf(random)],
     mf: [mf(random), mf(random)],
     restore: random.chance(0.2) ? 0.3 : 0,
+    mfLoss: dataChannels && random.chance(0.5) ? mfLoss(random) : undefined,
+    reanchorOffer: random.chance(0.25) ? 'newLine' : 'inPlace',
+  };
+}
+
+function mfLoss(random: Random): MfLoss {
+  const spare = random.chance(0.7);
+  return {
+    network: random.chance(0.3) ? 1 : 0,
+    kind: random.pick(['killed', 'killed', 'restarted', 'cutOff'] as const),
+    afterMs: random.pick([5, 30, 100, 300, 1000, 2000, 4000, 8000]),
+    noticedMs: random.pick([1, 20, 500, 3000]),
+    backMs: random.chance(0.4) ? random.between(1, 12) * 500 : undefined,
+    spare,
+    againMs: spare && random.chance(0.15) ? random.between(1, 6) * 500 : undefined,
   };
 }
 

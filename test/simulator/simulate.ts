@@ -1,6 +1,8 @@
 import { VirtualTimers } from '../../src/base/timers.ts';
+import type { Call } from '../../src/ims-as/call/types.ts';
 import { AsNode, LEASE_MS, type Sabotage } from './as-node.ts';
-import { checkTermination } from './check-media.ts';
+import { checkAnchors, checkTermination } from './check-media.ts';
+import { MfLoser } from './mf-loser.ts';
 import { MfModel } from './mf-model.ts';
 import { Network, SipNode } from './network.ts';
 import { Random } from './random.ts';
@@ -20,6 +22,10 @@ export interface Result {
   readonly checkedContexts: number;
   /** `atRest`: with the call on the disk and nothing between its ends. */
   readonly crashes: { readonly atRest: number; readonly others: number };
+  /** Calls whose channels moved to another MF, calls that lost them, and handsets found at rest after that. */
+  readonly reanchored: number;
+  readonly givenUp: number;
+  readonly checkedAfterLoss: number;
 }
 
 const ALICE = '10.0.0.1';
@@ -55,7 +61,8 @@ export async function simulate(
 ): Promise<Result> {
   const random = new Random(seed);
   const calm = scenario ?? drawScenario(random);
-  const drawn = options.crashes === true ? { ...calm, restore: 0, crashes: drawCrashes(random, calm) } : calm;
+  const drawn =
+    options.crashes === true ? { ...calm, restore: 0, mfLoss: undefined, crashes: drawCrashes(random, calm) } : calm;
   const timers = new VirtualTimers();
   const startMs = timers.nowMs();
   const trace = new Trace(startMs);
@@ -80,7 +87,23 @@ export async function simulate(
     messages: trace.lines.length,
     checkedContexts: run.checked,
     crashes: run.crashes,
+    reanchored: run.ases.reduce((sum, as) => sum + as.dispatcher.counts.reanchored, 0),
+    givenUp: run.ases.reduce((sum, as) => sum + as.dispatcher.counts.givenUp, 0),
+    checkedAfterLoss: run.checkedAfterLoss,
   };
+}
+
+/** The AS believes that all is said and done. */
+function isAtRest(call: Call): boolean {
+  return (
+    call.state === 'established' &&
+    call.exchanges.length === 0 &&
+    call.negotiation.step === 'stable' &&
+    call.queue.length === 0 &&
+    call.unacknowledged === null &&
+    call.deadlines.repair === undefined &&
+    call.media?.context.pending === null
+  );
 }
 
 class Run {
@@ -89,7 +112,9 @@ class Run {
   readonly alice: Ue;
   readonly bob: Ue;
   readonly ases: AsNode[] = [];
-  readonly mfs: MfModel[] = [];
+  /** By network; the first is asked first. */
+  readonly mfs: MfModel[][] = [];
+  readonly #losers: MfLoser[] = [];
   readonly #startMs: number;
   #gaveUp = false;
   readonly crashes = { atRest: 0, others: 0 };
@@ -97,6 +122,7 @@ class Run {
   #failure: unknown;
   /** Contexts compared with the handsets. */
   checked = 0;
+  checkedAfterLoss = 0;
 
   constructor(scenario: Scenario, random: Random, timers: VirtualTimers, trace: Trace, sabotage: Sabotage) {
     this.#scenario = scenario;
@@ -110,20 +136,25 @@ class Run {
     this.alice = new Ue(new SipNode(network, 'alice', ALICE), aliceMedia, scenario.caller, random);
     this.bob = new Ue(new SipNode(network, 'bob', BOB), bobMedia, scenario.callee, random);
     for (let i = 0; i < scenario.networks; i++) {
-      const mf = new MfModel(`10.9.0.${i + 1}`, scenario.mf[i]!, random);
-      this.mfs.push(mf);
+      const loss = scenario.mfLoss?.network === i ? scenario.mfLoss : undefined;
+      const mfs = [0, ...(loss?.spare === true ? [1] : [])].map(
+        (n) => new MfModel(`10.9.${n}.${i + 1}`, scenario.mf[i]!, random),
+      );
+      this.mfs.push(mfs);
       this.ases.push(
         new AsNode({
           node: new SipNode(network, `as${i + 1}`, AS_HOSTS[i]!),
           dcsf: scenario.dcsf[i]!,
-          mf,
+          mfs,
           random,
           sessionCase: i === 0 ? 'originating' : 'terminating',
           restore: scenario.restore,
           sabotage,
-          onDelete: (contextId) => this.#checkMedia(i, contextId),
+          reanchorOffer: scenario.reanchorOffer,
+          onDelete: (mf, contextId) => this.#checkMedia(i, mf, contextId),
         }),
       );
+      this.#losers.push(new MfLoser(this.ases[i]!, mfs, timers, loss));
     }
   }
 
@@ -142,7 +173,7 @@ class Run {
     if (isUp && this.ases.every((one) => one.isStored)) this.crashes.atRest++;
     else {
       this.crashes.others++;
-      for (const mf of this.mfs) mf.refusesPatches = true;
+      for (const mf of this.mfs.flat()) mf.refusesPatches = true;
     }
     as.crash();
     this.#timers.after(downMs, () => {
@@ -163,6 +194,8 @@ class Run {
         : [`<sip:${AS_HOSTS[0]};lr;orig>`, `<sip:${AS_HOSTS[1]};lr;term>`];
     this.alice.invite(`sip:bob@${BOB}`, routes, offerInInvite, '');
     if (cancelAfterMs !== undefined) this.#timers.after(cancelAfterMs + 1, () => this.alice.cancel());
+    for (const loser of this.#losers) loser.start();
+    for (const ue of [this.alice, this.bob]) ue.onBye = () => this.#checkAnchors();
     // A UE gives up in the end, whatever happens; a call that is up by then is meant to be ended.
     this.#timers.after(60_000, () => {
       if (this.alice.state === 'calling') this.#gaveUp = true;
@@ -175,21 +208,42 @@ class Run {
   }
 
   /** The handsets of a call that was calm for a while, against the context that their call is about to delete. */
-  #checkMedia(network: number, contextId: string) {
+  #checkMedia(network: number, model: MfModel, contextId: string) {
     const { mf, networks } = this.#scenario;
-    const calm = this.#timers.nowMs() - QUIET_MS;
     const { alice, bob } = this;
-    const model = this.mfs[network];
-    const context = model?.contexts.get(contextId);
-    if (mf[network]?.mode !== 'works' || context === undefined || !alice.established || !alice.isQuiet || !bob.isQuiet)
-      return;
-    if (alice.lastChangeMs > calm || bob.lastChangeMs > calm) return;
-    if (this.#timers.nowMs() - this.ases[network]!.lastGlareMs < GLARE_MS) return;
+    const context = model.contexts.get(contextId);
+    if (mf[network]?.mode !== 'works' || context === undefined || !this.#isCalm(network)) return;
+    // Between the loss and the last offer that follows it, SDP and MF differ.
+    if (this.#losers.some((loser) => !loser.isOver(QUIET_MS))) return;
     this.checked++;
-    const { address } = model!;
+    const { address } = model;
     if (network === 0) checkTermination(alice.media, 'alice', context, address, 'served');
     if (network === 0 && networks === 1) checkTermination(bob.media, 'bob', context, address, 'remote');
     if (network === 1) checkTermination(bob.media, 'bob', context, address, 'served');
+  }
+
+  #isCalm(network: number): boolean {
+    const { alice, bob } = this;
+    const calm = this.#timers.nowMs() - QUIET_MS;
+    if (!alice.established || !alice.isQuiet || !bob.isQuiet) return false;
+    if (alice.lastChangeMs > calm || bob.lastChangeMs > calm) return false;
+    return this.#timers.nowMs() - this.ases[network]!.lastGlareMs >= GLARE_MS;
+  }
+
+  /** A call at rest, the moment before somebody hangs up: no handset is left with an MF that does not hold its line. */
+  #checkAnchors(): void {
+    for (const [i, as] of this.ases.entries()) {
+      const [call] = as.dispatcher.calls();
+      if (call?.media == null || !this.#losers[i]!.isOver(0)) continue;
+      this.#losers[i]!.checkRepaired(call);
+      if (!isAtRest(call) || !this.#isCalm(i)) continue;
+      if (this.#scenario.mfLoss?.network === i) this.checkedAfterLoss++;
+      const { mf, contextId } = call.media.context;
+      const context = this.mfs[i]!.find((one) => one.address === mf)?.contexts.get(contextId);
+      const addresses = this.mfs[i]!.map((one) => one.address);
+      if (i === 0) checkAnchors(this.alice.media, 'alice', context, addresses);
+      if (i === 1 || this.#scenario.networks === 1) checkAnchors(this.bob.media, 'bob', context, addresses);
+    }
   }
 
   async finish(): Promise<void> {
@@ -236,10 +290,12 @@ class Run {
       this.#timers.advance(LEASE_MS);
       for (const as of this.ases) as.leaseEnds();
     }
-    for (const [i, mf] of this.mfs.entries()) {
-      if (mf.contexts.size > 0)
-        throw new Violation('no context outlives its call', `${mf.contexts.size} at mf${i + 1}`);
+    for (const mf of this.mfs.flat()) {
+      // What nobody can reach any more, its lease ends.
+      if (mf.contexts.size > 0 && mf.state === 'up')
+        throw new Violation('no context outlives its call', `${mf.contexts.size} at ${mf.address}`);
     }
+    for (const loser of this.#losers) loser.check();
     for (const as of this.ases) {
       if (as.dispatcher.size > 0) throw new Violation('ends', 'a call is left');
       for (const call of as.ended) {

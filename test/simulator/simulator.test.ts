@@ -14,19 +14,27 @@ const SABOTAGED_SEEDS = 300;
 // conformance: R20 — forking towards the callee
 // conformance: RFC 3264 8 — m-lines keep their index on each leg
 // conformance: RFC 3261 14 — glare: 491 on both sides, tried again
+// conformance: R25 — an MF lost at any moment: lines move to another one, or go; no leg is left with a lost context
 test(`${SEEDS} simulated calls hold every invariant`, async () => {
   let established = 0;
+  const lost = { reanchored: 0, givenUp: 0, checkedAfterLoss: 0 };
   for (let seed = 0; seed < SEEDS; seed++) {
-    const { violation, trace, outcome } = await simulate(seed);
+    const { violation, trace, outcome, ...counts } = await simulate(seed);
     if (violation !== undefined) {
       assert.fail(
         `seed ${seed}: ${violation.message}\n${trace.ladder()}\nagain: node test/simulator/run.ts --seed ${seed} --bodies`,
       );
     }
     if (outcome.startsWith('established')) established++;
+    lost.reanchored += counts.reanchored;
+    lost.givenUp += counts.givenUp;
+    lost.checkedAfterLoss += counts.checkedAfterLoss;
   }
   // A simulator whose calls all fail early would hold its invariants too.
   assert.ok(established > SEEDS / 2, `${established} of ${SEEDS} calls were established`);
+  // Nor would one show much whose MFs are lost when nobody needs them.
+  const { reanchored, givenUp, checkedAfterLoss } = lost;
+  assert.ok(reanchored > SEEDS / 10 && givenUp > SEEDS / 50 && checkedAfterLoss > SEEDS / 10, JSON.stringify(lost));
 });
 
 test('a seed gives the same call again', async () => {
@@ -79,6 +87,43 @@ test('a context that is never deleted is seen', async () => {
     ...real,
     mrm: (call, id, operation, deadlineMs) =>
       operation.method !== 'DELETE' && real.mrm(call, id, operation, deadlineMs),
+  });
+  assert.ok((await brokenBy({ services })).has('no context outlives its call'));
+});
+
+/** The spare MFs of the simulator are in this net. */
+const SPARE = '10.9.1.';
+
+test('a peer that is told of the lost MF instead of the new one is seen', async () => {
+  const sip = (port: SipPort): SipPort => ({
+    ...port,
+    request: (options) =>
+      port.request({ ...options, wire: options.wire.replaceAll(`c=IN IP4 ${SPARE}`, 'c=IN IP4 10.9.0.') }),
+  });
+  assert.ok((await brokenBy({ sip })).has('no leg points to a lost context'));
+});
+
+test('lines given up although another MF is there are seen', async () => {
+  const services = (real: ServicePorts): ServicePorts => {
+    const begun = new Set<string>();
+    return {
+      ...real,
+      mrm: (call, id, operation, deadlineMs) => {
+        const nobody = { method: 'PATCH', mf: 'nobody', contextId: '', patch: [], idempotencyKey: id } as const;
+        const isRepair = operation.method === 'POST' && begun.has(call);
+        begun.add(call);
+        real.mrm(call, id, isRepair ? nobody : operation, deadlineMs);
+      },
+    };
+  };
+  assert.ok((await brokenBy({ services })).has('another MF is used'));
+});
+
+test('a context left behind at the MF that took over is seen', async () => {
+  const services = (real: ServicePorts): ServicePorts => ({
+    ...real,
+    mrm: (call, id, operation, deadlineMs) =>
+      !(operation.method === 'DELETE' && operation.mf.startsWith(SPARE)) && real.mrm(call, id, operation, deadlineMs),
   });
   assert.ok((await brokenBy({ services })).has('no context outlives its call'));
 });

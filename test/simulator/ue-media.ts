@@ -15,9 +15,16 @@ interface Slot {
   live: boolean;
   /** Our section as last said, but for its port when refused. */
   lines: string[];
+  /** Where the other side was last, and its tls-id: others ask for a new association (R12). */
+  heard?: { readonly port: number; readonly tlsId: string };
 }
 
 const FINGERPRINT = `a=fingerprint:SHA-256 ${'CD:'.repeat(31)}CD`;
+
+function heardIn(section: MediaSection): Slot['heard'] {
+  const tlsId = section.lines.find((line) => line.startsWith('a=tls-id:'));
+  return tlsId === undefined ? undefined : { port: section.port, tlsId };
+}
 
 /** One handset's view of the session: its slots, what it offers and answers, and what it must not see. */
 export class UeMedia {
@@ -170,12 +177,18 @@ export class UeMedia {
     const setup = offered === 'actpass' ? this.behaviour.setup : offered === 'active' ? 'passive' : 'active';
     const pass = section.lines.filter((line) => line.startsWith('a=3gpp-'));
     const tlsOffered = section.lines.some((line) => line.startsWith('a=tls-id:'));
+    const heard = heardIn(section);
+    const spoken = heard === undefined ? {} : { heard };
     if (known?.live === true && known.kind === kind && known.lines.length > 0) {
-      return {
-        kind,
-        live: true,
-        lines: known.lines.map((line) => (line.startsWith('a=setup:') ? `a=setup:${setup}` : line)),
-      };
+      const before = known.heard;
+      // The answerer's part of a new association is a new tls-id of its own (RFC 8842 5.3).
+      const isNew =
+        heard !== undefined && before !== undefined && before.tlsId !== heard.tlsId && before.port !== heard.port;
+      const lines = known.lines.map((line) => {
+        if (line.startsWith('a=setup:')) return `a=setup:${setup}`;
+        return isNew && line.startsWith('a=tls-id:') ? `a=tls-id:${this.#random.hex(10)}` : line;
+      });
+      return { kind, live: true, lines, ...spoken };
     }
     const tlsId = tlsOffered ? [`a=tls-id:${this.#random.hex(10)}`] : [];
     const lines = [
@@ -188,7 +201,7 @@ export class UeMedia {
       ...dcmaps,
       ...pass,
     ];
-    return { kind, live: true, lines };
+    return { kind, live: true, lines, ...spoken };
   }
 
   takeAnswer(text: string, count: number): void {
@@ -212,6 +225,8 @@ export class UeMedia {
           .map((line) => Number.parseInt(line.slice(8), 10));
         if (ids.length === 0 || ids.some((id) => !ours.includes(id)))
           throw new Violation('slots', `${this.#name}: slot ${at} offered ${ours} and was answered ${ids}`);
+        const heard = heardIn(section);
+        if (heard !== undefined) slot.heard = heard;
         const setup = section.lines.find((line) => line.startsWith('a=setup:'))?.slice(8);
         if (setup !== 'active' && setup !== 'passive')
           throw new Violation('setup', `${this.#name}: answered a=setup:${setup}`);

@@ -66,6 +66,8 @@ export class Ue {
   /** When this handset last said or heard an SDP, or was refused one. */
   lastChangeMs = 0;
   #pracked = new Set<string>();
+  /** The last moment to look at a call that is up. */
+  onBye: () => void = () => undefined;
 
   constructor(node: SipNode, media: UeMedia, behaviour: UeBehaviour, random: Random) {
     this.node = node;
@@ -172,6 +174,7 @@ export class Ue {
       this.node.network.timers.after(500, () => this.bye());
       return;
     }
+    this.onBye();
     this.#end('bye');
     this.#request('BYE', '', '', () => undefined);
   }

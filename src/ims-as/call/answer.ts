@@ -59,12 +59,13 @@ function reopened(state: OfferAnswer): OfferAnswer {
     : state;
 }
 
-/** The offer/answer is final. Lines that ended with it leave the MF; the DCSF learns what stands. */
-export function negotiated(turn: Turn, fork: number, initiator: LegName): void {
+/** The offer/answer is final. Lines that ended with it leave the MF; the DCSF learns what stands. True: some ended. */
+export function negotiated(turn: Turn, fork: number, initiator: LegName): boolean {
   const { call } = turn;
   const { media } = call;
-  call.negotiation = { step: 'stable' };
-  if (media === null) return;
+  // Not those that wait for an MF: an INVITE without SDP passes them by.
+  if (call.negotiation.step === 'awaitingAnswer') call.negotiation = { step: 'stable' };
+  if (media === null) return false;
   // Our offer to that leg has not gone out yet: what was agreed there before says nothing of its lines now.
   const waiting = call.queue.flatMap((intention) => (intention.kind === 'reoffer' ? [intention.leg] : []));
   const ended = settle(media, fork, waiting);
@@ -84,6 +85,7 @@ export function negotiated(turn: Turn, fork: number, initiator: LegName): void {
     initiator,
     channels(media.lines),
   );
+  return ended.length > 0;
 }
 
 /** R19: nothing changes for the other leg, so the other peer is not bothered. */

@@ -1,17 +1,17 @@
 import { dictionary } from '../../base/dictionary.ts';
-import { parseSessionDescription } from '../../sdp/parse.ts';
 import type { Mdc2Target } from '../../services/common-data.ts';
 import type { MediaInstructionData } from '../../services/nimsas.ts';
 import { endsAtDcAs } from '../media/dc-as.ts';
-import { applyInstructions, conflict, type OpenOffer, refuseChanges } from '../media/instructions.ts';
+import { applyInstructions, conflict, refuseChanges } from '../media/instructions.ts';
 import { isReserved, type MdcEndpoints, type MdcEndpointsOfLine } from '../media/reply.ts';
-import { forkSdp, lineById, restore, snapshot } from '../media/state.ts';
+import { lineById, restore, snapshot } from '../media/state.ts';
 import type { MediaLine, MediaSnapshot } from '../media/types.ts';
-import { deferredOffer, NO_EXCHANGE } from './deferred.ts';
 import { endCall } from './end.ts';
-import { type ReplyOutcome, reconcile, takeMrmReply, thaw } from './mrm.ts';
+import { type ReplyOutcome, rebuild, reconcile, takeMrmReply, thaw } from './mrm.ts';
 import { proceed, withdrawOffer } from './negotiate.ts';
+import { openOffer } from './open-offer.ts';
 import { queueReoffers } from './reoffer.ts';
+import { abandonRepair, contextLost, expectRepair, repairReplied } from './repair.ts';
 import { answer, disarm, exchangeById, note, type Turn } from './turn.ts';
 import { type Held, MAX_INTENTIONS, type MrmReply, type Negotiation, type Outcome } from './types.ts';
 
@@ -81,24 +81,19 @@ function execute(
 ) {
   const { call, env } = turn;
   const media = call.media!;
+  const isLost = media.context.lost !== null;
+  if (isLost) expectRepair(turn);
   const before = snapshot(media);
   const problem = applyInstructions(media, data, openOffer(turn, barrier.held), env.config);
   if (problem !== undefined) {
     restore(media, before);
     return turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem } });
   }
-  if (!reconcile(turn, barrier.deadlineMs - env.config.budgetReserveMs)) return succeed(turn, id, new Map());
+  const deadlineMs = barrier.deadlineMs - env.config.budgetReserveMs;
+  const asked = isLost ? rebuild(turn, deadlineMs) : reconcile(turn, deadlineMs);
+  if (!asked) return succeed(turn, id, new Map());
   const named = Object.keys(data.mediaInstructionSet);
-  const { held, notifyId, deadlineMs, rollback } = barrier;
-  call.negotiation = { step: 'heldForMf', held, notifyId, instructionId: id, deadlineMs, rollback, before, named };
-}
-
-function openOffer(turn: Turn, held: Held): OpenOffer | undefined {
-  const { offerAnswer } = forkSdp(turn.call.media!, held.fork)[held.from];
-  const offer =
-    offerAnswer.state === 'offerReceived' ? parseSessionDescription(offerAnswer.offer) : deferredOffer(turn, held);
-  const isAnswerable = held.exchange !== NO_EXCHANGE;
-  return offer === undefined ? undefined : { from: held.from, fork: held.fork, offer, isAnswerable };
+  call.negotiation = { ...barrier, step: 'heldForMf', instructionId: id, before, named };
 }
 
 /** Outside a notification: it takes the offer/answer slot like an offer of ours would (R16). */
@@ -106,13 +101,15 @@ export function executeAlone(turn: Turn, id: string, data: MediaInstructionData)
   const { call, env } = turn;
   const media = call.media!;
   thaw(turn);
+  const isLost = media.context.lost !== null;
+  if (isLost) expectRepair(turn);
   const before = snapshot(media);
   const problem = applyInstructions(media, data, undefined, env.config);
   if (problem !== undefined) {
     restore(media, before);
     return turn.out.emit({ kind: 'answerInstruction', id, result: { ok: false, problem } });
   }
-  if (reconcile(turn)) {
+  if (isLost ? rebuild(turn) : reconcile(turn)) {
     call.negotiation = { step: 'instructed', instructionId: id, before };
     return;
   }
@@ -159,10 +156,12 @@ export function mrmReplied(turn: Turn, id: string, outcome: Outcome<MrmReply>) {
   if (reply.kind === 'stale') return;
   if (call.negotiation.step === 'heldForMf') return heldReply(turn, call.negotiation, reply);
   if (call.negotiation.step === 'instructed') return instructedReply(turn, call.negotiation, reply);
+  if (call.negotiation.step === 'repairing' || (reply.kind === 'done' && reply.repaired))
+    return repairReplied(turn, reply);
   // A patch that is under way again keeps its place; any other failure leaves the MF in an unknown state.
   if (reply.kind === 'failed') return call.media?.context.pending == null ? contextLost(turn, reply.detail) : undefined;
   // An offer that began an association anew was refused: the peer must hear of the one that replaces it.
-  if (reply.renewed && !reconcile(turn)) return queueReoffers(turn);
+  if (reply.renewed) queueReoffers(turn);
   reconcile(turn);
 }
 
@@ -175,12 +174,17 @@ function heldReply(
   const media = call.media!;
   if (reply.kind === 'done' && reconcile(turn, barrier.deadlineMs - env.config.budgetReserveMs)) return;
   const { held, notifyId, deadlineMs, rollback, instructionId } = barrier;
+  if (reply.kind === 'failed' && reply.isLost) {
+    contextLost(turn, reply.detail);
+    // Another MF has been asked for all of it, this instruction included.
+    if (media.context.pending !== null) return;
+  }
   const failure =
     reply.kind === 'failed'
       ? reply
       : isReserved(media)
         ? undefined
-        : { status: 502, detail: 'the MF did not give every endpoint', isLost: false };
+        : { status: 502, detail: 'the MF did not give every endpoint' };
   if (failure !== undefined) {
     note(turn, `MF: ${failure.detail}`);
     if (instructionId === '') refuseChanges(media, rollback);
@@ -193,15 +197,16 @@ function heldReply(
       const problem = { status: failure.status, cause: 'SYSTEM_FAILURE', detail: failure.detail };
       turn.out.emit({ kind: 'answerInstruction', id: instructionId, result: { ok: false, problem } });
     }
-    if (failure.isLost) contextLost(turn, failure.detail);
+    abandonRepair(turn);
   } else if (instructionId !== '') succeed(turn, instructionId, reply.kind === 'done' ? reply.mdc : new Map());
   if (notifyId === '') return proceed(turn, held, rollback);
   call.negotiation = { step: 'heldForDcsf', held, notifyId, deadlineMs, rollback };
   // Instructions that came while the MF was busy.
   while (call.negotiation.step === 'heldForDcsf') {
-    const next = call.queue.shift();
-    if (next === undefined) return;
-    if (next.kind === 'instruction') instructed(turn, next.id, next.data);
+    const next = call.queue.findIndex(({ kind }) => kind === 'instruction');
+    const [waiting] = next < 0 ? [] : call.queue.splice(next, 1);
+    if (waiting?.kind !== 'instruction') return;
+    instructed(turn, waiting.id, waiting.data);
   }
 }
 
@@ -219,6 +224,7 @@ function instructedReply(
   }
   restore(call.media!, waiting.before);
   if (reply.isLost) contextLost(turn, reply.detail);
+  else abandonRepair(turn);
   const problem = { status: reply.status, cause: 'SYSTEM_FAILURE', detail: reply.detail };
   turn.out.emit({ kind: 'answerInstruction', id: waiting.instructionId, result: { ok: false, problem } });
 }
@@ -233,41 +239,8 @@ export function barrierExpired(turn: Turn) {
     refuse(turn, negotiation.instructionId, 'the time for instructions is over');
   for (const waiting of call.queue)
     if (waiting.kind === 'instruction') refuse(turn, waiting.id, 'the time for instructions is over');
-  call.queue = [];
+  call.queue = call.queue.filter(({ kind }) => kind !== 'instruction');
+  abandonRepair(turn);
   refuseChanges(call.media!, negotiation.rollback);
   proceed(turn, negotiation.held, negotiation.rollback);
-}
-
-/**
- * The MF does not hold the context any more, or nobody knows what it holds: its lines go to port 0 on every leg, and
- * the voice goes on (rule 1).
- */
-export function contextLost(turn: Turn, detail: string) {
-  const { call } = turn;
-  const { media } = call;
-  if (media === null || call.state === 'ending' || call.state === 'ended') return;
-  note(turn, `MF: ${detail}`);
-  const { context } = media;
-  if (context.contextId !== '') {
-    const operation = { method: 'DELETE' as const, mf: context.mf, contextId: context.contextId };
-    turn.out.emit({
-      kind: 'mrm',
-      id: `d${call.serial++}`,
-      operation,
-      deadlineMs: turn.env.nowMs + turn.env.config.mrmDeadlineMs,
-    });
-  }
-  context.contextId = '';
-  context.told = null;
-  context.layout = [];
-  context.pending = null;
-  context.dirty = false;
-  for (const line of media.lines) {
-    if (line.state !== 'open' || (line.ends.served === null && line.ends.remote === null)) continue;
-    line.ends.served = null;
-    line.ends.remote = null;
-    line.state = 'closing';
-    line.closedBy = 'mf';
-  }
-  queueReoffers(turn);
 }

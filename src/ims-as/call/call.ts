@@ -1,13 +1,14 @@
 import type { Sink } from '../../base/environment.ts';
 import { repeat2xx } from './acknowledge.ts';
 import { askPeers } from './audit.ts';
-import { barrierExpired, contextLost, instructed, mrmReplied, notified } from './barrier.ts';
+import { barrierExpired, instructed, mrmReplied, notified } from './barrier.ts';
 import { cutOff } from './cut-off.ts';
 import { ackArrived, cancelArrived, clientFailed, requestArrived } from './dialog.ts';
 import { endCall, finish, releaseCall } from './end.ts';
 import { freeze, reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
 import { reofferFailed, runQueue } from './reoffer.ts';
+import { contextLost, repairDue } from './repair.ts';
 import { responseArrived } from './responses.ts';
 import { toRest } from './rest.ts';
 import { disarm, note, type Turn } from './turn.ts';
@@ -103,6 +104,8 @@ function due(turn: Turn, name: DeadlineName) {
       return;
     case 'rest':
       return toRest(turn);
+    case 'repair':
+      return repairDue(turn);
     case 'linger':
       call.exchanges = [];
       if (call.media !== null) call.media.context.pending = null;

@@ -1,5 +1,5 @@
 import { own } from '../../base/owned.ts';
-import { findSdp } from '../../sip/message/index.ts';
+import { findSdp, isPriorityRequest } from '../../sip/message/index.ts';
 import type { ServerKey, SipMessage } from '../../sip/types.ts';
 import { replyLines } from '../b2bua/compose.ts';
 import { mintTag } from '../b2bua/identity.ts';
@@ -80,6 +80,7 @@ export function createCall(message: SipMessage, options: NewCall): Call {
     deadlines: {},
     serial: 0,
     identities: { calling: own(isc.calling), called: own(isc.called), chargingId: own(isc.chargingId) },
+    priority: isPriorityRequest(message),
     calleeSupportsDataChannel: options.calleeSupportsDataChannel,
     record: { answeredMs: 0, endedMs: 0, outcome: '', heldMs: 0, ringingMs: 0, notes: [], dataChannelLines: 0 },
   };

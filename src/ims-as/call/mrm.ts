@@ -4,7 +4,7 @@ import { desiredContext } from '../media/context.ts';
 import { diffContexts, layoutOf } from '../media/patch.ts';
 import { type MdcEndpoints, takeReply } from '../media/reply.ts';
 import type { ContextState, MediaState } from '../media/types.ts';
-import { arm, note, type Turn } from './turn.ts';
+import { arm, disarm, note, type Turn } from './turn.ts';
 import type { MrmReply, Outcome } from './types.ts';
 
 const NOTHING: MediaContext = { terminations: [] };
@@ -26,7 +26,7 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
     return false;
   }
   if (context.pending !== null) return true;
-  if (!context.dirty) return false;
+  if (!context.dirty || context.lost !== null) return false;
   context.dirty = false;
   const desired = desiredContext(media, env.config);
   if (desired === undefined) {
@@ -38,14 +38,7 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
   const until = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, env.nowMs + env.config.mrmDeadlineMs);
   const idempotencyKey = `${call.id}.${call.revision}.${context.step++}`;
   if (context.contextId === '') {
-    const layout = desired.terminations.map(layoutOf);
-    context.pending = { id: idempotencyKey, method: 'POST', desired, layout, isRepeated: false };
-    turn.out.emit({
-      kind: 'mrm',
-      id: idempotencyKey,
-      operation: { method: 'POST', context: desired, idempotencyKey },
-      deadlineMs: until,
-    });
+    create(turn, context, desired, idempotencyKey, until);
     return true;
   }
   const { patch, layout } = diffContexts(told, desired, context.layout);
@@ -57,6 +50,30 @@ export function reconcile(turn: Turn, deadlineMs?: number): boolean {
   askForRenewals(media);
   const operation = { method: 'PATCH' as const, mf: context.mf, contextId: context.contextId, patch, idempotencyKey };
   turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation, deadlineMs: until });
+  return true;
+}
+
+function create(turn: Turn, context: ContextState, desired: MediaContext, idempotencyKey: string, deadlineMs: number) {
+  const layout = desired.terminations.map(layoutOf);
+  context.pending = { id: idempotencyKey, method: 'POST', desired, layout, isRepeated: false };
+  const operation = { method: 'POST' as const, context: desired, idempotencyKey };
+  turn.out.emit({ kind: 'mrm', id: idempotencyKey, operation, deadlineMs });
+}
+
+/** Asks an MF for everything that a lost one held, and for what is needed besides. False: the call needs nothing. */
+export function rebuild(turn: Turn, deadlineMs?: number): boolean {
+  const { call, env } = turn;
+  const media = call.media!;
+  const { context } = media;
+  if (context.pending !== null) return true;
+  context.dirty = false;
+  const desired = desiredContext(media, env.config);
+  if (desired === undefined) {
+    context.lost = null;
+    return false;
+  }
+  const until = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, env.nowMs + env.config.mrmDeadlineMs);
+  create(turn, context, desired, `${call.id}.${call.revision}.${context.step++}`, until);
   return true;
 }
 
@@ -108,7 +125,8 @@ const DELETE_DEADLINE_MS = 10_000;
 
 export type ReplyOutcome =
   | { readonly kind: 'stale' }
-  | { readonly kind: 'done'; readonly mdc: MdcEndpoints; readonly renewed: boolean }
+  /** `repaired`: another MF took over what the lost one held (R25). */
+  | { readonly kind: 'done'; readonly mdc: MdcEndpoints; readonly renewed: boolean; readonly repaired: boolean }
   /** `isLost`: the MF does not hold the context, or nobody knows what it holds. */
   | { readonly kind: 'failed'; readonly status: number; readonly detail: string; readonly isLost: boolean };
 
@@ -124,6 +142,7 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
   }
   if (!outcome.ok) return failed(turn, context, pending, outcome.status, outcome.detail);
   context.pending = null;
+  const repaired = context.lost !== null;
   const { context: body, mf } = outcome.value;
   if (pending.method === 'POST') {
     if (body?.contextId === undefined)
@@ -134,13 +153,18 @@ export function takeMrmReply(turn: Turn, id: string, outcome: Outcome<MrmReply>)
     }
     context.contextId = body.contextId;
     context.mf = mf;
+    if (repaired) {
+      context.lost = null;
+      disarm(turn, 'repair');
+      turn.out.emit({ kind: 'repaired', outcome: 'reanchored' });
+    }
   } else if (context.contextId === '') return { kind: 'stale' };
   context.told = pending.desired;
   context.layout = pending.layout;
   const taken = body === undefined ? undefined : takeReply(media, body, context.layout, pending.desired, turn.env);
   for (const problem of taken?.problems ?? []) note(turn, problem);
   turn.call.revision++;
-  return { kind: 'done', mdc: taken?.mdc ?? new Map(), renewed: taken?.renewed ?? false };
+  return { kind: 'done', mdc: taken?.mdc ?? new Map(), renewed: taken?.renewed ?? false, repaired };
 }
 
 /** No answer in time: the patch may have been applied, so whoever waits goes on without it, and it is sent once more. */

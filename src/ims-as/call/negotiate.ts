@@ -17,6 +17,8 @@ import { NO_EXCHANGE, offerDeferred } from './deferred.ts';
 import { reconcile, thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { passOn } from './pass.ts';
+import { queueReoffers } from './reoffer.ts';
+import { repairInside } from './repair.ts';
 import { answer, arm, disarm, exchangeById, heldMessage, learnMultiplexing, note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
@@ -85,7 +87,8 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
       named: [],
     };
     media.context.dirty = true;
-    reconcile(turn, deadlineMs);
+    if (media.context.lost === null) reconcile(turn, deadlineMs);
+    else repairInside(turn, deadlineMs);
     return arm(turn, 'barrier', deadlineMs);
   }
   proceed(turn, held, rollback);
@@ -170,13 +173,15 @@ function isRefusedWholly(media: MediaState, held: Held): boolean {
 
 /** The offer is off (4xx-6xx, 488, CANCEL): what was agreed before stands on both legs (RFC 3264 8). */
 export function withdrawOffer(turn: Turn, from: LegName, fork: number, rollback: MediaSnapshot) {
-  const { media } = turn.call;
+  const { call } = turn;
+  const { media } = call;
   if (media === null) return;
   const sdp = forkSdp(media, fork);
   const far = otherLeg(from);
   sdp[from].offerAnswer = offerFailed(sdp[from].offerAnswer);
   sdp[far].offerAnswer = offerFailed(sdp[far].offerAnswer);
-  restore(media, rollback);
+  const isUnheard = restore(media, rollback);
+  if (isUnheard && call.state === 'established') queueReoffers(turn);
   reconcile(turn);
 }
 

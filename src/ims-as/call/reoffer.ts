@@ -1,10 +1,13 @@
 import { own } from '../../base/owned.ts';
-import { answerReceived, offerSent } from '../../sdp/offer-answer.ts';
+import { type Agreed, answerReceived, offerSent } from '../../sdp/offer-answer.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
+import type { SessionDescription } from '../../sdp/types.ts';
+import { withUsedByFlipped } from '../../sdp/write-data-channel.ts';
 import { findSdp } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { ownRequest } from '../b2bua/compose.ts';
 import { startAssociations, takeAnswer } from '../media/answer.ts';
+import { awaitsPeer, knowsOurEnd, withdrawReanchored } from '../media/lost.ts';
 import { renderOffer } from '../media/render.ts';
 import { saysTheSame, stamp } from '../media/said.ts';
 import { close, forkSdp, snapshot } from '../media/state.ts';
@@ -15,16 +18,22 @@ import { releaseCall } from './end.ts';
 import { thaw } from './mrm.ts';
 import { offerRefused, readSdp } from './negotiate.ts';
 import { knownChannel, notify } from './notify.ts';
+import { repair } from './repair.ts';
 import { acknowledge } from './responses.ts';
 import { arm, dropExchange, nextBranch, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
 
-/** After something changed that the peers did not ask for: each leg gets an offer if its lines differ now. */
-export function queueReoffers(turn: Turn) {
+/**
+ * After something changed that the peers did not ask for: each leg gets an offer if its lines differ now.
+ * `withdrawsFirst`: lines that were re-anchored go to port 0 before they come back as new ones.
+ */
+export function queueReoffers(turn: Turn, withdrawsFirst = false) {
   const { queue } = turn.call;
   for (const leg of ['served', 'remote'] as const) {
     const waiting = queue.some((intention) => intention.kind === 'reoffer' && intention.leg === leg);
-    if (!waiting && queue.length < MAX_INTENTIONS) queue.push({ kind: 'reoffer', leg });
+    if (waiting || queue.length + 2 > MAX_INTENTIONS) continue;
+    if (withdrawsFirst) queue.push({ kind: 'reoffer', leg, withdraws: true });
+    queue.push({ kind: 'reoffer', leg });
   }
 }
 
@@ -35,7 +44,8 @@ export function runQueue(turn: Turn) {
     const next = call.queue.shift()!;
     if (next.kind === 'instruction') executeAlone(turn, next.id, next.data);
     else if (next.kind === 'deferred') askAboutDeferred(turn, next.leg);
-    else reoffer(turn, next.leg, next.attempt ?? 0);
+    else if (next.kind === 'repair') repair(turn);
+    else reoffer(turn, next.leg, next.attempt ?? 0, next.withdraws === true);
   }
 }
 
@@ -51,7 +61,7 @@ function isFree(turn: Turn): boolean {
   );
 }
 
-function reoffer(turn: Turn, leg: LegName, attempt: number) {
+function reoffer(turn: Turn, leg: LegName, attempt: number, withdraws: boolean) {
   const { call, env } = turn;
   const { media } = call;
   const fork = call.forks[call.winner];
@@ -61,8 +71,11 @@ function reoffer(turn: Turn, leg: LegName, attempt: number) {
   if (far.agreed === undefined || sdp[leg].offerAnswer.state !== 'stable') return;
   thaw(turn);
   const rollback = snapshot(media);
-  const offer = renderOffer(media, leg, fork.index, parseSessionDescription(far.agreed.remote), env.config);
-  if (saysTheSame(media, leg, fork.index, offer)) return;
+  const rendered = renderOffer(media, leg, fork.index, asOffer(far.agreed), env.config);
+  const offer = withdraws ? withdrawReanchored(media, leg, fork.index, rendered) : rendered;
+  if (offer === undefined) return;
+  const isAnswerDue = media.lines.some((line) => awaitsPeer(media, line, leg, fork.index));
+  if (!isAnswerDue && saysTheSame(media, leg, fork.index, offer)) return;
   const sent = stamp(media, leg, fork.index, offer, () => env.random(4));
   sdp[leg].offerAnswer = offerSent(sdp[leg].offerAnswer, sent.text);
   const dialog = fork.dialogs[leg];
@@ -86,11 +99,21 @@ function reoffer(turn: Turn, leg: LegName, attempt: number) {
     retried: false,
     purpose: 'reoffer',
     attempt,
+    withdraws,
   };
   call.exchanges.push(exchange);
   call.negotiation = { step: 'awaitingAnswer', exchange: exchange.id, from: otherLeg(leg), rollback };
   const wire = ownRequest(call, 'INVITE', { leg, dialog, branch, cseq: exchange.cseqOut, body: sent.text }, env);
   turn.out.emit({ kind: 'request', branch, method: 'INVITE', wire, nextHop: dialog.nextHop });
+}
+
+/**
+ * What the far peer said last, as the source of an offer: in an answer `3gpp-bdc-used-by` is relative to our side, who
+ * offered then, in the offer that it becomes to the far one (R8).
+ */
+function asOffer({ remote, offerer }: Agreed): SessionDescription {
+  const said = parseSessionDescription(remote);
+  return offerer === 'remote' ? said : { ...said, media: said.media.map(withUsedByFlipped) };
 }
 
 /** The answer to an offer of ours. */
@@ -119,24 +142,24 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
     note(turn, problem);
   state.offerAnswer = answerReceived(state.offerAnswer, text);
   startAssociations(media, fork.index);
-  negotiated(turn, fork.index, exchange.from);
+  // What this peer did not want is over for the other one too.
+  if (negotiated(turn, fork.index, exchange.from)) queueReoffers(turn);
 }
 
 /** Offers of ours that meet one 491 after the other; then the peer does not want to hear it. */
 const MAX_ATTEMPTS = 6;
 
-/** What the peer was never told of, and now refused to hear, is over. */
+/** What the peer was never told of, and now refused to hear, is over: new lines, and old ones that have moved. */
 function dropRefused(turn: Turn, leg: LegName, fork: number) {
   const { media } = turn.call;
-  const agreed = media?.sdp[fork]?.[leg].offerAnswer.agreed;
   if (media == null) return;
-  const said = agreed === undefined ? [] : parseSessionDescription(agreed.local).media;
   const ended = media.lines.filter(
-    (line) => line.state === 'open' && line.ends[leg] !== null && (said[line.slots[leg]]?.port ?? 0) === 0,
+    (line) => line.state === 'open' && line.ends[leg] !== null && !knowsOurEnd(media, line, leg, fork),
   );
+  if (ended.length === 0) return;
   for (const line of ended) close(media, line);
-  if (ended.length > 0)
-    notify(turn, 'MEDIA_CHANGE_FAILURE', leg, Object.fromEntries(ended.map((line) => [line.id, knownChannel(line)])));
+  notify(turn, 'MEDIA_CHANGE_FAILURE', leg, Object.fromEntries(ended.map((line) => [line.id, knownChannel(line)])));
+  queueReoffers(turn);
 }
 
 /** 491: both sides offered at once; who made the Call-ID waits longer (RFC 3261 14.1). Other refusals stand. */
@@ -150,7 +173,8 @@ export function reofferFailed(turn: Turn, exchange: Exchange, status: number) {
   const attempt = (exchange.attempt ?? 0) + 1;
   const isPassing = status === 491 || status === 500 || status === 503;
   if (!isPassing || attempt > MAX_ATTEMPTS) return dropRefused(turn, leg, exchange.fork);
-  if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg, attempt });
+  const { withdraws = false } = exchange;
+  if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg, attempt, withdraws });
   const wait = Number.parseInt(env.random(2), 16) / 65536;
   const ours = leg !== call.caller;
   arm(turn, 'glare', env.nowMs + Math.round((ours ? 2100 + wait * 1900 : wait * 2000) / 10) * 10);

@@ -32,7 +32,8 @@ function isAtRest(call: Call): boolean {
     call.negotiation.step === 'stable' &&
     call.unacknowledged === null &&
     call.queue.length === 0 &&
-    (call.media === null || (call.media.context.pending === null && !call.media.context.dirty)) &&
+    (call.media === null ||
+      (call.media.context.pending === null && call.media.context.lost === null && !call.media.context.dirty)) &&
     !call.exchanges.some((exchange) => exchange.method === 'INVITE' || exchange.sdp !== 'none')
   );
 }

@@ -45,6 +45,8 @@ export interface Call {
   /** Serial of branches, exchanges and notifications. */
   serial: number;
   readonly identities: { readonly calling: string; readonly called: string; readonly chargingId: string };
+  /** An emergency call, or one with Resource-Priority: it is repaired before others (R25). */
+  readonly priority: boolean;
   /** R23: what is known of the callee; undefined: nothing. */
   calleeSupportsDataChannel: boolean | undefined;
   record: CallRecord;
@@ -126,6 +128,8 @@ export interface Exchange {
   readonly purpose: 'relay' | 'reoffer' | 'bye' | 'audit';
   /** Of an offer of ours: how often it has met a 491. */
   readonly attempt?: number;
+  /** Of an offer of ours: it takes the re-anchored lines out first (`repair.offer: newLine`). */
+  readonly withdraws?: boolean;
   /** The request itself while it may be needed again: held, or to be retried without data lines (R23); else ''. */
   raw: string;
 }
@@ -187,16 +191,20 @@ export type Negotiation =
       readonly rollback: MediaSnapshot;
     }
   /** A free-standing instruction waits for the MF. */
-  | { readonly step: 'instructed'; readonly instructionId: string; readonly before: MediaSnapshot };
+  | { readonly step: 'instructed'; readonly instructionId: string; readonly before: MediaSnapshot }
+  /** Another MF is asked for what the lost one held (R25). */
+  | { readonly step: 'repairing' };
 
 export type Intention =
   | { readonly kind: 'instruction'; readonly id: string; readonly data: MediaInstructionData }
   /** Ask about the data channels of the last offer of `leg`, which came in a 2xx (R18). */
   | { readonly kind: 'deferred'; readonly leg: LegName }
   /** Offer again on `leg`, because its lines changed: data lines withdrawn, added or moved. */
-  | { readonly kind: 'reoffer'; readonly leg: LegName; readonly attempt?: number };
+  | { readonly kind: 'reoffer'; readonly leg: LegName; readonly attempt?: number; readonly withdraws?: boolean }
+  /** The MF has lost the context and it is this call's turn to look for another (R25). */
+  | { readonly kind: 'repair' };
 
-export const DEADLINES = ['barrier', 'retransmit', 'session', 'ring', 'glare', 'linger', 'rest'] as const;
+export const DEADLINES = ['barrier', 'retransmit', 'session', 'ring', 'glare', 'linger', 'repair', 'rest'] as const;
 export type DeadlineName = (typeof DEADLINES)[number];
 
 export interface CallRecord {
@@ -289,6 +297,8 @@ export type CallEffect =
     }
   | { readonly kind: 'answerInstruction'; readonly id: string; readonly result: InstructionResult }
   | { readonly kind: 'mrm'; readonly id: string; readonly operation: MrmOperation; readonly deadlineMs: number }
+  /** What became of the lines of a lost context: for the counters. */
+  | { readonly kind: 'repaired'; readonly outcome: 'reanchored' | 'givenUp' }
   /** The call may be forgotten; nothing of it is left anywhere. */
   | { readonly kind: 'ended'; readonly record: CallRecord };
 
@@ -303,6 +313,8 @@ export interface LocalAddress {
 export interface CallEnvironment extends Environment {
   readonly config: CallConfig;
   local(nextHop: string): LocalAddress;
+  /** Epoch ms at which this call may ask for another MF: repairs are paced, priority calls do not wait (R25). */
+  repairSlotMs(priority: boolean): number;
   /** A dialog of ours, by what the other side calls it; its counterpart on the other leg (R21). */
   counterpart(name: DialogName): DialogName | undefined;
 }
@@ -330,4 +342,10 @@ export interface CallConfig {
   /** Serve and announce `g.3gpp.dc-mux` (26.114 6.2.10.1). */
   readonly multiplexing: boolean;
   readonly mfProxyNames: 'rel19' | 'alpha';
+  readonly repair: {
+    /** So long after the loss of a context another MF is looked for; 0: not at all, its lines go to port 0. */
+    readonly limitMs: number;
+    /** How a peer hears of the new end: in its line, or first port 0 there and then a new line. */
+    readonly offer: 'inPlace' | 'newLine';
+  };
 }

@@ -51,6 +51,7 @@ export function takeAnswer(
     const peer = peerFrom(media, matched);
     peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
+    delete end.again;
     if (leg === media.caller || media.sdp.length === 1) {
       const accepted = new Set(matched.streams.map((stream) => String(stream.streamId)));
       keepOffered(media, line, leg, (id) => accepted.has(id));

@@ -45,17 +45,17 @@ function mediaInfo(
   const end = endOf(media, line, leg);
   if (end === null || line.state === 'closed' || line.failed) return undefined;
   // Only what it carries is left; or the association it rides on has no address yet by which to name it (R3).
-  if (Object.keys(line.streams).length === 0 || (line.ends[leg] === null && end.local === null)) return undefined;
+  const local = end.renewal === 'lost' ? null : end.local;
+  if (Object.keys(line.streams).length === 0 || (line.ends[leg] === null && local === null)) return undefined;
   const peer: PeerState = end.peers[fork] ?? 'unknown';
-  if (peer === 'refused' || (peer === 'unknown' && fork > 0)) return undefined;
+  const isFirst = fork === (end.firstFork ?? 0);
+  if (peer === 'refused' || (peer === 'unknown' && !isFirst)) return undefined;
   const known = typeof peer === 'object' ? peer : undefined;
   return {
     mediaId: line.id,
     mediaResourceType: 'DC',
     // Forks share the port that all of them were offered (R20), the parts of a line their association (R3).
-    ...((fork > 0 || end.shared) && end.local !== null
-      ? { localMbEndpoint: toEndpoint(end.local.address, end.local.port) }
-      : {}),
+    ...((!isFirst || end.shared) && local !== null ? { localMbEndpoint: toEndpoint(local.address, local.port) } : {}),
     ...(known?.started === true ? { remoteMbEndpoint: toEndpoint(known.address, known.port) } : {}),
     dcMedia: datagrams(line)
       ? flowMedia(line, leg, known, config)
@@ -98,12 +98,12 @@ function dcMedia(
     ...(spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
     streams: line.streams,
     // What all forks were offered is what each of them got (R20).
-    ...(fork > 0 && end.local !== null ? { localDcEndpoint: localEnd(end.local) } : {}),
+    ...(fork === (end.firstFork ?? 0) || end.local === null ? {} : { localDcEndpoint: localEnd(end.local) }),
     maxMessageSize: toMaxMessageSizeKiB(bytes),
     ...(peer === undefined ? {} : { remoteDcEndpoint: remoteEnd(peer), securitySetup: upper(peer.setup) }),
     imsdc: {
       localSetup: upper(peer?.localRole ?? end.setup),
-      ice: peer?.ice ?? false,
+      ice: peer?.ice ?? end.ice ?? false,
       // R13: streams for applications may join it later.
       ...(media.multiplexing[leg] ? { multiplexing: true } : {}),
       maxMessageSizeBytes: bytes,

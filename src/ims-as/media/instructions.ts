@@ -361,7 +361,7 @@ export function refuseChanges(media: MediaState, before: MediaSnapshot): void {
 }
 
 function isRenewing(end: LineEnd | null): boolean {
-  return end !== null && end.renewal !== 'none';
+  return end !== null && (end.renewal === 'wanted' || end.renewal === 'asked');
 }
 
 function refuse(media: MediaState, line: MediaLine): void {

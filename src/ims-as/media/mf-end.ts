@@ -66,7 +66,7 @@ export function endFor(
     setup,
     fingerprint: typeof fingerprint === 'string' ? { algorithm: 'SHA-256', value: '' } : fingerprint,
     ...(tlsId === undefined ? {} : { tlsId }),
-    ...(known?.ice === true && local.iceUfrag !== undefined && local.icePwd !== undefined
+    ...((known?.ice ?? end.ice) === true && local.iceUfrag !== undefined && local.icePwd !== undefined
       ? { ice: { ufrag: local.iceUfrag, pwd: local.icePwd } }
       : {}),
   };

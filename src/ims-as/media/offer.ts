@@ -10,6 +10,7 @@ import { takeOfferedSlots } from '../../sdp/slots.ts';
 import type { DataChannelMedia, MediaSection, SessionDescription } from '../../sdp/types.ts';
 import type { CallConfig, LegName } from '../call/types.ts';
 import { dcAsRole, endsAtDcAs } from './dc-as.ts';
+import { awaitsPeer, cedeWithdrawnSlots } from './lost.ts';
 import { isEmpty, keepOffered, streamsAt } from './multiplex.ts';
 import { forkSdp, lineAt, newEnd, peerFrom, peerOf, setPeer } from './state.ts';
 import { type LineEnd, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaState, NO_IDS, NO_STREAMS } from './types.ts';
@@ -37,6 +38,7 @@ export function takeOffer(
   offer: SessionDescription,
   config: CallConfig,
 ): OfferReading {
+  cedeWithdrawnSlots(media, leg, fork, offer);
   const last = lastExchange(media, leg, fork);
   const changes = changedSlots(last, offer);
   const notes: string[] = [];
@@ -56,7 +58,10 @@ export function takeOffer(
       continue;
     }
     const line = lineAt(media, leg, slot);
-    if (line === undefined || line.state !== 'open' || changes[slot] === 'unchanged') continue;
+    if (line === undefined || line.state !== 'open') continue;
+    // Whoever lost its association by a loss of the MF repeats what it said, but we have to read it again (R25).
+    const isKnown = section.port === 0 || !awaitsPeer(media, line, leg, fork);
+    if (changes[slot] === 'unchanged' && isKnown) continue;
     if (section.port === 0) {
       if (line.dataChannel) line.state = 'closing';
       continue;
@@ -174,7 +179,7 @@ function readKnownLine(
       : roleForOffer(read.setup, peer.ice, current, config);
     if (role !== undefined) peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
-    end.renewal = renewing ? 'wanted' : 'none';
+    if (end.renewal !== 'lost') end.renewal = renewing ? 'wanted' : 'none';
   }
   const offered = toDcStreams(read.streams);
   const known = streamsAt(media, line, leg);

@@ -11,6 +11,7 @@ import {
   withUsedByFlipped,
 } from '../../sdp/write-data-channel.ts';
 import { type CallConfig, type LegName, otherLeg } from '../call/types.ts';
+import { lastSaid } from './lost.ts';
 import { answeredSetup, endFor, newSection, offeredSetup, sizeFor } from './mf-end.ts';
 import { endOf, hasOwnSlot, partsAt, slotOf } from './multiplex.ts';
 import { lineAt, peerOf } from './state.ts';
@@ -38,13 +39,14 @@ export function renderOffer(
   const ownSection = (line: MediaLine, slot: number, end: LineEnd | null): MediaSection | undefined => {
     if (end?.local == null) return undefined;
     const parts = partsAt(media, line, to).filter((part) => part.state === 'open');
-    const said = last?.sdp.media[slot];
+    const said = end.again === undefined ? last?.sdp.media[slot] : mediaSection(end.again);
     const size = sizeOf(media, parts, to, fork, config);
     const dc = endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), size);
     ours.push(slot);
     if (said === undefined || said.port === 0) return newSection(line, dc, config);
     // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
-    return reanchoredSection(last?.wasAnswer === true ? withUsedByFlipped(said) : said, dc, kept(parts));
+    const flips = end.again === undefined && last?.wasAnswer === true;
+    return reanchoredSection(flips ? withUsedByFlipped(said) : said, dc, kept(parts));
   };
   const sections = media.slots[to].map((_, slot) => {
     const line = lineAt(media, to, slot);
@@ -114,6 +116,7 @@ function firstDataChannel(source: SessionDescription, media: MediaState, from: L
 }
 
 function goesTo(line: MediaLine, to: LegName): boolean {
+  if (line.ends[to]?.again !== undefined) return true;
   switch (line.treatment) {
     case 'pass':
     case 'relay':
@@ -145,7 +148,7 @@ export function renderAnswer(
     const line = lineAt(media, to, slot);
     if (line === undefined || (line.dataChannel && (line.state !== 'open' || offered.port === 0)))
       return refusedSection(offered);
-    const theirs = source.media[line.slots[from]];
+    const theirs = lastSaid(line, from, source);
     const end = line.ends[to];
     if (end?.shared === true) {
       const parts = partsAt(media, line, to).filter((part) => isAnswered(media, part, from, fork, source));
@@ -191,7 +194,7 @@ function sectionOf(
   from: LegName,
   source: SessionDescription,
 ): MediaSection | undefined {
-  const section = source.media[slotOf(media, line, from)];
+  const section = lastSaid(line, from, source) ?? source.media[slotOf(media, line, from)];
   const isMultiplexed = line.treatment === 'relay' && endOf(media, line, from)?.shared === true;
   return section !== undefined && isMultiplexed
     ? partOfSection(section, Object.keys(line.streams).map(Number))
@@ -208,7 +211,7 @@ function isAnswered(
 ): boolean {
   if (part.state !== 'open') return false;
   if (part.treatment !== 'relay') return part.treatment === 'terminate' || part.treatment === 'originate';
-  return (source.media[part.slots[far]]?.port ?? 0) !== 0 && peerOf(media, part, far, fork) !== 'refused';
+  return (lastSaid(part, far, source)?.port ?? 0) !== 0 && peerOf(media, part, far, fork) !== 'refused';
 }
 
 /** R11 for all parts of a line that are relayed. */

@@ -51,8 +51,8 @@ export function takeReply(
         leaveOut(media, line, asked.get(`${place.ours}/${info.mediaId}`), info.dcMedia.streams);
       const local = localEnd(info, line, leg, end.local, env);
       if (typeof local === 'string') problems.push(`${place.ours}/${info.mediaId}: ${local}`);
-      else if (end.local === null || end.renewal === 'asked') {
-        if (end.renewal === 'asked') renewed = true;
+      else if (end.local === null || end.renewal === 'asked' || end.renewal === 'lost') {
+        if (end.renewal !== 'none') renewed = true;
         end.local = local;
         end.renewal = 'none';
         // The other entries of this association could not be named before (R3).

@@ -17,7 +17,17 @@ export function newMediaState(caller: LegName): MediaState {
     slots: { served: [], remote: [] },
     multiplexing: { served: false, remote: false },
     sdp: [],
-    context: { contextId: '', mf: '', told: null, layout: [], pending: null, step: 0, dirty: false },
+    context: {
+      contextId: '',
+      mf: '',
+      told: null,
+      layout: [],
+      pending: null,
+      step: 0,
+      dirty: false,
+      lost: null,
+      repairs: { count: 0, lastMs: 0 },
+    },
   };
 }
 
@@ -64,17 +74,29 @@ function copyOfEnd(end: LineEnd | null): LineEnd | null {
   return { ...end, peers: end.peers.map((peer) => (typeof peer === 'object' ? { ...peer } : peer)) };
 }
 
-export function restore(media: MediaState, to: MediaSnapshot): void {
+/**
+ * Goes back to `to`. What the MF gave for an end that was lost meanwhile stays. True: so the peers must hear of ends that
+ * they do not know yet.
+ */
+export function restore(media: MediaState, to: MediaSnapshot): boolean {
   const { lines } = media;
   Object.assign(media, copyOf(to));
+  let isUnheard = false;
   for (const line of media.lines) {
     const now = lines.find((one) => one.id === line.id);
     for (const leg of ['served', 'remote'] as const) {
       const end = line.ends[leg];
-      if (end !== null && !endsAtDcAs(line) && hasBegunAnew(end, now?.ends[leg])) end.renewal = 'wanted';
+      const current = now?.ends[leg];
+      if (end === null) continue;
+      if (end.renewal === 'lost' && current != null) {
+        end.local = current.local;
+        end.renewal = current.renewal;
+        if (current.renewal === 'none') isUnheard = true;
+      } else if (!endsAtDcAs(line) && hasBegunAnew(end, current)) end.renewal = 'wanted';
     }
   }
   media.context.dirty = true;
+  return isUnheard;
 }
 
 export function lineById(media: MediaState, id: string): MediaLine | undefined {

@@ -98,8 +98,17 @@ export interface LineEnd {
   setup: 'active' | 'passive' | 'actpass';
   /** By fork; index 0 alone where the leg has no forks. */
   peers: PeerState[];
-  /** The peer began a new association (R12): the MF must give new local values; `asked` once it was told so. */
-  renewal: 'none' | 'wanted' | 'asked';
+  /**
+   * The peer began a new association (R12): the MF must give new local values; `asked` once it was told so. `lost`: the
+   * MF lost this end, and the next one to be asked gives another (R25).
+   */
+  renewal: 'none' | 'wanted' | 'asked' | 'lost';
+  /** The peer did ICE before its end was lost: the new offer must have it too (design: no ICE needed). */
+  ice?: boolean;
+  /** The early dialog for which the MF gave `local`: the others share its port (R20). Absent: the first. */
+  firstFork?: number;
+  /** What the line said, between the offer with port 0 and the new line (`repair.offer: newLine`). */
+  again?: readonly string[];
   /** Several media entries of the MF have it, which find each other by its address (R3). */
   shared: boolean;
 }
@@ -158,4 +167,11 @@ export interface ContextState {
   step: number;
   /** Something that the MF must know has changed. */
   dirty: boolean;
+  /** Set while no MF holds what the lines need, because the one that did has lost it (R25). */
+  lost: {
+    /** Epoch ms: another MF is looked for until then. Null: none has been asked yet. */
+    readonly untilMs: number | null;
+  } | null;
+  /** Repairs of late: a context that is lost again and again is given up. */
+  repairs: { count: number; lastMs: number };
 }

@@ -36,8 +36,13 @@ function hasBegun(call: Call, line: MediaLine): boolean {
     case 'undecided':
       return false;
     default:
-      return anchoredLegs(call, line).length > 0 || line.closedBy === 'mf';
+      return anchoredLegs(call, line).length > 0 || line.closedBy === 'mf' || wasReanchored(line);
   }
+}
+
+/** Between two MFs it is with none, and goes on (R25). */
+function wasReanchored(line: MediaLine): boolean {
+  return LEGS.some((leg) => line.ends[leg]?.firstFork !== undefined);
 }
 
 /** Legs on which the MF was told where the peer is: it counts there. */

@@ -147,8 +147,9 @@ export class DataLine extends TypedEmitter<DataLineEvents> {
     const localTlsId = remote.tlsId === undefined ? undefined : this.tlsId;
     this.#negotiated = { remote, role, localTlsId };
     if (replace) await this.#replace();
-    if (this.#association.state === 'reserved') await this.#start(remote, role);
-    else this.#matchStreams(remote.streams);
+    if (this.#association.state === 'reserved') return this.#start(remote, role);
+    this.#follow(remote);
+    this.#matchStreams(remote.streams);
   }
 
   /** The offer failed: what `renew` and `propose` prepared is taken back. */
@@ -210,6 +211,13 @@ export class DataLine extends TypedEmitter<DataLineEvents> {
       },
       remote.streams,
     );
+  }
+
+  /** The peer's end has moved and the association goes on (RFC 8842 4): its datagrams take another way (R10). */
+  #follow({ address, port }: DataChannelMedia): void {
+    const { remote, state } = this.#association;
+    if (remote === null || (state !== 'connecting' && state !== 'connected')) return;
+    if (remote.address !== address || remote.port !== port) this.#association.moveTo(address, port);
   }
 
   /** A re-offer may open or close single streams of a running association (TS 26.114 6.2.10.2). */

@@ -302,9 +302,9 @@ describe('forks and the MF', () => {
     );
   });
 
-  // conformance: R25 — a lost context: voice goes on, its lines go to port 0
+  // conformance: R25 — a lost context that nobody is to repair: voice goes on, its lines go to port 0
   test('a context that the MF lost: its lines go to port 0 on both legs by re-INVITE', async () => {
-    const as = new AsHarness();
+    const as = new AsHarness({ config: { repair: { limitMs: 0, offer: 'inPlace' } } });
     as.invite({ sdp: E1 });
     const result = as.instruct({ ...terminate('m1', 0), ...relay('m2', 100) });
     as.mfAnswers();
@@ -332,7 +332,7 @@ describe('forks and the MF', () => {
   });
 
   test('a PATCH that fails after the call is up costs the data channels only', async () => {
-    const as = new AsHarness();
+    const as = new AsHarness({ config: { repair: { limitMs: 0, offer: 'inPlace' } } });
     as.invite({ sdp: E1 });
     const result = as.instruct(terminate('m1', 0));
     as.mfAnswers();

@@ -4,7 +4,7 @@ import { Value } from 'typebox/value';
 import { ChannelRecord } from '../../../src/ims-as/records/channel-record.ts';
 import type { MediaEvent, MediaFigures } from '../../../src/services/nmf-mrm.ts';
 import type { SipMessage } from '../../../src/sip/types.ts';
-import { AsHarness, flow, originate, pass, relay, remove, terminate } from '../as-harness.ts';
+import { AsHarness, flow, MF_2, originate, pass, relay, remove, terminate } from '../as-harness.ts';
 import { ANSWER_AUDIO, ANSWER_SESSION, APPLICATION, AUDIO, E1, SESSION, section } from '../sdp-examples.ts';
 
 const STREAMS = ['1000 label="local_10000005_1_draw"', '1002 label="local_10000005_1_pos";ordered=false;max-time=150'];
@@ -38,8 +38,8 @@ interface Established {
 async function established(
   instructions: Parameters<AsHarness['instruct']>[0],
   application = APPLICATION,
+  as = new AsHarness(),
 ): Promise<Established> {
-  const as = new AsHarness();
   as.invite({ sdp: SESSION + AUDIO + application, headers: CHARGING });
   const result = as.instruct(instructions);
   if (as.mrm.length > 0) as.mfAnswers();
@@ -264,13 +264,37 @@ describe('a record per channel', () => {
   });
 
   test('the MF is lost: its figures are, too, and are not waited for', async () => {
-    const { as } = await established(relay('m1', 1000));
-    as.dispatcher.contextLost('ctx-1', 'MF lost ctx-1: workerExit');
+    const withoutRepair = new AsHarness({ config: { repair: { limitMs: 0, offer: 'inPlace' } } });
+    const { as } = await established(relay('m1', 1000), APPLICATION, withoutRepair);
+    as.dispatcher.contextLost('ctx-1', 'MF lost the context: workerExit');
+    as.timers.advance(20);
     as.respond(as.only().message, 200, { sdp: SESSION + AUDIO + PORT_0 });
     as.respond(as.take().at(-1)!.message, 200, { sdp: ANSWER_SESSION + ANSWER_AUDIO + PORT_0 });
     assert.deepEqual(
       as.records.map(({ cause, counted }) => [cause, counted]),
       [['MF_LOST', 'nothing']],
+    );
+  });
+
+  test('the MF is lost and another one takes over: one record, of what the last one counted', async () => {
+    const call = await established(relay('m1', 1000));
+    const { as } = call;
+    as.dispatcher.contextsLost(new Set(['ctx-1']), 'workerExit');
+    as.timers.advance(20);
+    as.mfAnswers({ ok: false, status: 503, detail: 'not yet' });
+    as.timers.advance(2_000);
+    as.mfAnswers(undefined, MF_2);
+    const streams = ['1000 label="local_10000005_1_draw"'];
+    const line = (port: number) => section(port, 'passive', `again${port}000000000`, streams, [REQ_APP]);
+    as.respond(as.only().message, 200, { sdp: SESSION + AUDIO + line(40020) });
+    as.respond(as.take().at(-1)!.message, 200, { sdp: ANSWER_SESSION + ANSWER_AUDIO + line(42000) });
+    assert.equal(as.records.length, 0);
+    bye(call);
+    for (const terminationId of ['served', 'remote'])
+      tells(as, terminationId, { contextId: 'ctx-2', usage: { streams: { 1000: figures(5) } } });
+    assert.deepEqual(
+      as.records.map(({ cause, legs }) => [cause, legs]),
+      [['BYE', { served: leg(5), remote: leg(5) }]],
     );
   });
 
