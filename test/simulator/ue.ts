@@ -441,6 +441,7 @@ export class Ue {
     const tag = this.dialog!.localTag;
     const repeat = (ms: number): void => {
       const timer = this.node.network.timers.after(ms, () => {
+        if (this.node.nowMs >= giveUp) this.#twoHundred = undefined;
         if (this.node.nowMs >= giveUp)
           throw new Violation('voice', `${this.node.name}: its 2xx was never acknowledged`);
         this.node.call(() => this.node.layer.respond(key, 200, wire, this.node.nowMs));

@@ -4,7 +4,7 @@ import { restoredCall, storedText } from '../../../src/ims-as/call/stored.ts';
 import type { CallConfig } from '../../../src/ims-as/call/types.ts';
 import type { MediaInfo } from '../../../src/services/nmf-mrm.ts';
 import { SIMULATED_CONFIG } from '../../simulator/as-node.ts';
-import { AsHarness, terminate } from '../as-harness.ts';
+import { AsHarness, MF_2, terminate } from '../as-harness.ts';
 import {
   ANSWER_AUDIO,
   ANSWER_SESSION,
@@ -211,12 +211,16 @@ describe('a call goes on in another process', () => {
     assert.deepEqual(as.take(), [], 'no peer hears of it');
   });
 
-  test('a context that is gone: its lines go to port 0, the voice goes on', async () => {
+  test('a context that is gone: another MF is asked, and without one its lines go to port 0', async () => {
     const before = new AsHarness();
     await withBootstrap(before);
     const as = restarted(before);
     audited(as);
     as.dispatcher.contextLost('ctx-1', 'MF lost the context');
+    as.timers.advance(50);
+    assert.equal(as.mrm.at(-1)?.operation.method, 'POST');
+    as.mfAnswers({ ok: false, status: 400, detail: 'no' });
+    as.timers.advance(1_100);
     const offer = as.only().message;
     assert.equal(offer.method, 'INVITE');
     assert.match(offer.body, /m=application 0 /);
@@ -257,6 +261,8 @@ describe('a call that ended while nobody was there', () => {
     const as = restarted(before);
     audited(as);
     as.dispatcher.contextLost('ctx-1', 'MF lost the context');
+    as.timers.advance(50);
+    as.mfAnswers(undefined, MF_2);
     as.respond(as.only().message, 481);
     assert.deepEqual(
       as.take().map(({ message }) => message.method),
