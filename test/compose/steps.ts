@@ -174,7 +174,8 @@ const scripts: Step = {
 };
 
 const mfLost: Step = {
-  title: 'An MF of opA killed in mid-call: its lines go on at the other MF, voice and what passes elsewhere notice nothing (R25)',
+  title:
+    'An MF of opA killed in mid-call: its lines go on at the other MF, voice and what passes elsewhere notice nothing (R25)',
   run: async (lab) => {
     const { alice, bob } = lab;
     await connect(lab);

@@ -322,8 +322,16 @@ export class AsNode {
       name,
       `${operation.method} ${id} ${operation.method === 'POST' ? operation.context.terminations.map((t) => `${t.terminationId}{${t.medias.map((m) => m.mediaId)}}`).join(' ') : operation.contextId}`,
     );
-    if (operation.method === 'DELETE' && mf?.state === 'up' && !this.#orphans.has(operation.contextId))
-      this.#options.onDelete(mf, operation.contextId);
+    if (operation.method === 'DELETE' && mf?.state === 'up' && !this.#orphans.has(operation.contextId)) {
+      try {
+        this.#options.onDelete(mf, operation.contextId);
+      } catch (error) {
+        // By itself: the AS has more to do in this turn.
+        timers.after(0, () => {
+          throw error;
+        });
+      }
+    }
     const epoch = this.#epoch;
     const reply = (outcome: Outcome<MrmReply>): void => {
       if (epoch !== this.#epoch) return;
