@@ -2,9 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { residentBytes } from '../lib/cpu.ts';
 import type { BenchOptions, BenchRow } from '../lib/rows.ts';
 import { NdcPeer } from './ndc-peer.ts';
-import { BenchUe, connectPlain, MF_CPU, pinned, startEngine, WORKER } from './ue.ts';
+import { BenchUe, connectPlain, MF_CPU, pinned, startEngine, UE_CPU, WORKER } from './ue.ts';
 
 const BYTES = 16_384;
+/** What a message costs besides its bytes (docs/media-worker.md). */
+const MESSAGE_OVERHEAD_BYTES = 16;
+/** When nothing has arrived for so long, what is missing is lost: longer than a retransmission time-out that has grown. */
+const QUIET_MS = 20_000;
 
 interface Stall {
   readonly grownMb: number;
@@ -34,7 +38,7 @@ async function stall(
   await sender.stop();
   const { sent } = await sender.report();
   let received = 0;
-  for (let quietMs = 0; quietMs < 5000 && received < sent; quietMs += 250) {
+  for (let quietMs = 0; quietMs < QUIET_MS && received < sent; quietMs += 250) {
     const report = await reader.report();
     received += report.received;
     if (report.received > 0) quietMs = 0;
@@ -43,18 +47,48 @@ async function stall(
   return { grownMb: (peak - before) / 1024 / 1024, lost: sent - received };
 }
 
+/** The reader's stack stays alive and closes its window: B takes no more messages for `stallMs`, then all of them. */
 async function ours(stallMs: number): Promise<Stall> {
-  // The reader is stopped as a whole process, so its engine must not take it for hung; nor the MF reset its stream.
   const mf = await startEngine(pinned(MF_CPU, WORKER), { slowReaderLimitMs: 10 * 60_000 });
   const a = await BenchUe.start();
-  const b = await BenchUe.start(undefined, { hungAfterMs: 10 * 60_000 });
+  const b = await startEngine(pinned(UE_CPU, WORKER)); // a UE that takes messages as its application grants
   try {
     const from = await connectPlain(a.engine, mf, 'a', 'call');
-    const to = await connectPlain(b.engine, mf, 'b', 'call');
+    await connectPlain(b, mf, 'b', 'call');
     await mf.route({ key: 'a', streamId: 0 }, { kind: 'stream', to: { key: 'b', streamId: 0 } });
-    await b.engine.route({ key: 'b', streamId: 0 }, { kind: 'payload' });
+    await b.route({ key: 'b', streamId: 0 }, { kind: 'payload' });
     const pid = (await mf.stats([])).workers[0]!.pid;
-    return await stall(a, b, pid, { from: from.ue.port, to: to.ue.port }, stallMs);
+    const reader = b.payload({ key: 'b', streamId: 0 }, 1 << 20);
+    let [received, owed, reading] = [0, 0, true];
+    const grant = () => {
+      if (!reading) return;
+      reader.grant(owed);
+      owed = 0;
+    };
+    reader.onMessage = (message) => {
+      received++;
+      owed += message.length + MESSAGE_OVERHEAD_BYTES;
+      grant();
+    };
+    await a.flood(from.ue.port, 0, BYTES);
+    await sleep(1500); // buffers of a running transfer are filled
+    const before = residentBytes(pid);
+    reading = false;
+    let peak = before;
+    for (const until = performance.now() + stallMs; performance.now() < until; await sleep(200)) {
+      peak = Math.max(peak, residentBytes(pid));
+    }
+    reading = true;
+    grant();
+    await sleep(1000);
+    await a.stop();
+    const { sent } = await a.report();
+    for (let [quietMs, seen] = [0, received]; quietMs < QUIET_MS && received < sent; quietMs += 250) {
+      await sleep(250);
+      if (received > seen) quietMs = 0;
+      seen = received;
+    }
+    return { grownMb: (peak - before) / 1024 / 1024, lost: sent - received };
   } finally {
     await Promise.all([mf.close(), a.close(), b.close()]);
   }

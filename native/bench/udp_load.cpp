@@ -33,7 +33,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kMaxTrainBytes = 60'000;
 constexpr int kBufferBytes = 4 * 1024 * 1024;
-constexpr auto kLossAfter = std::chrono::milliseconds(50);  // nothing arrives for so long: what is missing is lost
+constexpr auto kLossAfter = std::chrono::milliseconds(500);  // nothing arrives for so long: what is missing is lost
 
 /** A socket stays in the namespace that it was made in. */
 void enter(const char* space) {
