@@ -6,7 +6,8 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import type { BenchOptions, BenchRow } from '../lib/rows.ts';
 import type { MemoryReport } from './as-process.ts';
-import { grantingMf, grantingRepository, HoldingPeers, urlOf } from './peers.ts';
+import { grantingMf, grantingRepository, urlOf } from './granting.ts';
+import { HoldingPeers } from './sip-peers.ts';
 
 /**
  * What a held call costs in memory: audio and one bootstrap line from the caller, another one added towards the callee,

@@ -3,6 +3,7 @@ import { type PairResult, runPair, sippAvailable } from '../../sipp/sipp.ts';
 import { cpuMs, treeCpuMs } from '../lib/cpu.ts';
 import { type BenchOptions, type BenchRow, median } from '../lib/rows.ts';
 import { LOAD_CPU, type Server, startImsdc, startKamailio } from '../lib/servers.ts';
+import { procedureRows } from './procedures.ts';
 
 /** SIPp UAC -> server -> SIPp UAS with a 3.5 KB IMS INVITE; the server has a core for itself, both SIPp share the other. */
 
@@ -93,6 +94,7 @@ export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   const rates = options.quick ? [500, 1500] : [1000, 1500, 2000, 2500];
   const highest = await highestRate(() => startImsdc({ mf: false }), 'audio', rates, options);
   const highestPeer = await highestRate(startKamailio, 'audio', rates, options);
+  const procedures = await procedureRows(options);
   return [
     row('plain audio call, CPU of the server', oursMs, peerMs, 'ms/call', '<= 2.0 x', oursMs <= 2 * peerMs),
     row(
@@ -104,6 +106,7 @@ export async function rows(options: BenchOptions): Promise<BenchRow[]> {
       bootstrapMs <= 4 * peerMs,
     ),
     row('highest clean rate, plain audio, one process', highest, highestPeer, 'calls/s', '>= 1500', highest >= 1500),
+    ...procedures,
   ];
 }
 
