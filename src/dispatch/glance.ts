@@ -91,10 +91,15 @@ function ofBranch(text: string, start: number, lineEnd: number, token: string): 
   return line.startsWith(COOKIE, at) ? workerOf(line, at + COOKIE.length, token) : -1;
 }
 
+/** How everybody writes it; other spellings cost more. */
+const PLAIN_TAG = ';tag=';
+
 /** The tag is a parameter of the header: what stands in a display name or the URI is none. */
 function ofTag(text: string, start: number, lineEnd: number, token: string): number {
   const line = text.slice(start, end(text, lineEnd));
   const from = line.lastIndexOf('>') + 1;
+  const plain = line.indexOf(PLAIN_TAG, from);
+  if (plain >= 0) return workerOf(line, plain + PLAIN_TAG.length, token);
   const tag = /;\s*tag\s*=\s*/i.exec(from === 0 ? line : line.slice(from));
   return tag === null ? -1 : workerOf(line, from + tag.index + tag[0].length, token);
 }
