@@ -24,7 +24,11 @@ export const ImsAsConfig = Type.Object({
     default: 'originating',
     description: 'for INVITEs that have neither P-Served-User nor orig/term in their Route (R22)',
   }),
-  maxCalls: Type.Integer({ default: 100_000, minimum: 1, description: 'calls at once, of each worker; above it 503 with Retry-After' }),
+  maxCalls: Type.Integer({
+    default: 100_000,
+    minimum: 1,
+    description: 'calls at once, of each worker; above it 503 with Retry-After',
+  }),
   maxTransactions: Type.Integer({ default: 100_000, minimum: 100, description: 'SIP server transactions at once' }),
   maxConnections: SipLimitKeys.maxConnections,
   idleTimeoutMs: SipLimitKeys.idleTimeoutMs,

@@ -42,7 +42,8 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
     case 'store':
       // Of an established call nothing is lost; what the MF must learn of the new process goes with the turn's end.
       if (call.state === 'established') askPeers(turn);
-      else cutOff(turn);
+      // One that a BYE has met already ends as any other.
+      else if (call.state === 'establishing') cutOff(turn);
       break;
     default:
       event satisfies never;
