@@ -100,7 +100,7 @@ export async function startImsAs(
     nameServer: dnsNameServer(config.dnsServers),
     ...place.sip,
   });
-  const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics });
+  const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics, worker: token.worker });
   let dispatcher: Dispatcher | undefined;
   const mfs = new MfPool(config.mf, {
     log,

@@ -20,10 +20,12 @@ export class ChannelRecords {
   /** Undefined: none are wanted, and then nobody pays for them. */
   static open(
     config: ImsAsConfig['channelRecords'],
-    { log, metrics, timers }: { timers: Timers; log: Logger; metrics: Metrics },
+    { log, metrics, timers, worker }: { timers: Timers; log: Logger; metrics: Metrics; worker: number },
   ): ChannelRecords | undefined {
-    const { figuresWaitMs, file: name } = config;
-    if (name === undefined) return undefined;
+    const { figuresWaitMs, file: configured } = config;
+    if (configured === undefined) return undefined;
+    // Two processes that shift one file would lose lines of each other.
+    const name = worker === 0 ? configured : `${configured}.w${worker}`;
     const file = new JsonLinesFile({ ...config, file: name, log, metrics, metric: 'ims_as_channel_records' });
     const ledger = new ChannelLedger({ timers, figuresWaitMs, write: (record) => file.write(record) });
     metrics.gauge(
