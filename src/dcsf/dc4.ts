@@ -25,8 +25,10 @@ export const LineRequest = Type.Object({
       maxRetransmissions: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
       maxTimeMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
     }),
-    { minItems: 1, maxItems: 16 },
+    { maxItems: 16 },
   ),
+  /** Also, or with no channels only, the bootstrap channel of the user's own network, if the call has none. */
+  bootstrap: Type.Optional(Type.Boolean()),
 });
 export type LineRequest = Static<typeof LineRequest>;
 

@@ -158,19 +158,22 @@ class Room {
     return session && { sessionId: session.sessionId, touchedMs: this.#sessions.touchedMs(session.sessionId) };
   }
 
-  async addLine({ applicationId, channels, servedUser, sessionId }: Parameters<ChannelControl['add']>[0]) {
+  async addLine(request: Parameters<ChannelControl['add']>[0]) {
+    const { applicationId, bootstrap = false, channels, servedUser, sessionId } = request;
     if (this.#closed) throw new ImsdcError('DCSF_CLOSED');
     const session =
       sessionId === undefined
         ? this.#sessions.ofServed(normalisedIdentity(servedUser ?? ''))
         : this.#sessions.get(sessionId);
-    if (!session) throw new ImsdcError('DCSF_NO_SESSION', { what: 'that user has no call with data channels' });
+    if (!session)
+      throw new ImsdcError('DCSF_NO_SESSION', { what: 'that user has no call that could have data channels' });
     const { profile } = await this.#find({ kind: 'subscriber', identity: session.served });
     if (profile === 'unavailable')
       throw new ImsdcError('DCSF_A2P_REFUSED', { reason: sentence('PROFILE_UNAVAILABLE') });
     // As it is now: the profile may have taken a while.
     const before = this.#sessions.get(session.sessionId) ?? session;
-    const question = { session: before, policy: this.#policy, peer: this.#peer, profile, applicationId, channels };
+    const asked = { applicationId, bootstrap, channels, profile };
+    const question = { ...asked, session: before, policy: this.#policy, peer: this.#peer };
     const answer = originateChannels(question, this.#environment);
     if ('refused' in answer) throw new ImsdcError('DCSF_A2P_REFUSED', { reason: answer.sentence });
     const { decision, mediaId, streams } = answer;
@@ -195,7 +198,9 @@ class Room {
   /** Outside a notification: the AS gives it the offer/answer slot when that is free (R16). */
   async #carryOut(before: Session, decision: Decision, deadlineMs: number): Promise<void> {
     const { sessionId } = before;
+    const { grants } = this.#dependencies;
     this.#sessions.set(sessionId, decision.session, Date.now());
+    if (decision.grants.length > 0) grants.grant(decision.grants);
     const prepared = await this.#dcAs.prepare(decision, before, deadlineMs);
     const refused = prepared.decision.outcomes.find(({ outcome }) => outcome === 'reject');
     try {
@@ -204,6 +209,7 @@ class Room {
       this.#dcAs.release(sessionId, before, decision.session);
     } catch (error) {
       this.#undo(sessionId, before, prepared);
+      grants.revoke(decision.grants.map(({ token }) => token));
       if (refused) throw error;
       throw new ImsdcError(
         'DCSF_INSTRUCTION_FAILED',

@@ -34,6 +34,7 @@ export const SIMULATED_CONFIG: CallConfig = {
   acceptSha1: false,
   channelUsage: false,
   multiplexing: true,
+  networkInitiated: false,
   mfProxyNames: 'rel19',
   repair: { limitMs: 10_000, offer: 'inPlace' },
 };

@@ -1,6 +1,7 @@
 import type { Environment } from '../../base/environment.ts';
 import type { AppBindingInfo, DcStream } from '../../services/common-data.ts';
 import { channelsBeside } from './application.ts';
+import { ownLine } from './bootstrap.ts';
 import { spoken } from './emit.ts';
 import { own } from './own.ts';
 import { type ReasonCode, sentence } from './reasons.ts';
@@ -24,6 +25,8 @@ export interface A2pQuestion extends Pick<Question, 'peer' | 'policy'> {
   readonly profile: SubscriberProfile;
   readonly applicationId: string;
   readonly channels: readonly WantedChannel[];
+  /** Also the bootstrap channel over which the UE fetches the application, if the session has none. */
+  readonly bootstrap: boolean;
 }
 
 export type A2pAnswer =
@@ -32,9 +35,52 @@ export type A2pAnswer =
 
 /** A2P (23.228 AC.7.2.2): an application line towards the served user, from his DC AS, outside any notification. */
 export function originateChannels(asked: A2pQuestion, environment: Environment): A2pAnswer {
-  const { applicationId, channels, peer, policy, session } = asked;
   const refused = refusal(asked);
   if (refused) return { refused: refused.code, sentence: sentence(refused.code, refused.details) };
+  const bootstrap = asked.bootstrap ? originateBootstrap(asked, environment) : undefined;
+  if (asked.channels.length === 0) return bootstrap ?? { refused: 'LINE_KNOWN', sentence: sentence('LINE_KNOWN') };
+  const line = applicationLine({ ...asked, session: bootstrap?.decision.session ?? asked.session }, environment);
+  if (!bootstrap) return line;
+  // Both in one offer: the handset that cannot start the application yet fetches it from the same answer on.
+  const { grants, instructions, outcomes } = bootstrap.decision;
+  return {
+    ...line,
+    decision: {
+      ...line.decision,
+      grants,
+      instructions: { ...instructions, ...line.decision.instructions },
+      outcomes: [...outcomes, ...line.decision.outcomes],
+    },
+  };
+}
+
+type Originated = Exclude<A2pAnswer, { readonly refused: ReasonCode }>;
+
+/** The bootstrap line of the served user's own network, by re-INVITE of the network (24.186 9.3.2.2.2). */
+function originateBootstrap(asked: A2pQuestion, environment: Environment): Originated | undefined {
+  const { peer, profile, session } = asked;
+  // Somebody asks for it, so it is offered whatever the policy says of lines that nobody asked for.
+  const policy = { ...asked.policy, bootstrap: { ...asked.policy.bootstrap, offerOwnLine: true } };
+  const question = { notification: NO_EVENT, session, policy, peer, catalogue: new Map() };
+  const own = ownLine({ question, session, profile, offerLeg: 'remote', peerSupportsDc: undefined, environment });
+  if (!own) return undefined;
+  const { mediaId, ruling } = own;
+  const { code, grants = [], instruction, outcome, remember } = ruling;
+  return {
+    mediaId,
+    streams: remember!.streams,
+    decision: {
+      instructions: { [mediaId]: spoken({ mediaId, mediaResourceType: 'DC', ...instruction }, peer) },
+      outcomes: [{ mediaId, outcome, code, sentence: sentence(code) }],
+      grants,
+      revoke: [],
+      session: { ...session, revision: session.revision + 1, media: { ...session.media, [mediaId]: remember! } },
+    },
+  };
+}
+
+function applicationLine(asked: A2pQuestion, environment: Environment): Originated {
+  const { applicationId, channels, peer, policy, session } = asked;
 
   const mediaId = `d-${uuid(environment.random(16))}`;
   const ids = freeStreamIds(session, channels.length);

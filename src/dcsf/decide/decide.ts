@@ -5,10 +5,9 @@ import { applicationRuling } from './application.ts';
 import { bootstrapRuling, ownLine } from './bootstrap.ts';
 import { spoken } from './emit.ts';
 import { ended, established, NOTHING, withdrawn } from './ended.ts';
-import { normalisedIdentity } from './identity.ts';
 import { dividedRulings, mayDivide, partsOf } from './multiplex.ts';
 import { sentence } from './reasons.ts';
-import { BOOTSTRAP_IDS, FIRST_APPLICATION_ID, type Ruling, reject, type Scene, streamIds } from './scene.ts';
+import { BOOTSTRAP_IDS, FIRST_APPLICATION_ID, type Ruling, reject, type Scene, sessionOf, streamIds } from './scene.ts';
 import type {
   DecidedMedia,
   Decision,
@@ -111,21 +110,6 @@ function knownLine(session: Session | null, mediaId: string): DecidedMedia | und
 
 function same(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((id, index) => id === b[index]);
-}
-
-/** The session as remembered, or as the first notification describes it. */
-function sessionOf({ notification, session }: Question): Session {
-  if (session) return session;
-  const { sessionInfo, notificationEvent, sessionId } = notification;
-  const sessionCase =
-    sessionInfo?.sessionCase === 'TERMINATING_IMS_SESSION' ||
-    (!sessionInfo?.sessionCase && notificationEvent.eventInitiator === 'REMOTE_IMS_SUBSCRIBER')
-      ? 'terminating'
-      : 'originating';
-  const calling = normalisedIdentity(sessionInfo?.callingIdentity ?? '');
-  const called = normalisedIdentity(sessionInfo?.calledIdentity ?? '');
-  const [served, peer] = sessionCase === 'originating' ? [calling, called] : [called, calling];
-  return { schema: 1, sessionId, sessionCase, served, peer, revision: 0, media: {} };
 }
 
 function offerLegOf(question: Question, session: Session): LegName {

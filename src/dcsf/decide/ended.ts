@@ -1,5 +1,5 @@
 import { dictionary } from '../../base/dictionary.ts';
-import { streamIds } from './scene.ts';
+import { sessionOf, streamIds } from './scene.ts';
 import type { DecidedMedia, Decision, Question, Session } from './types.ts';
 
 /** What became of lines that were decided before: agreed, refused, over. Nothing is instructed then. */
@@ -48,8 +48,14 @@ function withoutDropped(
 }
 
 /** The offer was agreed: the lines named stand as they are named. */
-export function established({ notification, session }: Question): Decision {
-  if (!session) return { ...NOTHING, session };
+export function established(question: Question): Decision {
+  const { notification, session } = question;
+  if (!session) {
+    // A call without data channels: known, so that an application or the operator may add some (A2P).
+    const isPlain = notification.sessionInfo !== undefined && notification.mediaInfoList === undefined;
+    const isNew = notification.notificationEvent.eventType === 'SESSION_ESTABLISHMENT_SUCCESS';
+    return { ...NOTHING, session: isPlain && isNew ? sessionOf(question) : session };
+  }
   const named = notification.mediaInfoList ?? {};
   const dropped: Dropped[] = [];
   const media = Object.entries(session.media).map(([id, line]): [string, DecidedMedia] => {

@@ -2,6 +2,7 @@ import type { Environment } from '../../base/environment.ts';
 import type { DcStream } from '../../services/common-data.ts';
 import type { Grant } from '../../services/ndcar.ts';
 import type { MediaInstruction, NotifiedMedia } from '../../services/nimsas.ts';
+import { normalisedIdentity } from './identity.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { DecidedMedia, LegName, Outcome, Question, Session, SubscriberProfile } from './types.ts';
 
@@ -52,4 +53,19 @@ export function instructedStreams(media: NotifiedMedia | undefined, ids: readonl
       return [String(streamId), { ...offered, streamId }];
     }),
   );
+}
+
+/** The session as remembered, or as the first notification describes it. */
+export function sessionOf({ notification, session }: Question): Session {
+  if (session) return session;
+  const { sessionInfo, notificationEvent, sessionId } = notification;
+  const sessionCase =
+    sessionInfo?.sessionCase === 'TERMINATING_IMS_SESSION' ||
+    (!sessionInfo?.sessionCase && notificationEvent.eventInitiator === 'REMOTE_IMS_SUBSCRIBER')
+      ? 'terminating'
+      : 'originating';
+  const calling = normalisedIdentity(sessionInfo?.callingIdentity ?? '');
+  const called = normalisedIdentity(sessionInfo?.calledIdentity ?? '');
+  const [served, peer] = sessionCase === 'originating' ? [calling, called] : [called, calling];
+  return { schema: 1, sessionId, sessionCase, served, peer, revision: 0, media: {} };
 }

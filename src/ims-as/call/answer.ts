@@ -123,6 +123,7 @@ export function lateOfferArrived(turn: Turn, from: LegName, fork: number, body: 
   const offer = readSdp(turn, text);
   if (offer === undefined) return body;
   call.media ??= newMediaState(call.caller);
+  call.plain = null;
   const { media } = call;
   const near = otherLeg(from);
   const sdp = forkSdp(media, fork);

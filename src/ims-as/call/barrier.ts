@@ -10,6 +10,7 @@ import { endCall } from './end.ts';
 import { type ReplyOutcome, rebuild, reconcile, takeMrmReply, thaw } from './mrm.ts';
 import { proceed, withdrawOffer } from './negotiate.ts';
 import { openOffer } from './open-offer.ts';
+import { beginMedia } from './plain.ts';
 import { queueReoffers } from './reoffer.ts';
 import { abandonRepair, contextLost, expectRepair, repairReplied } from './repair.ts';
 import { answer, disarm, exchangeById, note, type Turn } from './turn.ts';
@@ -47,9 +48,9 @@ function forbidden(turn: Turn, held: Held, rollback: MediaSnapshot) {
 /** The DCSF instructs: inside the barrier, or free-standing. */
 export function instructed(turn: Turn, id: string, data: MediaInstructionData) {
   const { call, env } = turn;
-  const { negotiation, media } = call;
-  if (media === null || call.state === 'ending' || call.state === 'ended')
-    return refuse(turn, id, 'the session has ended');
+  const { negotiation } = call;
+  if (call.state === 'ending' || call.state === 'ended') return refuse(turn, id, 'the session has ended');
+  if (call.media === null && !beginMedia(turn)) return refuse(turn, id, 'the session has no data channels');
   if (negotiation.step === 'heldForDcsf') {
     if (env.nowMs > negotiation.deadlineMs - env.config.budgetReserveMs)
       return refuse(turn, id, 'the time for instructions is over');

@@ -11,6 +11,7 @@ import { openExchange, reinvite } from './invite.ts';
 import { offerArrived, withdrawOffer } from './negotiate.ts';
 import { notify } from './notify.ts';
 import { passOn } from './pass.ts';
+import { heardPlain, tellOfPlain } from './plain.ts';
 import { awaitRest } from './rest.ts';
 import { answer, disarm, dropExchange, forkOfRequest, nextBranch, type Turn } from './turn.ts';
 import { type Fork, type LegName, MAX_EXCHANGES, otherLeg } from './types.ts';
@@ -64,6 +65,7 @@ function relay(turn: Turn, leg: LegName, fork: Fork, key: ServerKey, message: Si
     message.method === 'PRACK' && call.exchanges.some((open) => open.method === 'INVITE' && open.sdp === 'late');
   if (late && call.media?.sdp[fork.index]?.[leg].offerAnswer.state !== 'stable') {
     exchange.sdp = 'answer';
+    if (call.media === null) heardPlain(turn, leg, message.body, span, 'answer');
     return passOn(turn, exchange, message, answerArrived(turn, far, fork.index, message.body, span));
   }
   offerArrived(turn, exchange, message, span);
@@ -102,6 +104,10 @@ export function ackArrived(turn: Turn, leg: LegName, message: SipMessage) {
   const far = otherLeg(leg);
   const dialog = fork.dialogs[far];
   const span = exchange.sdp === 'late' ? findSdp(message) : undefined;
+  if (span !== undefined && call.media === null) {
+    heardPlain(turn, leg, message.body, span, 'answer');
+    tellOfPlain(turn);
+  }
   const body = span === undefined ? message.body : answerArrived(turn, far, fork.index, message.body, span);
   const wire = own(
     onwardRequest(call, message, { leg: far, dialog, branch: nextBranch(call), cseq: exchange.cseqOut, body }, env),

@@ -31,7 +31,8 @@ export function endCall(turn: Turn, outcome: string) {
     if (reconcile(turn)) awaitLateReply(turn);
     call.media.lines = [];
     call.media.sdp = [];
-  }
+  } else if (call.plain?.told === true) notify(turn, 'SESSION_TERMINATION', call.caller, {});
+  call.plain = null;
   for (const exchange of [...call.exchanges]) {
     if (exchange.method === 'BYE') continue;
     if (exchange.method !== 'INVITE') {

@@ -76,6 +76,7 @@ export function createCall(message: SipMessage, options: NewCall): Call {
     negotiation: { step: 'stable' },
     media: null,
     said: { served: 0, remote: 0 },
+    plain: null,
     queue: [],
     deadlines: {},
     serial: 0,

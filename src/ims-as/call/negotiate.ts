@@ -17,6 +17,7 @@ import { NO_EXCHANGE, offerDeferred } from './deferred.ts';
 import { reconcile, thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { passOn } from './pass.ts';
+import { heardPlain } from './plain.ts';
 import { queueReoffers } from './reoffer.ts';
 import { repairInside } from './repair.ts';
 import { answer, arm, disarm, exchangeById, heldMessage, learnMultiplexing, note, type Turn } from './turn.ts';
@@ -31,7 +32,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   const { body } = message;
   exchange.sdp = 'offer';
   if (call.media === null && !mentionsDataChannel(body, span.start, span.end)) {
-    call.said[exchange.from] = hashPlain(body, span.start, span.end);
+    heardPlain(turn, exchange.from, body, span, 'offer');
     return passOn(turn, exchange, message, body);
   }
   const text = own(body.slice(span.start, span.end));
@@ -44,6 +45,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   const leg = exchange.from;
   const wasPlain = call.media === null;
   call.media ??= newMediaState(call.caller);
+  call.plain = null;
   const { media } = call;
   const state = forkSdp(media, exchange.fork)[leg];
   if (call.negotiation.step !== 'stable' || state.offerAnswer.state !== 'stable')

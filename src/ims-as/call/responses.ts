@@ -4,7 +4,6 @@ import type { SipMessage } from '../../sip/types.ts';
 import { onwardResponse, ownRequest } from '../b2bua/compose.ts';
 import { mintTag, readTag } from '../b2bua/identity.ts';
 import { contactParams, contactUri, routeSet, supportsDataChannel } from '../b2bua/party.ts';
-import { hashPlain } from '../media/said.ts';
 import { respond2xx } from './acknowledge.ts';
 import { answerArrived, lateOfferArrived, negotiated } from './answer.ts';
 import { peerAnswered } from './audit.ts';
@@ -12,6 +11,7 @@ import { endCall } from './end.ts';
 import { reconcile } from './mrm.ts';
 import { offerRefused } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
+import { heardPlain, tellOfPlain } from './plain.ts';
 import { reofferAnswered } from './reoffer.ts';
 import { awaitRest } from './rest.ts';
 import { retryWithoutDataChannels } from './retry.ts';
@@ -127,7 +127,9 @@ function withSdp(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
       ? findSdp(message)
       : undefined;
   if (span === undefined) return message.body;
-  if (turn.call.media === null) turn.call.said[otherLeg(exchange.from)] = hashPlain(message.body, span.start, span.end);
+  if (turn.call.media === null && exchange.sdp !== 'answer') {
+    heardPlain(turn, otherLeg(exchange.from), message.body, span, exchange.sdp === 'offer' ? 'answer' : 'offer');
+  }
   if (exchange.sdp === 'offer')
     return turn.call.media === null ? message.body : answerArrived(turn, exchange.from, fork.index, message.body, span);
   if (exchange.method !== 'INVITE' || exchange.sdp === 'answer') return message.body;
@@ -165,7 +167,10 @@ function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
   respond2xx(turn, exchange, message.status, wire, fork.index, false);
   if (exchange.sdp === 'offer' && (call.state === 'established' || first)) negotiated(turn, fork.index, exchange.from);
   else if (exchange.sdp === 'offer') call.negotiation = { step: 'stable' };
-  if (first) call.state = 'established';
+  if (first) {
+    call.state = 'established';
+    tellOfPlain(turn);
+  }
   exchange.raw = '';
 }
 

@@ -38,6 +38,11 @@ export interface Call {
   media: MediaState | null;
   /** While `media` is null: a hash of what each peer said last, but for its o= line. */
   readonly said: Record<LegName, number>;
+  /**
+   * While `media` is null and `networkInitiated` is on: what the peers said last, and what they agreed on last. Null
+   * also in a call whose served user has no data channels.
+   */
+  plain: PlainMedia | null;
   /** Waiting for the offer/answer slot. At most MAX_INTENTIONS. */
   queue: Intention[];
   /** Epoch ms by name; the edge wakes us. */
@@ -50,6 +55,20 @@ export interface Call {
   /** R23: what is known of the callee; undefined: nothing. */
   calleeSupportsDataChannel: boolean | undefined;
   record: CallRecord;
+}
+
+export interface PlainMedia extends PlainExchange {
+  readonly agreed: PlainExchange | undefined;
+  /** The DCSF knows of the session. */
+  readonly told: boolean;
+}
+
+/** Two descriptions that nobody looked into. */
+export interface PlainExchange {
+  readonly offerer: LegName;
+  readonly offer: string;
+  /** '' while it is due. */
+  readonly answer: string;
 }
 
 export const MAX_INTENTIONS = 16;
@@ -341,6 +360,8 @@ export interface CallConfig {
   readonly acceptSha1: boolean;
   /** Serve and announce `g.3gpp.dc-mux` (26.114 6.2.10.1). */
   readonly multiplexing: boolean;
+  /** Calls without data channels may get them from the network: their SDP is kept, and the DCSF told of them. */
+  readonly networkInitiated: boolean;
   readonly mfProxyNames: 'rel19' | 'alpha';
   readonly repair: {
     /** So long after the loss of a context another MF is looked for; 0: not at all, its lines go to port 0. */
