@@ -11,6 +11,8 @@ import { DTLS_DC_AS } from './dc-as.ts';
 export interface Core {
   /** Where the UAC sends to: the same port on 127.0.0.1 and on ::1, UDP and TCP. */
   readonly port: number;
+  /** For `[dc4]` in scripts: the command that asks this core's DCSF for channels. */
+  readonly dc4: string;
   /** What the DCSF process holds right now. */
   holds(): Promise<Holdings>;
   /** Kills the DCSF process (-9) as soon as so many calls are up and on its disk, and starts it again. */
@@ -25,7 +27,7 @@ export interface Holdings {
 }
 
 /** The MF calls a DC AS when the channel opens, which it never does here: SIPp speaks no DTLS. Port 9 discards. */
-const dcAs = { url: 'ws://127.0.0.1:9/', secret: 'for scripts that speak no DTLS' } as const;
+const dcAs = { url: 'ws://127.0.0.1:9/', secret: 'scripts-speak-no-DTLS' } as const;
 
 /**
  * What the scripts need beside the lab's own configuration: two users with profiles of their own, applications that
@@ -69,7 +71,7 @@ const POLL_MS = 20;
 /** Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. */
 export async function startCore(): Promise<Core> {
   const directory = mkdtempSync(join(tmpdir(), 'imsdc-sipp-core-'));
-  const [applicationServer, mrm] = [await freePort(LOOPBACK), await freePort(LOOPBACK)];
+  const [applicationServer, mrm, dc4] = [await freePort(LOOPBACK), await freePort(LOOPBACK), await freePort(LOOPBACK)];
   const listeners = ['127.0.0.1', '::1'].flatMap((address) =>
     (['udp', 'tcp'] as const).map((transport) => ({ transport, address, port: applicationServer })),
   );
@@ -78,7 +80,12 @@ export async function startCore(): Promise<Core> {
     apps: resolve(import.meta.dirname, '../apps'),
     engine: 'auto',
     ports: { applicationServer, scscf: 0, mrm },
-    overrides: { ...POLICY, state: { dir: join(directory, 'state') }, imsAs: { ...POLICY.imsAs, listeners } },
+    overrides: {
+      ...POLICY,
+      state: { dir: join(directory, 'state') },
+      imsAs: { ...POLICY.imsAs, listeners },
+      dcsf: { ...POLICY.dcsf, dc4: { enabled: true, port: dc4 } },
+    },
   });
   const children: LabChild[] = [];
   const stop = async () => {
@@ -110,7 +117,9 @@ export async function startCore(): Promise<Core> {
       await died;
       dcsf = await start('dcsf', 'dcsf-again');
     };
-    return { port: applicationServer, holds, restart, stop };
+    const script = resolve(import.meta.dirname, 'dc4.ts');
+    const command = [process.execPath, script, `http://${LOOPBACK}:${dc4}`, dcAs.secret].join(' ');
+    return { port: applicationServer, dc4: command, holds, restart, stop };
   } catch (error) {
     await stop();
     throw error;

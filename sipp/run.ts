@@ -8,6 +8,7 @@ import { type PairOptions, type PairResult, pairNames, runPair, runPairCleanly, 
 const USAGE = `imsdc-sipp run [pattern...]   runs call scripts and prints one table
 imsdc-sipp list [pattern...]  says what they show
 
+  --dc4 COMMAND        with --target: how DC4 is spoken to, "node sipp/dc4.ts URL SECRET"
   --target HOST:PORT   an AS that runs already, set up as sipp/README.md says; default: start one on loopback
   --calls N            of each pair (1; the pairs with loss make 60)
   --rate N             calls per second, of each pair (10)
@@ -27,6 +28,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     target: { type: 'string' },
+    dc4: { type: 'string' },
     calls: { type: 'string' },
     rate: { type: 'string', default: '10' },
     loss: { type: 'string', default: '0' },
@@ -154,6 +156,7 @@ function optionsOf(core: Core | undefined, options: Omit<PairOptions, 'target'>)
   return {
     ...options,
     target,
+    ...(values.dc4 === undefined && core === undefined ? {} : { dc4: values.dc4 ?? core?.dc4 }),
     lossPercent: Number(values.loss),
     ...(values.logs === undefined ? {} : { logs: values.logs }),
     ...(transport === 'udp' || transport === 'tcp' ? { transport } : {}),

@@ -16,6 +16,8 @@ export interface PairOptions {
   readonly name: string;
   /** The system under test: where the UAC sends, host and port. */
   readonly target: { readonly address: string; readonly port: number };
+  /** Command that speaks DC4 with the system under test; pairs that need it fail without. */
+  readonly dc4?: string;
   readonly calls: number;
   /** Calls per second; may be a fraction. */
   readonly rate: number;
@@ -103,6 +105,7 @@ export async function runPair(options: PairOptions): Promise<PairResult> {
     const uas = pair.uas === undefined ? undefined : start('uas', uasCalls, []);
     const uac = start('uac', options.calls, [
       ...['-key', 'uas', `${host(local)}:${ports.uas.sip}`, ...rateOf(options.rate)],
+      ...['-key', 'dc4', options.dc4 ?? 'false'],
       `${host(run.ipv6 ? local : options.target.address)}:${options.target.port}`,
     ]);
     const uacCode = await ended(uac);

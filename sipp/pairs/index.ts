@@ -4,6 +4,7 @@ import { BOOTSTRAP } from './bootstrap.ts';
 import { DIALOG } from './dialog.ts';
 import { EARLY } from './early.ts';
 import { MULTIPLEX } from './multiplex.ts';
+import { NETWORK } from './network.ts';
 import { PLAIN_CALLS } from './plain.ts';
 import { RACES } from './race.ts';
 import { RESTART } from './restart.ts';
@@ -14,6 +15,7 @@ export const PAIRS: readonly Pair[] = [
   ...BOOTSTRAP,
   ...APPLICATION,
   ...MULTIPLEX,
+  ...NETWORK,
   ...EARLY,
   ...DIALOG,
   ...RACES,

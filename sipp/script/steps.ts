@@ -1,5 +1,5 @@
 /** What one end of a pair does, in order. `xml.ts` writes it as SIPp reads it. */
-export type Step = Send | Receive | Pause | Label | Linger;
+export type Step = Send | Receive | Pause | Label | Linger | Execute;
 
 export interface Send {
   readonly kind: 'send';
@@ -45,6 +45,12 @@ export interface Label {
 export interface Linger {
   readonly kind: 'linger';
   readonly milliseconds: number;
+}
+
+/** A command of the machine, beside the call: what a DC AS or the operator does. `[dc4]` is how DC4 is spoken to. */
+export interface Execute {
+  readonly kind: 'execute';
+  readonly command: string;
 }
 
 /** One regular expression (POSIX extended) over the body or over one header line. */
@@ -94,6 +100,10 @@ export function pause(milliseconds: number): Pause {
 
 export function label(id: string): Label {
   return { kind: 'label', id };
+}
+
+export function execute(command: string): Execute {
+  return { kind: 'execute', command };
 }
 
 export function linger(milliseconds: number): Linger {

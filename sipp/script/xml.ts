@@ -74,6 +74,8 @@ class Scenario {
         return `  <pause milliseconds="${step.milliseconds}" />`;
       case 'linger':
         return `  <timewait milliseconds="${step.milliseconds}" />`;
+      case 'execute':
+        return `  <nop>\n    <action>\n      <exec command="${escaped(step.command)}" />\n    </action>\n  </nop>`;
       case 'label':
         return `  <label id="${step.id}" />`;
       default:

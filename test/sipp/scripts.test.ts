@@ -26,7 +26,8 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
       test(`${name}: ${shows}`, async () => {
         const calls = run?.lossPercent === undefined ? 3 : 60;
         const rate = run?.lossPercent === undefined ? 10 : 30;
-        const result = await runPairCleanly({ name, target: { address: '127.0.0.1', port: core.port }, calls, rate });
+        const target = { address: '127.0.0.1', port: core.port };
+        const result = await runPairCleanly({ name, target, dc4: core.dc4, calls, rate });
         assert.deepEqual(result.problems, []);
       });
     }

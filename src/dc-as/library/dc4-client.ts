@@ -23,6 +23,8 @@ export interface WantedLine {
     readonly maxRetransmissions?: number;
     readonly maxTimeMs?: number;
   }[];
+  /** Also, or without channels only, the bootstrap channel from which the UE fetches the application. */
+  readonly bootstrap?: boolean;
 }
 
 export interface OfferedLine {
