@@ -13,23 +13,32 @@ import type { ChannelControl } from './index.ts';
 export const DC4_PATH = '/ndcsf-dc4/v1';
 
 /** POST .../lines: channels from an application to a user (A2P). One of `servedUser` and `sessionId`. */
-export const LineRequest = Type.Object({
-  /** Public identity; of several calls the newest counts. */
-  servedUser: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
-  sessionId: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
-  channels: Type.Array(
-    Type.Object({
-      name: Type.String({ pattern: '^[A-Za-z0-9.-]{1,32}$' }),
-      subprotocol: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' })),
-      ordered: Type.Optional(Type.Boolean()),
-      maxRetransmissions: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
-      maxTimeMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
-    }),
-    { maxItems: 16 },
-  ),
-  /** Also, or with no channels only, the bootstrap channel of the user's own network, if the call has none. */
-  bootstrap: Type.Optional(Type.Boolean()),
-});
+export const LineRequest = Type.Object(
+  {
+    /** Public identity; of several calls the newest counts. */
+    servedUser: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+    sessionId: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    channels: Type.Array(
+      Type.Object({
+        name: Type.String({ pattern: '^[A-Za-z0-9.-]{1,32}$' }),
+        subprotocol: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' })),
+        ordered: Type.Optional(Type.Boolean()),
+        maxRetransmissions: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
+        maxTimeMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
+      }),
+      { maxItems: 16 },
+    ),
+    /** Also, or with no channels only, the bootstrap channel of the user's own network, if the call has none. */
+    bootstrap: Type.Optional(Type.Boolean()),
+  },
+  // Something must be wanted.
+  {
+    anyOf: [
+      { properties: { channels: { minItems: 1 } } },
+      { properties: { bootstrap: { const: true } }, required: ['bootstrap'] },
+    ],
+  },
+);
 export type LineRequest = Static<typeof LineRequest>;
 
 /** 201: the line is offered to the UE; its channels come over MDC2 when the UE has taken it. */

@@ -94,6 +94,48 @@ describe('DC4: channels from an application to a user', () => {
     await close();
   });
 
+  // conformance: 23.228 AC.7.2.2 — A2P into a call that had no data channel; 24.186 9.3.2.2.2 — bootstrap by the network
+  test('a call without data channels is known, and gets them', async () => {
+    const { ask, close, dcsf, told } = await rig();
+    const { mediaInfoList: _, ...plain } = notification({}, { event: 'SESSION_ESTABLISHMENT_SUCCESS' });
+    const tell = (event: object) =>
+      dcsf.sessionEvents.notify({ ...plain, ...event }, { deadlineMs: Date.now() + 5_000 });
+    await tell({ sessionId: 's2' });
+    assert.equal(dcsf.status().sessions, 2);
+    const asked = { sessionId: 's2', channels: [{ name: 'menu' }], bootstrap: true };
+    const created = await ask('POST', `${APP}/lines`, asked);
+    assert.deepEqual([created.status, created.body.streams], [201, [1001]]);
+    const set = Object.values(told[0]!.mediaInstructionSet).map(({ dcMediaSpecification: spec, mediaInstruction }) => [
+      mediaInstruction,
+      spec?.mediaProxyConfig,
+      Object.keys(spec!.streams),
+      spec?.imsdcTowards,
+    ]);
+    assert.deepEqual(set, [
+      ['ORIGINATE_MEDIA', 'HTTP_PROXY', ['0'], 'served'],
+      ['ORIGINATE_MEDIA', 'DC_APPLICATION_PROXY', ['1001'], 'served'],
+    ]);
+    assert.equal(dcsf.status().tokens > 0, true);
+    const again = await ask('POST', `${APP}/lines`, { sessionId: 's2', channels: [], bootstrap: true });
+    assert.equal(again.status, 403, 'there is one already');
+    const more = await ask('POST', `${APP}/lines`, { ...asked, channels: [{ name: 'more' }] });
+    assert.deepEqual([more.status, Object.keys(told.at(-1)!.mediaInstructionSet).length], [201, 1]);
+    await tell({ sessionId: 's2', notificationEvent: { eventType: 'SESSION_TERMINATION' } });
+    assert.equal(dcsf.status().sessions, 1);
+    await close();
+  });
+
+  test('a bootstrap line that the IMS AS refuses leaves no token', async () => {
+    const { ask, close, dcsf, refuseWith } = await rig();
+    const { mediaInfoList: _, ...plain } = notification({}, { event: 'SESSION_ESTABLISHMENT_SUCCESS' });
+    await dcsf.sessionEvents.notify({ ...plain, sessionId: 's2' }, { deadlineMs: Date.now() + 5_000 });
+    const before = dcsf.status();
+    refuseWith(new Error('the session has no data channels'));
+    assert.equal((await ask('POST', `${APP}/lines`, { sessionId: 's2', channels: [], bootstrap: true })).status, 500);
+    assert.deepEqual([dcsf.status().tokens, dcsf.status().media], [before.tokens, before.media]);
+    await close();
+  });
+
   test('who asks without the secret learns nothing', async () => {
     const { ask, close, told } = await rig();
     const body = { servedUser: ALICE, channels: [{ name: 'menu' }] };
