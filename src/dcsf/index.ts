@@ -200,8 +200,8 @@ class Room {
     const { sessionId } = before;
     const { grants } = this.#dependencies;
     this.#sessions.set(sessionId, decision.session, Date.now());
-    if (decision.grants.length > 0) grants.grant(decision.grants);
     const prepared = await this.#dcAs.prepare(decision, before, deadlineMs);
+    if (decision.grants.length > 0) grants.grant(decision.grants);
     const refused = prepared.decision.outcomes.find(({ outcome }) => outcome === 'reject');
     try {
       if (refused) throw new ImsdcError('DCSF_A2P_REFUSED', { reason: refused.sentence });
