@@ -51,7 +51,8 @@ async function stall(
 async function ours(stallMs: number): Promise<Stall> {
   const mf = await startEngine(pinned(MF_CPU, WORKER), { slowReaderLimitMs: 10 * 60_000 });
   const a = await BenchUe.start();
-  const b = await startEngine(pinned(UE_CPU, WORKER)); // a UE that takes messages as its application grants
+  // A UE that takes messages as its application grants, and whose own worker is patient with it too.
+  const b = await startEngine(pinned(UE_CPU, WORKER), { slowReaderLimitMs: 10 * 60_000 });
   try {
     const from = await connectPlain(a.engine, mf, 'a', 'call');
     await connectPlain(b, mf, 'b', 'call');
