@@ -10,11 +10,17 @@ export interface PortWire {
 const nothing = () => undefined;
 const EMPTY = new Uint8Array(0);
 
-/** One stream's payload between the MF and its worker, with byte credit both ways (docs/media-worker.md, Credit). */
+/**
+ * One stream's payload between the MF and its worker, with byte credit both ways (docs/media-worker.md, Credit). What
+ * comes before anybody listens waits, bounded by the credit that was given: the first message of a stream may overtake
+ * the news that the stream is open, because the two come on different sockets.
+ */
 export class WorkerPayloadPort implements PayloadPort {
-  onMessage: PayloadPort['onMessage'] = nothing;
   onWritable: PayloadPort['onWritable'] = nothing;
-  onClosed: PayloadPort['onClosed'] = nothing;
+  #onMessage: PayloadPort['onMessage'] | undefined;
+  #onClosed: PayloadPort['onClosed'] | undefined;
+  #unheard: { readonly data: Uint8Array; readonly kind: 'text' | 'binary' }[] = [];
+  #endReason: string | undefined;
   readonly #wire: PortWire;
   readonly #forget: () => void;
   #window = 0;
@@ -24,6 +30,20 @@ export class WorkerPayloadPort implements PayloadPort {
   constructor(wire: PortWire, forget: () => void) {
     this.#wire = wire;
     this.#forget = forget;
+  }
+
+  set onMessage(handler: PayloadPort['onMessage']) {
+    this.#onMessage = handler;
+    const unheard = this.#unheard;
+    this.#unheard = [];
+    for (const { data, kind } of unheard) handler(data, kind);
+  }
+
+  set onClosed(handler: PayloadPort['onClosed']) {
+    this.#onClosed = handler;
+    const reason = this.#endReason;
+    this.#endReason = undefined;
+    if (reason !== undefined) handler(reason);
   }
 
   send(message: Uint8Array, kind: 'text' | 'binary'): boolean {
@@ -58,13 +78,16 @@ export class WorkerPayloadPort implements PayloadPort {
   /** PAYLOAD_FROM_PEER. */
   received(data: Uint8Array, kind: 'text' | 'binary' | 'end'): void {
     if (kind === 'end') this.ended('end');
-    else if (!this.#closed) this.onMessage(data, kind);
+    else if (this.#closed) return;
+    else if (this.#onMessage) this.#onMessage(data, kind);
+    else this.#unheard.push({ data, kind });
   }
 
   ended(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#forget();
-    this.onClosed(reason);
+    if (this.#onClosed) this.#onClosed(reason);
+    else this.#endReason = reason;
   }
 }

@@ -139,10 +139,11 @@ export interface PayloadPort {
   /** False: nothing was taken; wait for `onWritable`. It is false until the stream is open. */
   send(message: Uint8Array, kind: 'text' | 'binary'): boolean;
   grant(bytes: number): void;
-  onMessage: (message: Uint8Array, kind: 'text' | 'binary') => void;
+  /** What came before it is set waits for it. Write-only, as `onClosed`. */
+  set onMessage(handler: (message: Uint8Array, kind: 'text' | 'binary') => void);
   onWritable: () => void;
   /** After the last message. `reason`: 'end' (closed by the far end or with its association), 'released', 'workerLost'. */
-  onClosed: (reason: string) => void;
+  set onClosed(handler: (reason: string) => void);
   /** Closes the stream once everything sent before has left. */
   close(): void;
 }
