@@ -103,13 +103,18 @@ function suite(engine: 'embedded' | 'native'): void {
     return ue;
   }
 
-  async function connect(ue: PlainAssociation, { localMbEndpoint, dcMedia }: MediaInfo): Promise<void> {
-    const { fingerprint, sctpPort } = dcMedia!.localDcEndpoint!;
+  async function connect(ue: PlainAssociation, media: MediaInfo): Promise<void> {
     const open = opened(ue, STREAM);
+    await begin(ue, media);
+    await open;
+  }
+
+  /** Without waiting for the stream: a channel that is refused may be closed before its UE has seen it open. */
+  async function begin(ue: PlainAssociation, { localMbEndpoint, dcMedia }: MediaInfo): Promise<void> {
+    const { fingerprint, sctpPort } = dcMedia!.localDcEndpoint!;
     const far = { address: localMbEndpoint!.ip.ipv4Addr!, port: localMbEndpoint!.portNumber, sctpPort };
     const role = dcMedia!.securitySetup === 'ACTIVE' ? ('passive' as const) : ('active' as const);
     await ue.start({ ...far, fingerprints: [fingerprint!], role, maxMessageSizeBytes: 65_536 }, [ORDERED(STREAM)]);
-    await open;
   }
 
   async function talk(change: Parameters<typeof line>[1] = {}) {
@@ -204,7 +209,7 @@ function suite(engine: 'embedded' | 'native'): void {
     ]) {
       const { ue, created, media } = await talk(change);
       const closed = closedAt(ue);
-      await connect(ue, media);
+      await begin(ue, media);
       await closed;
       const { associations, mdc2Channels } = mf.status();
       assert.deepEqual([associations, mdc2Channels], [1, 0]);
