@@ -59,14 +59,17 @@ export async function startFunctions(
   if (config.roles.includes('ims-as')) {
     const sessionEvents = dcsf?.sessionEvents ?? opened(remoteDcsf(context));
     imsAs = opened(
-      await startImsAs(config.imsAs, {
-        sessionEvents,
-        log: log.child({ room: 'ims-as' }),
-        metrics,
-        token,
-        journal: state?.journal,
-        place,
-      }),
+      await startImsAs(
+        { ...config.imsAs, networkInitiated: networkInitiated(config) },
+        {
+          sessionEvents,
+          log: log.child({ room: 'ims-as' }),
+          metrics,
+          token,
+          journal: state?.journal,
+          place,
+        },
+      ),
     );
     // A call that was cut off before its record was written: its session has nobody who would end it.
     if (state) dcsf?.keepOnly(imsAs.hasSession);
@@ -109,4 +112,9 @@ function startDecision(
     { ...config.dcsf, mdc1 },
     { mediaControl, grants, log: log.child({ room: 'dcsf' }), metrics, token, journal },
   );
+}
+
+/** Only DC4 begins channels in a call of voice alone: without it nobody would ask. Another DCSF may have reasons of its own. */
+function networkInitiated({ dcsf, imsAs, roles }: ProcessContext['config']): boolean {
+  return imsAs.networkInitiated ?? (!roles.includes('dcsf') || dcsf.dc4.enabled);
 }

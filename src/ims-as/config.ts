@@ -75,11 +75,12 @@ export const ImsAsConfig = Type.Object({
     default: [],
     description: 'DNS servers for next hops that are names, as address or [address]:port; default: those of the system',
   }),
-  networkInitiated: Type.Boolean({
-    default: true,
-    description:
-      'calls of users with data channels that have none may get them from the network (A2P, bootstrap): their SDP is kept and the DCSF told of them',
-  }),
+  networkInitiated: Type.Optional(
+    Type.Boolean({
+      description:
+        'calls of users with data channels that have none may get them from the network (A2P, bootstrap): their SDP is kept and the DCSF told of them, which a call of voice alone pays for; default: unless the DCSF of this process serves no DC4',
+    }),
+  ),
   stripHeaders: Type.Array(Type.String({ maxLength: 64 }), {
     default: [],
     description: 'header names that are never passed on',

@@ -226,7 +226,7 @@ function callConfig(config: ImsAsConfig, mediaEventUri: string): CallConfig {
     t1Ms: 500,
     t2Ms: 4000,
     ...config.media,
-    networkInitiated: config.networkInitiated,
+    networkInitiated: config.networkInitiated ?? true,
     stripHeaders: new Set(config.stripHeaders.map((name) => name.toLowerCase())),
     mediaEventUri,
     channelUsage: config.channelRecords.file !== undefined,
