@@ -119,8 +119,8 @@ export async function startCore(): Promise<Core> {
       await died;
       dcsf = await start('dcsf', 'dcsf-again');
     };
-    const script = resolve(import.meta.dirname, 'dc4.ts');
-    const command = [process.execPath, script, `http://${LOOPBACK}:${dc4}`, dcAs.secret].join(' ');
+    const script = resolve(import.meta.dirname, 'dc4.sh');
+    const command = [script, `http://${LOOPBACK}:${dc4}`, dcAs.secret].join(' ');
     return { port: applicationServer, dc4: command, holds, restart, stop };
   } catch (error) {
     await stop();

@@ -8,7 +8,7 @@ import { type PairOptions, type PairResult, pairNames, runPair, runPairCleanly, 
 const USAGE = `imsdc-sipp run [pattern...]   runs call scripts and prints one table
 imsdc-sipp list [pattern...]  says what they show
 
-  --dc4 COMMAND        with --target: how DC4 is spoken to, "node sipp/dc4.ts URL SECRET"
+  --dc4 COMMAND        with --target: how DC4 is spoken to, "sipp/dc4.sh URL SECRET"
   --target HOST:PORT   an AS that runs already, set up as sipp/README.md says; default: start one on loopback
   --calls N            of each pair (1; the pairs with loss make 60)
   --rate N             calls per second, of each pair (10)
