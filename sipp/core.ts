@@ -40,8 +40,6 @@ export const POLICY = {
     // would turn calls away (503), and a DCSF that comes too late would cost a call its data channels (R17).
     overload: { loopLagMs: 0 },
     guards: { dcsfBudgetMs: 30_000, mrmMs: 30_000 },
-    // Nor is an MF lost that did not get to run for some seconds.
-    mf: { probeMs: 0 },
   },
   dcsf: {
     policy: {
