@@ -5,7 +5,6 @@ import type { SessionDescription } from '../../sdp/types.ts';
 import { withUsedByFlipped } from '../../sdp/write-data-channel.ts';
 import { findSdp } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
-import { ownRequest } from '../b2bua/compose.ts';
 import { startAssociations, takeAnswer } from '../media/answer.ts';
 import { awaitsPeer, knowsOurEnd, withdrawReanchored } from '../media/lost.ts';
 import { renderOffer } from '../media/render.ts';
@@ -20,7 +19,8 @@ import { offerRefused, readSdp } from './negotiate.ts';
 import { knownChannel, notify } from './notify.ts';
 import { repair } from './repair.ts';
 import { acknowledge } from './responses.ts';
-import { arm, dropExchange, nextBranch, note, type Turn } from './turn.ts';
+import { sendRequest } from './send-request.ts';
+import { arm, dropExchange, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
 
 /**
@@ -78,33 +78,16 @@ function reoffer(turn: Turn, leg: LegName, attempt: number, withdraws: boolean) 
   if (!isAnswerDue && saysTheSame(media, leg, fork.index, offer)) return;
   const sent = stamp(media, leg, fork.index, offer, () => env.random(4));
   sdp[leg].offerAnswer = offerSent(sdp[leg].offerAnswer, sent.text);
-  const dialog = fork.dialogs[leg];
-  const branch = nextBranch(call);
-  const exchange: Exchange = {
-    id: call.serial++,
+  const exchange = sendRequest(turn, {
     method: 'INVITE',
-    from: otherLeg(leg),
-    fork: fork.index,
-    server: null,
-    reply: '',
-    recordRoute: '',
-    to: '',
-    cseqIn: 0,
-    cseqOut: ++dialog.localCseq,
-    branch,
-    answered: 0,
-    cancelled: false,
-    sdp: 'offer',
-    raw: '',
-    retried: false,
     purpose: 'reoffer',
+    leg,
+    fork,
+    offer: sent.text,
     attempt,
     withdraws,
-  };
-  call.exchanges.push(exchange);
+  });
   call.negotiation = { step: 'awaitingAnswer', exchange: exchange.id, from: otherLeg(leg), rollback };
-  const wire = ownRequest(call, 'INVITE', { leg, dialog, branch, cseq: exchange.cseqOut, body: sent.text }, env);
-  turn.out.emit({ kind: 'request', branch, method: 'INVITE', wire, nextHop: dialog.nextHop });
 }
 
 /**

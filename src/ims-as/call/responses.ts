@@ -15,6 +15,7 @@ import { heardPlain, tellOfPlain } from './plain.ts';
 import { reofferAnswered } from './reoffer.ts';
 import { awaitRest } from './rest.ts';
 import { retryWithoutDataChannels } from './retry.ts';
+import { sendRequest } from './send-request.ts';
 import { arm, disarm, dropExchange, localTag, nextBranch, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, otherLeg } from './types.ts';
 
@@ -236,29 +237,6 @@ export function acknowledge(turn: Turn, leg: LegName, fork: Fork, cseq: number, 
 }
 
 export function sendBye(turn: Turn, leg: LegName, fork: Fork) {
-  const { call, env } = turn;
-  const dialog = fork.dialogs[leg];
-  if (dialog.remoteTag === '') return;
-  const branch = nextBranch(call);
-  const wire = ownRequest(call, 'BYE', { leg, dialog, branch, cseq: ++dialog.localCseq }, env);
-  call.exchanges.push({
-    id: call.serial++,
-    method: 'BYE',
-    from: otherLeg(leg),
-    fork: fork.index,
-    server: null,
-    reply: '',
-    recordRoute: '',
-    to: '',
-    cseqIn: 0,
-    cseqOut: dialog.localCseq,
-    branch,
-    answered: 0,
-    cancelled: false,
-    sdp: 'none',
-    raw: '',
-    retried: false,
-    purpose: 'bye',
-  });
-  turn.out.emit({ kind: 'request', branch, method: 'BYE', wire, nextHop: dialog.nextHop });
+  if (fork.dialogs[leg].remoteTag === '') return;
+  sendRequest(turn, { method: 'BYE', purpose: 'bye', leg, fork });
 }
