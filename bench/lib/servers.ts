@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { freePort } from '../../sipp/sipp.ts';
@@ -17,6 +17,7 @@ const root = resolve(import.meta.dirname, '../..');
 /** The core that the measured server has for itself; load generators get the other. */
 export const SERVER_CPU = 0;
 export const LOAD_CPU = 1;
+const ALL_CPUS = `0-${availableParallelism() - 1}`;
 
 /** Kamailio 5.6 as Debian ships it, with the fast memory manager (`-x fm -X fm`). */
 export async function startKamailio(): Promise<Server> {
@@ -55,6 +56,8 @@ export interface ImsdcOptions {
   readonly workers?: number;
   /** Options of Node for the function. */
   readonly nodeOptions?: string;
+  /** false: all processes on all cores, as the scheduler likes; default true. */
+  readonly pinned?: boolean;
 }
 
 /** `imsdc dcsf` (IMS AS and DCSF in one process, the repository in its own) and, if asked, `imsdc mf`. */
@@ -66,23 +69,32 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
   writeFileSync(file, stringify(benchConfig(folder, port, mrmPort, options.workers ?? 1)));
   const main = join(root, 'src/cli/main.ts');
   const children: ChildProcess[] = [];
+  const pinned = options.pinned ?? true;
   if (options.mf) {
-    const mf = spawn('taskset', ['-c', String(LOAD_CPU), process.execPath, main, 'mf', '--config', file], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { ...process.env, IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn' },
-    });
+    const mf = spawn(
+      'taskset',
+      ['-c', pinned ? String(LOAD_CPU) : ALL_CPUS, process.execPath, main, 'mf', '--config', file],
+      {
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+        env: { ...process.env, IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn' },
+      },
+    );
     children.push(mf);
     await ready(mf);
   }
   const cpu = (options.workers ?? 1) > 1 ? LOAD_CPU : SERVER_CPU;
-  const dcsf = spawn('taskset', ['-c', String(cpu), process.execPath, main, 'dcsf', '--config', file], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: {
-      ...process.env,
-      IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn',
-      ...(options.nodeOptions !== undefined && { NODE_OPTIONS: options.nodeOptions }),
+  const dcsf = spawn(
+    'taskset',
+    ['-c', pinned ? String(cpu) : ALL_CPUS, process.execPath, main, 'dcsf', '--config', file],
+    {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: {
+        ...process.env,
+        IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn',
+        ...(options.nodeOptions !== undefined && { NODE_OPTIONS: options.nodeOptions }),
+      },
     },
-  });
+  );
   children.push(dcsf);
   const admin = await ready(dcsf);
   const status = async () =>

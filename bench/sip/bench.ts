@@ -38,7 +38,7 @@ async function cpuPerCall(server: Server, step: Load, only: boolean): Promise<nu
 }
 
 /** The highest of `rates` that passes without a failed call or a retransmission; stops at the first that does not. */
-export async function highestRate(
+async function highestRate(
   start: () => Promise<Server>,
   scenario: string,
   rates: readonly number[],

@@ -1,27 +1,50 @@
-import { sippAvailable } from '../../sipp/sipp.ts';
+import { runPair, sippAvailable } from '../../sipp/sipp.ts';
 import type { BenchOptions, BenchRow } from '../lib/rows.ts';
 import { startImsdc } from '../lib/servers.ts';
-import { highestRate } from './bench.ts';
 
 const GOAL_PER_SECOND = 500;
+/** As long as the engine still compiles, a call costs up to twice as much. */
+const WARM_UP = { rate: 200, seconds: 30 };
 
 /**
  * Calls with bootstrap lines, SIPp at both ends (`setup:active`, so that the MF stays passive): each makes a context at
- * the MF, patches it and deletes it. One AS process, one MF with one worker.
+ * the MF, patches it and deletes it. One AS process, one MF with one worker, and both SIPp share all cores.
  */
 export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   if (!sippAvailable()) throw new Error('sipp is not installed (Debian: sip-tester)');
-  const rates = options.quick ? [100, 200] : [100, 200, 300, 400, 500];
-  const highest = await highestRate(() => startImsdc({ mf: true }), 'bootstrap-invite', rates, options);
+  const rates = options.quick ? [100, 200] : [300, 400, 500, 600, 700];
+  const server = await startImsdc({ mf: true, pinned: false });
+  const load = (rate: number, seconds: number) =>
+    runPair({
+      name: 'bootstrap-invite',
+      target: { address: '127.0.0.1', port: server.port },
+      calls: rate * seconds,
+      rate,
+      repeatsAllowed: true,
+      timeoutSeconds: seconds + 45,
+    });
+  let best = { rate: 0, repeats: 0 };
+  try {
+    if (!options.quick) await load(WARM_UP.rate, WARM_UP.seconds);
+    for (const rate of rates) {
+      const { passed, uac, uas } = await load(rate, options.quick ? 4 : 10);
+      const repeats = uac.retransmissions + uas.retransmissions;
+      options.progress(`calls: ${rate}/s: ${uac.failed} failed, ${repeats} messages repeated`);
+      if (!passed) break;
+      best = { rate, repeats };
+    }
+  } finally {
+    await server.stop();
+  }
   return [
     {
       bench: 'calls',
       row: 'calls with bootstrap lines through AS and MF, none failed',
-      ours: highest,
+      ours: best.rate,
       unit: 'calls/s',
       goal: `>= ${GOAL_PER_SECOND}`,
-      met: highest >= GOAL_PER_SECOND,
-      note: 'AS on core 0; MF, its worker and both SIPp on core 1',
+      met: best.rate >= GOAL_PER_SECOND,
+      note: `${best.repeats} messages repeated; AS, MF, its worker and both SIPp on the same cores`,
     },
   ];
 }
