@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { connect, remoteOf, reserveOptions, startEngine, stream, workerMissing } from './rig.ts';
+import { connect, remoteOf, reserveOptions, sent, startEngine, stream, workerMissing } from './rig.ts';
 
 const MEGABYTE = 1 << 20;
 const BUDGET_BYTES = 48 * MEGABYTE;
@@ -41,8 +41,7 @@ test('over the memory budget a wide association is refused, those that live go o
     const echo = new Promise<string>(
       (resolve) => (port.onMessage = (message) => resolve(Buffer.from(message).toString())),
     );
-    while (!port.send(Buffer.from('still here'), 'text'))
-      await new Promise<void>((resolve) => (port.onWritable = resolve));
+    await sent(port, Buffer.from('still here'), 'text');
     assert.equal(await echo, 'still here');
 
     for (let index = 0; index < open; index++) await mf.release(`wide${index}`);

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import type { EngineClient } from '../../src/mf/engine/client.ts';
-import { connect, remoteOf, reserveOptions, startEngine, stream, workerMissing } from './rig.ts';
+import { connect, remoteOf, reserveOptions, sent, startEngine, stream, workerMissing } from './rig.ts';
 
 const engines: EngineClient[] = [];
 after(() => Promise.all(engines.map((engine) => engine.close())));
@@ -70,7 +70,7 @@ async function pingWhile(
   while (running || pings === 0) {
     const at = performance.now();
     const back = new Promise<void>((resolve) => (port.onMessage = () => resolve()));
-    while (!port.send(Buffer.from('ping'), 'text')) await new Promise<void>((resolve) => (port.onWritable = resolve));
+    await sent(port, Buffer.from('ping'), 'text');
     await back;
     port.grant(64);
     slowestMs = Math.max(slowestMs, performance.now() - at);

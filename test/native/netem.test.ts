@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { EngineClient } from '../../src/mf/engine/client.ts';
 import { remoteOf, startEngine, stateOf, stream, workerMissing } from './rig.ts';
+import { transferOverRelay } from './transfer.ts';
 
 /**
  * A relay between two network namespaces whose link loses, delays and reorders (tc netem, both directions). Needs root.
@@ -77,34 +76,6 @@ async function connect(ue: EngineClient, mf: EngineClient, key: string): Promise
   await both;
 }
 
-/** Sends `megabytes` from UE a through the MF to UE b; the hashes have to be equal. */
-async function transfer(mf: EngineClient, ue: EngineClient, megabytes: number): Promise<void> {
-  const [from, to] = ['a', 'b'].map((key) => ue.payload({ key, streamId: 0 }, 1 << 20)) as [
-    ReturnType<EngineClient['payload']>,
-    ReturnType<EngineClient['payload']>,
-  ];
-  const [sent, received] = [createHash('sha256'), createHash('sha256')];
-  const total = megabytes * 2 ** 20;
-  const done = new Promise<void>((resolve) => {
-    let bytes = 0;
-    to.onMessage = (message) => {
-      received.update(message);
-      bytes += message.length;
-      to.grant(message.length + 16);
-      if (bytes === total) resolve();
-    };
-  });
-  for (let bytes = 0; bytes < total; bytes += 16_384) {
-    const message = randomBytes(Math.min(16_384, total - bytes));
-    sent.update(message);
-    while (!from.send(message, 'binary')) await new Promise<void>((resolve) => (from.onWritable = resolve));
-  }
-  await done;
-  assert.equal(received.digest('hex'), sent.digest('hex'));
-  const { associations } = await mf.stats();
-  assert.ok(associations.every(({ dropped }) => dropped === 0));
-}
-
 const CASES = [
   { megabytes: full ? 4 : 0.25, netem: ['loss', '5%', 'delay', '25ms'], what: '5 % loss and 50 ms' },
   {
@@ -128,9 +99,7 @@ test('a relay over a bad network is hash-equal', { skip }, async (t) => {
       engines.push(ue!, mf!);
       await connect(ue!, mf!, 'a');
       await connect(ue!, mf!, 'b');
-      await mf!.route({ key: 'a', streamId: 0 }, { kind: 'stream', to: { key: 'b', streamId: 0 } });
-      for (const key of ['a', 'b']) await ue!.route({ key, streamId: 0 }, { kind: 'payload' });
-      await transfer(mf!, ue!, megabytes);
+      await transferOverRelay(ue!, mf!, megabytes * 2 ** 20);
     });
   }
 });

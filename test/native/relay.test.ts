@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { EngineClient } from '../../src/mf/engine/client.ts';
-import { connect, startEngine, stream, workerMissing } from './rig.ts';
+import { connect, sent, startEngine, stream, workerMissing } from './rig.ts';
 
 const engines: EngineClient[] = [];
 const start = async (...args: Parameters<typeof startEngine>) => {
@@ -22,7 +22,7 @@ test('a relay carries text and binary of every size, hash-equal and in order', {
   await ue.route({ key: 'b', streamId: 0 }, { kind: 'payload' });
   const from = ue.payload({ key: 'a', streamId: 0 }, 1 << 20);
   const to = ue.payload({ key: 'b', streamId: 0 }, 1 << 20);
-  const [sent, received] = [createHash('sha256'), createHash('sha256')];
+  const [out, received] = [createHash('sha256'), createHash('sha256')];
   const sizes = [0, 1, 64, 1131, 1132, 16_384, 65_535, 65_536, 262_143, 262_144];
   const kinds: string[] = [];
   const done = new Promise<void>((resolve) => {
@@ -38,12 +38,12 @@ test('a relay carries text and binary of every size, hash-equal and in order', {
     for (const [index, size] of sizes.entries()) {
       const message = Buffer.alloc(size, round * 31 + index);
       const kind = index % 2 ? 'text' : 'binary';
-      sent.update(message).update(`${size} ${kind}`);
-      while (!from.send(message, kind)) await new Promise<void>((resolve) => (from.onWritable = resolve));
+      out.update(message).update(`${size} ${kind}`);
+      await sent(from, message, kind);
     }
   }
   await done;
-  assert.equal(received.digest('hex'), sent.digest('hex'));
+  assert.equal(received.digest('hex'), out.digest('hex'));
   const { associations } = await mf.stats();
   assert.deepEqual(
     associations.map((one) => one.dropped),
@@ -69,7 +69,7 @@ test('ids up to 65534 pass through a relay to another id', { skip: workerMissing
       port.onMessage = (message) => resolve(Buffer.from(message).toString());
     });
     const sender = ue.payload({ key: 'a', streamId: from }, 1 << 16);
-    while (!sender.send(Buffer.from(`on ${from}`), 'text')) await new Promise<void>((r) => (sender.onWritable = r));
+    await sent(sender, Buffer.from(`on ${from}`), 'text');
     assert.equal(await arrived, `on ${from}`);
   }
 });

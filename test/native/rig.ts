@@ -4,7 +4,7 @@ import { silentLogger } from '../../src/base/log.ts';
 import { createCertificate } from '../../src/dtls/certificate.ts';
 import { EngineClient } from '../../src/mf/engine/client.ts';
 import type { EngineLimits } from '../../src/mf/engine/options.ts';
-import type { LocalEndpoint, RemoteEndpoint, StreamSpec } from '../../src/mf/engine/types.ts';
+import type { LocalEndpoint, PayloadPort, RemoteEndpoint, StreamSpec } from '../../src/mf/engine/types.ts';
 
 /** Another build, for instance one with sanitizers, can be put to the test. */
 export const WORKER =
@@ -54,6 +54,11 @@ export function remoteOf(local: LocalEndpoint, more: Partial<RemoteEndpoint> = {
 }
 
 export const reserveOptions = { bindAddress: '127.0.0.1', port: 0, ice: false } as const;
+
+/** Resolves when the port has taken the message: once its stream is open and there is room. */
+export async function sent(port: PayloadPort, message: Uint8Array, kind: 'text' | 'binary'): Promise<void> {
+  while (!port.send(message, kind)) await new Promise<void>((resolve) => (port.onWritable = resolve));
+}
 
 /** Resolves with the state's reason once `key` is in it. */
 export function stateOf(engine: EngineClient, key: string, state: string): Promise<string | undefined> {

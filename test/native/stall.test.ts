@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, startEngine, workerMissing } from './rig.ts';
+import { connect, sent, startEngine, workerMissing } from './rig.ts';
 
 const skip =
   workerMissing ||
@@ -26,8 +26,7 @@ test('a worker that was not scheduled for 26 s, with data under way, keeps its a
       (resolve) => (to.onMessage = (message) => resolve(Buffer.from(message).toString())),
     );
     process.kill(uePid, 'SIGSTOP');
-    while (!from.send(Buffer.from('under way'), 'text'))
-      await new Promise<void>((resolve) => (from.onWritable = resolve));
+    await sent(from, Buffer.from('under way'), 'text');
     await mf.stats([]); // the worker has read its payload socket at least once more
     process.kill(mfPid, 'SIGSTOP');
     process.kill(uePid, 'SIGCONT');
@@ -35,7 +34,7 @@ test('a worker that was not scheduled for 26 s, with data under way, keeps its a
     process.kill(mfPid, 'SIGCONT');
     assert.equal(await arrived, 'under way');
     const back = new Promise<void>((resolve) => (from.onMessage = () => resolve()));
-    while (!to.send(Buffer.from('still here'), 'text')) await new Promise<void>((resolve) => (to.onWritable = resolve));
+    await sent(to, Buffer.from('still here'), 'text');
     await Promise.race([back, ended.then((event) => assert.fail(`${event.state}: ${event.reason}`))]);
   } finally {
     await Promise.all([mf.close(), ue.close()]);

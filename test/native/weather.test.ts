@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { EngineClient } from '../../src/mf/engine/client.ts';
 import { remoteOf, reserveOptions, startEngine, stateOf, stream, workerMissing } from './rig.ts';
+import { transferOverRelay } from './transfer.ts';
 import { BadLink, type Weather } from './weather.ts';
 
 /** IMSDC_SLOW=1 runs the full sizes; a short transfer shows every time that recovery works. */
@@ -26,30 +26,7 @@ async function transfer(weather: Weather, megabytes: number): Promise<void> {
   try {
     await connect(ue, mf, 'a', links[0]);
     await connect(ue, mf, 'b', links[1]);
-    await mf.route({ key: 'a', streamId: 0 }, { kind: 'stream', to: { key: 'b', streamId: 0 } });
-    for (const key of ['a', 'b']) await ue.route({ key, streamId: 0 }, { kind: 'payload' });
-    const from = ue.payload({ key: 'a', streamId: 0 }, 1 << 20);
-    const to = ue.payload({ key: 'b', streamId: 0 }, 1 << 20);
-    const [sent, received] = [createHash('sha256'), createHash('sha256')];
-    const total = megabytes * 2 ** 20;
-    const done = new Promise<void>((resolve) => {
-      let bytes = 0;
-      to.onMessage = (message) => {
-        received.update(message);
-        bytes += message.length;
-        to.grant(message.length + 16);
-        if (bytes === total) resolve();
-      };
-    });
-    for (let bytes = 0; bytes < total; bytes += 16_384) {
-      const message = randomBytes(16_384);
-      sent.update(message);
-      while (!from.send(message, 'binary')) await new Promise<void>((resolve) => (from.onWritable = resolve));
-    }
-    await done;
-    assert.equal(received.digest('hex'), sent.digest('hex'));
-    const { associations } = await mf.stats();
-    assert.ok(associations.every(({ dropped }) => dropped === 0));
+    await transferOverRelay(ue, mf, megabytes * 2 ** 20);
     assert.ok(links.every(({ carried }) => carried > 0));
   } finally {
     for (const link of links) link.close();
