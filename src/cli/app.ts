@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { Static } from 'typebox';
 import { packageBytes } from '../dcar/package/source.ts';
 import { type PublishedApplication, Repository } from '../dcar/repository.ts';
-import { ImsdcError } from '../errors.ts';
+import { CONFIG_OPTION, configFile, readCommandLine, usage, type Write, writeOut } from './command-line.ts';
 
 const HELP = `imsdc app add PACKAGE...            publish: a ZIP file, or a folder that is packed
 imsdc app list [--all]              newest version of each application, or every version
@@ -17,8 +15,6 @@ Works on the repository directly, also while it is being served.
   --json             one JSON line per application
 `;
 
-type Write = (text: string) => void;
-
 interface Options {
   readonly json: boolean;
   readonly all: boolean;
@@ -30,28 +26,27 @@ type Action = (repository: Repository, words: readonly string[], options: Option
 const ACTIONS: Readonly<Record<string, Action>> = { add, list, show, remove };
 
 /** `imsdc app`. Throws USAGE, and the coded errors of the repository (DCAR_*). */
-export async function appCommand(
-  argv: string[],
-  write: Write = (text) => void process.stdout.write(text),
-): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
+export async function appCommand(argv: string[], write: Write = writeOut): Promise<number> {
+  const line = readCommandLine(argv, {
+    help: HELP,
+    words: true,
+    write,
     options: {
+      ...CONFIG_OPTION,
       repository: { type: 'string' },
-      config: { type: 'string', short: 'c' },
       json: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
+  if (line === undefined) return 0;
+  const { values, positionals } = line;
   const [verb, ...words] = positionals;
-  if (values.help || verb === undefined) {
+  if (verb === undefined) {
     write(HELP);
-    return values.help ? 0 : 64;
+    return 64;
   }
   const action = Object.hasOwn(ACTIONS, verb) ? ACTIONS[verb] : undefined;
-  if (!action) throw new ImsdcError('USAGE', { problem: `there is no "imsdc app ${verb}"` });
+  if (!action) throw usage(`there is no "imsdc app ${verb}"`);
   const repository = await opened(values.repository, values.config);
   try {
     await action(repository, words, { ...values, write });
@@ -66,25 +61,22 @@ async function opened(directory: string | undefined, file: string | undefined): 
   if (directory !== undefined) return new Repository(directory);
   const { requireConfig } = await import('../config/load.ts');
   const { Config } = await import('../config/schema.ts');
-  const { dcar } = requireConfig<Static<typeof Config>>(
-    file ?? (existsSync('imsdc.yaml') ? 'imsdc.yaml' : undefined),
-    Config,
-  );
+  const { dcar } = requireConfig<Static<typeof Config>>(configFile(file), Config);
   return new Repository(dcar.repository.directory, dcar.limits);
 }
 
 async function add(repository: Repository, words: readonly string[], options: Options): Promise<void> {
-  if (words.length === 0) throw new ImsdcError('USAGE', { problem: 'imsdc app add PACKAGE...' });
+  if (words.length === 0) throw usage('imsdc app add PACKAGE...');
   for (const path of words) print([await repository.add(await packageBytes(path), path)], options);
 }
 
 async function list(repository: Repository, words: readonly string[], options: Options): Promise<void> {
-  if (words.length > 0) throw new ImsdcError('USAGE', { problem: 'imsdc app list takes no names' });
+  if (words.length > 0) throw usage('imsdc app list takes no names');
   print(options.all ? repository.all() : repository.newest(), options);
 }
 
 async function show(repository: Repository, [appId, ...more]: readonly string[], options: Options): Promise<void> {
-  if (appId === undefined || more.length > 0) throw new ImsdcError('USAGE', { problem: 'imsdc app show APPID' });
+  if (appId === undefined || more.length > 0) throw usage('imsdc app show APPID');
   const versions = repository.versions(appId);
   if (options.json) return print(versions, options);
   const { icon, ...newest } = versions[0]!;
@@ -99,8 +91,7 @@ async function show(repository: Repository, [appId, ...more]: readonly string[],
 
 async function remove(repository: Repository, words: readonly string[], options: Options): Promise<void> {
   const [appId, version, ...more] = words;
-  if (appId === undefined || more.length > 0)
-    throw new ImsdcError('USAGE', { problem: 'imsdc app remove APPID [VERSION]' });
+  if (appId === undefined || more.length > 0) throw usage('imsdc app remove APPID [VERSION]');
   print(await repository.remove(appId, version), options);
 }
 

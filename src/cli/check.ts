@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { explainSchema } from '../config/explain.ts';
 import { loadConfig } from '../config/load.ts';
 import { Config } from '../config/schema.ts';
+import { CONFIG_OPTION, configFile, readCommandLine, writeOut } from './command-line.ts';
 
 const HELP = `imsdc check [--config imsdc.yaml] [--explain] [--print]
 
@@ -13,26 +12,27 @@ Reads the configuration and says what is wrong with it, with file, line and key.
 `;
 
 export async function checkCommand(argv: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: argv,
+  const line = readCommandLine(argv, {
+    help: HELP,
     options: {
-      config: { type: 'string', short: 'c' },
+      ...CONFIG_OPTION,
       explain: { type: 'boolean', default: false },
       print: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help || values.explain) {
-    process.stdout.write(values.help ? HELP : `${explainSchema(Config)}\n`);
+  if (line === undefined) return 0;
+  const { values } = line;
+  if (values.explain) {
+    writeOut(`${explainSchema(Config)}\n`);
     return 0;
   }
-  const file = values.config ?? (existsSync('imsdc.yaml') ? 'imsdc.yaml' : undefined);
+  const file = configFile(values.config);
   const { config, problems } = loadConfig<Config>(file, Config);
-  for (const { file: where, line, key, problem } of problems) {
-    process.stderr.write(`${[where, ...(line > 0 ? [line] : [])].join(':')}: ${key}: ${problem}\n`);
+  for (const { file: where, line: at, key, problem } of problems) {
+    process.stderr.write(`${[where, ...(at > 0 ? [at] : [])].join(':')}: ${key}: ${problem}\n`);
   }
   if (problems.length > 0) return 78;
-  if (values.print) process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+  if (values.print) writeOut(`${JSON.stringify(config, null, 2)}\n`);
   else process.stderr.write(`${file ?? 'the default configuration'} is in order\n`);
   return 0;
 }

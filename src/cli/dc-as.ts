@@ -1,11 +1,10 @@
-import { parseArgs } from 'node:util';
 import { createLogger } from '../base/log.ts';
 import { echo } from '../dc-as/applications/echo.ts';
 import { menu } from '../dc-as/applications/menu.ts';
 import { whiteboard } from '../dc-as/applications/whiteboard.ts';
 import { type ChannelHandler, Dc4Client, startDcAs } from '../dc-as/library/index.ts';
-import { ImsdcError } from '../errors.ts';
 import type { SbiTls } from '../sbi/tls.ts';
+import { oneOf, portNumber, readCommandLine, usage, writeOut } from './command-line.ts';
 
 const HELP = `imsdc dc-as --menu APPID [--whiteboard APPID] [--echo APPID]
 
@@ -41,20 +40,15 @@ const OPTIONS = {
   'tls-ca': { type: 'string' },
   dc4: { type: 'string' },
   call: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 
-type Values = ReturnType<typeof readOptions>['values'];
-const readOptions = (args: string[]) => parseArgs({ args, options: OPTIONS });
-const usage = (problem: string) => new ImsdcError('USAGE', { problem: `${problem} (imsdc dc-as --help)` });
+const read = (argv: string[]) => readCommandLine(argv, { help: HELP, options: OPTIONS });
+type Values = NonNullable<ReturnType<typeof read>>['values'];
 
 /** `imsdc dc-as`. Throws USAGE, SBI_PLAINTEXT, Dc4Error. */
 export async function dcAsCommand(argv: string[]): Promise<number> {
-  const values = parsed(argv);
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const values = read(argv)?.values;
+  if (values === undefined) return 0;
   const secret = values.secret ?? process.env.IMSDC_DC_AS_SECRET;
   if (!secret) throw usage('--secret is missing');
   const applications = applicationsOf(values);
@@ -67,9 +61,16 @@ export async function dcAsCommand(argv: string[]): Promise<number> {
   const { address } = values;
   const dtls = dtlsOf(values);
   const secured = { ...(tls && { tls }), ...(dtls && { dtls }) };
-  const dcAs = await startDcAs({ address, port: portOf(values), ...secured, secret, applications, log });
+  const dcAs = await startDcAs({
+    address,
+    port: portNumber('port', values.port),
+    ...secured,
+    secret,
+    applications,
+    log,
+  });
   const where = { url: dcAs.url, ...(dtls && { dc4Url: dcAs.dc4Url }) };
-  process.stdout.write(`${JSON.stringify({ ...where, applications: Object.keys(applications) })}\n`);
+  writeOut(`${JSON.stringify({ ...where, applications: Object.keys(applications) })}\n`);
   try {
     if (values.call !== undefined) await call(values, secret, tls);
     await stopped;
@@ -86,7 +87,7 @@ async function call({ call: servedUser, dc4, menu: menus }: Values, secret: stri
   }
   const client = new Dc4Client({ url: dc4, applicationId, secret, ...(tls && { tls }) });
   const line = await client.originate({ servedUser, channels: [{ name: 'menu' }] });
-  process.stdout.write(`${JSON.stringify({ offered: line })}\n`);
+  writeOut(`${JSON.stringify({ offered: line })}\n`);
 }
 
 function applicationsOf({ echo: echoes, menu: menus, whiteboard: boards }: Values): Record<string, ChannelHandler> {
@@ -107,20 +108,10 @@ function dtlsOf({ address, engine, 'media-address': mediaAddress = address, 'med
   const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(ports) ?? [];
   const [firstPort, lastPort] = [Number(first), Number(last)];
   if (!(firstPort >= 1 && firstPort <= lastPort && lastPort <= 65_535)) throw usage(`--media-ports ${ports}`);
-  if (engine !== 'auto' && engine !== 'native' && engine !== 'embedded') throw usage(`--engine ${engine}`);
-  return { address: mediaAddress, firstPort, lastPort, engine } as const;
-}
-
-function portOf({ port }: Values): number {
-  const number = Number(port);
-  if (!Number.isInteger(number) || number < 0 || number > 65_535) throw usage(`--port ${port} is no port`);
-  return number;
-}
-
-function parsed(argv: string[]): Values {
-  try {
-    return readOptions(argv).values;
-  } catch (error) {
-    throw usage((error as Error).message);
-  }
+  return {
+    address: mediaAddress,
+    firstPort,
+    lastPort,
+    engine: oneOf('engine', engine, ['auto', 'native', 'embedded']),
+  };
 }

@@ -1,11 +1,10 @@
-import { parseArgs } from 'node:util';
 import { createLogger } from '../base/log.ts';
-import { ImsdcError } from '../errors.ts';
 import { HOME_DOMAIN } from '../lab/config-file.ts';
 import { runLab } from '../lab/lab.ts';
 import type { StepReport } from '../lab/scenario/step.ts';
 import { SCSCF_DEFAULTS, startScscf } from '../lab/scscf/index.ts';
 import type { World } from '../lab/world.ts';
+import { oneOf, portNumber, readCommandLine, writeOut } from './command-line.ts';
 
 const HELP = `imsdc lab [--once] [--json]
 
@@ -31,42 +30,32 @@ const OPTIONS = {
   port: { type: 'string' },
   'scscf-only': { type: 'boolean', default: false },
   'application-server': { type: 'string', default: '' },
-  help: { type: 'boolean', default: false },
 } as const;
 
-type Values = ReturnType<typeof readOptions>['values'];
-
-function readOptions(argv: string[]) {
-  return parseArgs({ args: argv, options: OPTIONS });
-}
+const read = (argv: string[]) => readCommandLine(argv, { help: HELP, options: OPTIONS });
+type Values = NonNullable<ReturnType<typeof read>>['values'];
 
 /** `imsdc lab`. Throws USAGE, LAB_PROCESS. */
 export async function labCommand(argv: string[]): Promise<number> {
-  const { values } = parsed(argv);
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const values = read(argv)?.values;
+  if (values === undefined) return 0;
   const stopped = untilSignal();
   if (values['scscf-only']) return scscfOnly(values, stopped);
   return wholeLab(values, stopped);
 }
 
 async function wholeLab(values: Values, stopped: Promise<void>): Promise<number> {
-  const say = values.json ? () => undefined : (text: string) => process.stdout.write(`${text}\n`);
-  const { engine } = values;
-  if (engine !== 'auto' && engine !== 'embedded' && engine !== 'native')
-    throw usage('--engine is auto, embedded or native');
+  const say = values.json ? () => undefined : (text: string) => writeOut(`${text}\n`);
+  const engine = oneOf('engine', values.engine, ['auto', 'embedded', 'native']);
   say('imsdc lab: one real IMS data channel call, on loopback\n');
   const running = runLab({
     directory: values.directory,
     engine,
-    scscfPort: portOf(values.port, 0),
+    scscfPort: portNumber('port', values.port ?? '0'),
     onStep: (step) => say(stepLine(step)),
   });
   running.catch((error: Error) => {
-    if (values.json)
-      process.stdout.write(`${JSON.stringify({ ok: false, failed: 'start', problem: error.message })}\n`);
+    if (values.json) writeOut(`${JSON.stringify({ ok: false, failed: 'start', problem: error.message })}\n`);
   });
   const lab = await Promise.race([running, stopped]);
   // A signal came while the lab was starting: it is ended as soon as it can be.
@@ -76,7 +65,7 @@ async function wholeLab(values: Values, stopped: Promise<void>): Promise<number>
   }
   const { world, report } = lab;
   try {
-    if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    if (values.json) writeOut(`${JSON.stringify(report)}\n`);
     if (values.ladder) say(`\n${lab.ladderText(process.stdout.columns ?? 160)}`);
     say(`\nLadder diagram, every SIP message clickable: ${report.ladder}`);
     if (!report.ok) {
@@ -100,15 +89,13 @@ async function scscfOnly(values: Values, stopped: Promise<void>): Promise<number
   const scscf = await startScscf(
     {
       ...SCSCF_DEFAULTS,
-      port: portOf(values.port, SCSCF_DEFAULTS.port),
+      port: portNumber('port', values.port ?? String(SCSCF_DEFAULTS.port)),
       applicationServer: values['application-server'],
     },
     { log: createLogger({ name: 'scscf' }) },
   );
   const where = { scscf: `sip:${scscf.address}:${scscf.port}`, domain: HOME_DOMAIN };
-  process.stdout.write(
-    values.json ? `${JSON.stringify(where)}\n` : `S-CSCF of ${HOME_DOMAIN} on ${where.scscf}; Ctrl-C ends it\n`,
-  );
+  writeOut(values.json ? `${JSON.stringify(where)}\n` : `S-CSCF of ${HOME_DOMAIN} on ${where.scscf}; Ctrl-C ends it\n`);
   await stopped;
   await scscf.close();
   return 0;
@@ -131,24 +118,6 @@ The lab is up: S-CSCF ${proxy} (UDP and TCP, domain ${HOME_DOMAIN}), IMS AS ${wo
   what they hold:      curl ${world.admin.dcsf}/status ; curl ${world.admin.mf}/status
 
 Ctrl-C ends it.`;
-}
-
-function parsed(argv: string[]): ReturnType<typeof readOptions> {
-  try {
-    return readOptions(argv);
-  } catch (error) {
-    throw usage(error instanceof Error ? error.message.split('\n', 1)[0]! : String(error));
-  }
-}
-
-function portOf(text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw usage(`--port ${text} is not a port`);
-  return Number(text);
-}
-
-function usage(problem: string): ImsdcError {
-  return new ImsdcError('USAGE', { problem });
 }
 
 function untilSignal(): Promise<void> {

@@ -50,11 +50,6 @@ function usage(): string {
   ].join('\n');
 }
 
-/** An option that does not exist, or a value where none belongs (util.parseArgs). */
-function isUsage(error: unknown): error is Error {
-  return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-}
-
 const [name, ...argv] = process.argv.slice(2);
 if (name === undefined || name === '--help' || name === 'help') {
   process.stdout.write(usage());
@@ -67,10 +62,6 @@ if (name === undefined || name === '--help' || name === 'help') {
   try {
     process.exitCode = await (await command.load())(argv);
   } catch (error) {
-    if (isUsage(error)) {
-      process.stderr.write(`imsdc ${name}: ${error.message}\nsee imsdc ${name} --help\n`);
-      process.exit(64);
-    }
     if (!(error instanceof ImsdcError)) throw error;
     process.stderr.write(`imsdc ${name}: ${error.message} [${error.code}]\n`);
     process.exit(error.entry.exit ?? 1);

@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs';
 import { requireConfig } from '../config/load.ts';
 import { Config } from '../config/schema.ts';
 import { ImsdcError } from '../errors.ts';
+import { CONFIG_OPTION, configFile } from './command-line.ts';
 
 /** Options of every command that asks an MF that runs. */
 export const ADMIN_OPTIONS = {
+  ...CONFIG_OPTION,
   admin: { type: 'string' },
-  config: { type: 'string', short: 'c' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 export const ADMIN_HELP = `  --admin URL     its admin listener; default: admin.address and admin.mfPort of the configuration
@@ -32,7 +31,7 @@ export async function fetchPage(
 }
 
 function configuredUrl(file: string | undefined): string {
-  const { admin } = requireConfig<Config>(file ?? (existsSync('imsdc.yaml') ? 'imsdc.yaml' : undefined), Config);
+  const { admin } = requireConfig<Config>(configFile(file), Config);
   const host = admin.address.includes(':') ? `[${admin.address}]` : admin.address;
   return `http://${host}:${admin.mfPort}`;
 }

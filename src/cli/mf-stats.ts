@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util';
-import { ImsdcError } from '../errors.ts';
 import type { KeyStats } from '../mf/engine/types.ts';
+import { readCommandLine, usage, type Write, writeOut } from './command-line.ts';
 import { ADMIN_HELP, ADMIN_OPTIONS, fetchPage } from './mf-admin.ts';
 
 const HELP = `imsdc mf stats [KEY]              of all associations and flows, or those whose key begins so
@@ -11,24 +10,18 @@ ${ADMIN_HELP}
 A key is the media context and a number: ctx#1. A flow (e2e) counts datagrams as messages; its streams are its sides.
 `;
 
-type Write = (text: string) => void;
-
 /** `imsdc mf stats`. Throws USAGE, MF_ADMIN. */
-export async function mfStatsCommand(
-  argv: string[],
-  write: Write = (text) => void process.stdout.write(text),
-): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
+export async function mfStatsCommand(argv: string[], write: Write = writeOut): Promise<number> {
+  const line = readCommandLine(argv, {
+    help: HELP,
+    words: true,
+    write,
     options: { ...ADMIN_OPTIONS, json: { type: 'boolean', default: false } },
   });
-  if (values.help) {
-    write(HELP);
-    return 0;
-  }
+  if (line === undefined) return 0;
+  const { values, positionals } = line;
   const [key = '', ...more] = positionals;
-  if (more.length > 0) throw new ImsdcError('USAGE', { problem: 'imsdc mf stats takes one key' });
+  if (more.length > 0) throw usage('imsdc mf stats takes one key');
   const response = await fetchPage('/associations', { key }, values);
   const { associations } = (await response.json()) as { associations: readonly KeyStats[] };
   if (values.json) for (const one of associations) write(`${JSON.stringify(one)}\n`);

@@ -2,8 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { parseArgs } from 'node:util';
-import { ImsdcError } from '../errors.ts';
+import { readCommandLine, usage } from './command-line.ts';
 import { ADMIN_HELP, ADMIN_OPTIONS, fetchPage } from './mf-admin.ts';
 
 const HELP = `imsdc mf trace KEY FILE           every datagram of one association or flow, as a pcap file, until Ctrl-C
@@ -17,15 +16,11 @@ Addresses and ports are true, IP headers are made up. With mf.keyLogFile Wiresha
 
 /** `imsdc mf trace`. Ends at SIGINT, or when the association ends. Throws USAGE, MF_ADMIN. */
 export async function mfTraceCommand(argv: string[], until: AbortSignal = interrupted()): Promise<number> {
-  const { values, positionals } = parseArgs({ args: argv, allowPositionals: true, options: ADMIN_OPTIONS });
+  const line = readCommandLine(argv, { help: HELP, words: true, options: ADMIN_OPTIONS });
+  if (line === undefined) return 0;
+  const { values, positionals } = line;
   const [key, file, ...more] = positionals;
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  if (file === undefined || key === undefined || more.length > 0) {
-    throw new ImsdcError('USAGE', { problem: 'imsdc mf trace KEY FILE' });
-  }
+  if (file === undefined || key === undefined || more.length > 0) throw usage('imsdc mf trace KEY FILE');
   const { body } = await fetchPage('/trace', { key }, values, until);
   try {
     await pipeline(Readable.fromWeb(body as ReadableStream), createWriteStream(file));

@@ -1,8 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ImsdcError } from '../errors.ts';
 import { createCa, issue, type PemPair } from '../pki/lab-ca.ts';
+import { readCommandLine, usage, writeOut } from './command-line.ts';
 
 const HELP = `imsdc pki init [--dir pki] [--days 365] NAME[,NAME|ADDRESS...]...
 
@@ -17,25 +16,22 @@ Certificates that are there already are kept. Keep ca.key to yourself.
 
 /** `imsdc pki`: the lab's own certificates. */
 export async function pkiCommand(argv: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: {
-      dir: { type: 'string', default: 'pki' },
-      days: { type: 'string', default: '365' },
-      help: { type: 'boolean', default: false },
-    },
+  const line = readCommandLine(argv, {
+    help: HELP,
+    words: true,
+    options: { dir: { type: 'string', default: 'pki' }, days: { type: 'string', default: '365' } },
   });
+  if (line === undefined) return 0;
+  const { values, positionals } = line;
   const [verb, ...subjects] = positionals;
-  if (values.help || verb === undefined) {
-    process.stdout.write(HELP);
-    return values.help ? 0 : 64;
+  if (verb === undefined) {
+    writeOut(HELP);
+    return 64;
   }
-  if (verb !== 'init')
-    throw new ImsdcError('USAGE', { problem: `there is no "imsdc pki ${verb}"; see imsdc pki --help` });
+  if (verb !== 'init') throw usage(`there is no "imsdc pki ${verb}"`);
   const validityDays = Number(values.days);
   if (!Number.isInteger(validityDays) || validityDays < 1) {
-    throw new ImsdcError('USAGE', { problem: `--days takes a whole number of days, not "${values.days}"` });
+    throw usage(`--days takes a whole number of days, not "${values.days}"`);
   }
   mkdirSync(values.dir, { recursive: true });
   const nowMs = Date.now();
@@ -45,7 +41,7 @@ export async function pkiCommand(argv: string[]): Promise<number> {
   for (const subject of subjects) {
     const names = subject.split(',').filter((name) => name !== '');
     if (!/^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(names[0] ?? '')) {
-      throw new ImsdcError('USAGE', { problem: `"${subject}" does not start with a host name` });
+      throw usage(`"${subject}" does not start with a host name`);
     }
     await readOrMake(join(values.dir, names[0]!), () => issue(ca, { names, validityDays, nowMs }));
   }

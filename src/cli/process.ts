@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { type Admin, type AdminPages, startAdmin } from '../base/admin.ts';
 import { TypedEmitter } from '../base/emitter.ts';
 import type { RouteToken } from '../base/ids.ts';
@@ -8,6 +6,7 @@ import { Metrics } from '../base/metrics.ts';
 import { reportReady } from '../base/supervisor.ts';
 import { requireConfig } from '../config/load.ts';
 import { Config } from '../config/schema.ts';
+import { CONFIG_OPTION, configFile, readCommandLine } from './command-line.ts';
 
 /** What a long-running process of ours holds while it runs. */
 export interface Running {
@@ -40,7 +39,6 @@ export interface ProcessDefinition {
   start(context: ProcessContext): Promise<Running>;
 }
 
-const DEFAULT_FILE = 'imsdc.yaml';
 /** A process that cannot end cleanly in this time ends anyway. */
 const STOP_LIMIT_MS = 10_000;
 
@@ -49,16 +47,10 @@ const STOP_LIMIT_MS = 10_000;
  * has been told to stop.
  */
 export async function runProcess(definition: ProcessDefinition, argv: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: argv,
-    options: { config: { type: 'string', short: 'c' }, help: { type: 'boolean', default: false } },
-  });
-  if (values.help) {
-    process.stdout.write(definition.help);
-    return 0;
-  }
-  const configFile = values.config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
-  const config = requireConfig<Config>(configFile, Config);
+  const line = readCommandLine(argv, { help: definition.help, options: CONFIG_OPTION });
+  if (line === undefined) return 0;
+  const file = configFile(line.values.config);
+  const config = requireConfig<Config>(file, Config);
   const { worker } = definition;
   const logger = createLogger({ name: definition.name, level: process.env.IMSDC_LOG ?? config.log.level });
   const log = worker === undefined ? logger : logger.child({ worker });
@@ -66,7 +58,7 @@ export async function runProcess(definition: ProcessDefinition, argv: string[]):
   const metrics = new Metrics();
   // Seconds are enough to tell one start from the next, and short in a Via branch.
   const token = { instance: config.instance, worker: worker ?? 0, epoch: Math.floor(Date.now() / 1000) };
-  const running = await definition.start({ config, configFile, log, metrics, token });
+  const running = await definition.start({ config, configFile: file, log, metrics, token });
   const admin =
     worker === undefined
       ? await startAdmin({

@@ -1,14 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
 import { createLogger } from '../base/log.ts';
-import { ImsdcError } from '../errors.ts';
 import type { UeOptions } from '../ue/options.ts';
 import { isProfileName, PROFILES } from '../ue/profile.ts';
 import { HumanOutput, JsonOutput } from '../ue/script/output.ts';
 import { COMMANDS, runScript } from '../ue/script/runner.ts';
 import { ScriptSession } from '../ue/script/session.ts';
 import { UserEquipment } from '../ue/user-equipment.ts';
+import { oneOf, portNumber, readCommandLine, usage, wholeNumber } from './command-line.ts';
 
 const OPTIONS = {
   identity: { type: 'string', default: 'sip:alice@ims.lab' },
@@ -31,22 +30,15 @@ const OPTIONS = {
   script: { type: 'string', short: 's' },
   json: { type: 'boolean', default: false },
   'keep-going': { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-type Values = ReturnType<typeof readOptions>['values'];
-
-function readOptions(argv: string[]) {
-  return parseArgs({ args: argv, options: OPTIONS });
-}
+const read = (argv: string[]) => readCommandLine(argv, { help, options: OPTIONS });
+type Values = NonNullable<ReturnType<typeof read>>['values'];
 
 /** `imsdc ue`. Resolves with the exit code of the first command that failed, 0 when none did. Throws USAGE. */
 export async function ueCommand(argv: string[]): Promise<number> {
-  const { values } = parsed(argv);
-  if (values.help) {
-    process.stdout.write(help());
-    return 0;
-  }
+  const values = read(argv)?.values;
+  if (values === undefined) return 0;
   const ue = await UserEquipment.start(ueOptions(values));
   const output = values.json ? new JsonOutput(process.stdout) : new HumanOutput(process.stdout);
   const session = new ScriptSession(ue, output);
@@ -59,16 +51,6 @@ export async function ueCommand(argv: string[]): Promise<number> {
     await ue.close();
     // Our input may still be open; nothing more is read from it.
     process.stdin.destroy();
-  }
-}
-
-function parsed(argv: string[]): ReturnType<typeof readOptions> {
-  try {
-    return readOptions(argv);
-  } catch (error) {
-    throw new ImsdcError('USAGE', {
-      problem: error instanceof Error ? error.message.split('\n', 1)[0] : String(error),
-    });
   }
 }
 
@@ -88,13 +70,13 @@ function ueOptions(values: Values): UeOptions {
   return {
     identity: values.identity,
     address: values.address,
-    port: whole('port', values.port),
+    port: portNumber('port', values.port),
     transport: oneOf('transport', transport, ['udp', 'tcp']),
     profile,
     dataChannels: oneOf('data-channels', values['data-channels'], ['always', 'whenSupported', 'never']),
     multiplexing: values.multiplexing,
     dataAnswer: oneOf('data-answer', values['data-answer'], ['accept', 'portZero', 'fewerLines', 'refuse488']),
-    maxMessageSizeBytes: whole('max-message-size', values['max-message-size']),
+    maxMessageSizeBytes: wholeNumber('max-message-size', values['max-message-size']),
     extraSessionLines: values['sdp-line'] ?? [],
     extraAudioLines: values['audio-line'] ?? [],
     faults: { wrongFingerprint: values['wrong-fingerprint'], silentMedia: values['silent-media'] },
@@ -103,21 +85,6 @@ function ueOptions(values: Values): UeOptions {
     ...(values.registrar === undefined ? {} : { registrar: values.registrar }),
     ...(setup === undefined ? {} : { answerSetup: setup }),
   };
-}
-
-function whole(name: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw usage(`--${name} ${text} is not a whole number`);
-  return Number(text);
-}
-
-function oneOf<const T extends string>(name: string, text: string, choices: readonly T[]): T {
-  const choice = choices.find((one) => one === text);
-  if (choice === undefined) throw usage(`--${name} ${text}: one of ${choices.join(', ')}`);
-  return choice;
-}
-
-function usage(problem: string): ImsdcError {
-  return new ImsdcError('USAGE', { problem });
 }
 
 function help(): string {

@@ -56,7 +56,7 @@ test('mistakes on the command line', { timeout: 60_000 }, async () => {
     [['--help'], 0, /sample DC AS/],
     [['--menu', '1'], 64, /--secret is missing/],
     [['--secret', SECRET], 64, /which applications/],
-    [['--secret', SECRET, '--menu', '1', '--port', 'x'], 64, /--port x is no port/],
+    [['--secret', SECRET, '--menu', '1', '--port', 'x'], 64, /--port x is not a port/],
     [['--secret', SECRET, '--menu', '1', '--tls-cert', 'x'], 64, /go together/],
     [['--secret', SECRET, '--menu', '1', '--address', '192.0.2.1'], 78, /loopback only/],
     [['--secret', SECRET, '--menu', '1', '--media-ports', '9-5'], 64, /--media-ports 9-5/],
