@@ -9,6 +9,8 @@ import type { AliasFrame, ClaimFrame, FlowFrame } from './types.ts';
 const MAX_BACKLOG_BYTES = 8 << 20;
 /** Messages whose failure is still heard of, per listener: the last ones. A failure that comes later is timer B's. */
 const REMEMBERED_SENDS = 1024;
+/** Of a datagram's address: its length is one octet. */
+const MAX_ADDRESS_CHARS = 255;
 /** Names of WebSocket clients remembered. */
 const MAX_NAMES = 10_000;
 
@@ -136,6 +138,10 @@ class RelayedTransport implements SipTransport {
   send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void {
     const sequence = this.#next();
     const written = this.transport === 'udp' ? this.#datagram(sequence, wire, to) : this.#onStream(sequence, wire, to);
+    if (written === 'unaddressable') {
+      queueMicrotask(() => onFailed(new Error('the address is too long')));
+      return;
+    }
     if (written) {
       this.#sent[sequence % REMEMBERED_SENDS] = { sequence, onFailed };
       return;
@@ -150,7 +156,9 @@ class RelayedTransport implements SipTransport {
     return this.#listener * 0x1000000 + this.#sequence;
   }
 
-  #datagram(sequence: number, wire: string | Buffer, { address, port }: Destination): boolean {
+  #datagram(sequence: number, wire: string | Buffer, { address, port }: Destination): boolean | 'unaddressable' {
+    // Before there is a frame that could not be finished.
+    if (address.length > MAX_ADDRESS_CHARS) return 'unaddressable';
     let at = this.#link.begin(FRAME.datagram, 8 + address.length + wire.length);
     if (at < 0) return false;
     const { slab } = this.#link;

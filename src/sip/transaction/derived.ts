@@ -53,11 +53,18 @@ export function responseDestination(request: SipMessage, flow: Flow): Destinatio
   }
   const maddr = via.params.get('maddr');
   // An address only: a response is never worth a DNS query.
-  if (maddr !== undefined && /^[\d.]+$|^\[?[\da-f:.]+\]?$/i.test(maddr)) {
-    return { transport, address: own(bareHost(maddr)), port, localAddress, localPort };
-  }
+  const group = maddr === undefined ? '' : bareHost(maddr);
+  if (isAddress(group)) return { transport, address: own(group), port, localAddress, localPort };
   const symmetric = via.params.has('rport');
   return { transport, address: flow.remoteAddress, port: symmetric ? flow.remotePort : port, localAddress, localPort };
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+/** As far as it matters here: no name, no longer than an address can be. */
+const IPV6 = /^(?=.*:.*:)[\da-f:.]{2,45}$/i;
+
+function isAddress(text: string): boolean {
+  return IPV4.test(text) || IPV6.test(text);
 }
 
 /** A short text that is the same for the same request, so that each retransmission gets the same stateless answer. */
