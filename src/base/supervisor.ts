@@ -84,25 +84,39 @@ export class SupervisedProcess {
   }
 
   #spawn(): ChildProcess {
-    const { name, module, args, env, log, pipe } = this.#options;
+    const { module, args, env, pipe } = this.#options;
     const startedMs = Date.now();
     const child = fork(module, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...(pipe ? ['pipe' as const] : [])],
       env: { ...process.env, ...env },
     });
+    child.on('error', (error) => {
+      // One that never was emits no 'exit'. Others: a signal or a message that came too late for it.
+      if (child.pid === undefined) this.#spawnAgain(startedMs, { problem: error.message });
+    });
+    if (child.pid === undefined) return child;
     this.#child = child;
     this.#options.onSpawn?.(child);
     child.on('message', (message) => {
       if (isReady(message)) this.#options.onReady(message);
     });
-    child.once('exit', (code, signal) => {
-      if (this.#stopping) return;
-      this.#crashes = Date.now() - startedMs > STABLE_MS ? 0 : this.#crashes + 1;
-      const delayMs = RESTART_DELAYS_MS[Math.min(this.#crashes, RESTART_DELAYS_MS.length) - 1] ?? 0;
-      log.error({ process: name, code, signal, delayMs }, 'process ended; starting it again');
-      this.#restart = setTimeout(() => this.#spawn(), delayMs);
-    });
+    child.once('exit', (code, signal) => this.#spawnAgain(startedMs, { code, signal }));
     return child;
+  }
+
+  #spawnAgain(startedMs: number, reason: Readonly<Record<string, unknown>>): void {
+    if (this.#stopping) return;
+    this.#crashes = Date.now() - startedMs > STABLE_MS ? 0 : this.#crashes + 1;
+    const delayMs = RESTART_DELAYS_MS[Math.min(this.#crashes, RESTART_DELAYS_MS.length) - 1] ?? 0;
+    this.#options.log.error({ process: this.#options.name, ...reason, delayMs }, 'process ended; starting it again');
+    this.#restart = setTimeout(() => {
+      try {
+        this.#spawn();
+      } catch (error) {
+        // The system may say so at once, too: no memory, no right to.
+        this.#spawnAgain(Date.now(), { problem: (error as Error).message });
+      }
+    }, delayMs);
   }
 }
 
