@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../../base/log.ts';
 import { RequestReader } from '../../channel-http/request-reader.ts';
 import { responseMessages, streamedResponseMessages } from '../../channel-http/response-writer.ts';
@@ -108,38 +109,51 @@ export class BootstrapStream {
     const { target } = this;
     const head = request.method.toUpperCase() === 'HEAD';
     const limits = { peerMaxMessageSizeBytes: target.peerMaxMessageSizeBytes, head };
-    const { status, messages } = await this.#respond(request, target).then(
-      (response) => ({
-        status: response.head.status,
-        messages: streamedResponseMessages(response.head, response.lengthBytes, response.body, limits),
-      }),
-      (error: unknown) => {
-        if (this.#abort.signal.aborted) throw error;
-        const own = ownError(error);
-        this.#options.log.info({ status: own.status, reason: (error as Error).message }, 'bootstrap request failed');
-        return { status: own.status, messages: responseMessages(own, limits) };
-      },
-    );
-    for await (const message of messages) {
-      while (!this.#options.port.send(message, 'binary')) {
-        await new Promise<void>((resolve) => (this.#writable = resolve));
-        if (this.#abort.signal.aborted) return;
+    const source: Source = { message: undefined };
+    try {
+      const { status, messages } = await this.#respond(request, target, source).then(
+        (response) => ({
+          status: response.head.status,
+          messages: streamedResponseMessages(response.head, response.lengthBytes, response.body, limits),
+        }),
+        (error: unknown) => {
+          if (this.#abort.signal.aborted) throw error;
+          const own = ownError(error);
+          this.#options.log.info({ status: own.status, reason: (error as Error).message }, 'bootstrap request failed');
+          return { status: own.status, messages: responseMessages(own, limits) };
+        },
+      );
+      for await (const message of messages) {
+        while (!this.#options.port.send(message, 'binary')) {
+          await new Promise<void>((resolve) => (this.#writable = resolve));
+          if (this.#abort.signal.aborted) return;
+        }
       }
+      this.#options.answered(status);
+    } finally {
+      // Not everything is read to its end (HEAD, 304, what is too long), and until then its connection is not free.
+      if (source.message?.complete) source.message.resume();
+      else source.message?.destroy();
     }
-    this.#options.answered(status);
   }
 
-  async #respond(request: HttpRequest, target: BootstrapTarget) {
+  async #respond(request: HttpRequest, target: BootstrapTarget, source: Source) {
     const { mdc1, limits } = this.#options;
     if (!isAllowedMethod(request.method.toUpperCase())) throw new MethodNotAllowed();
     const asked = toMdc1(request, target.replaceHttpUrl);
     const message = await mdc1.request(asked, target, this.#abort.signal);
+    source.message = message;
     return toUe(message, `${target.address}:${target.port}`, target.replaceHttpUrl, {
       ...limits,
       // The length of an answer to HEAD speaks of a body that does not come.
       maxResponseBytes: asked.method === 'HEAD' ? Number.POSITIVE_INFINITY : limits.maxResponseBytes,
     });
   }
+}
+
+/** Where an answer comes from, once it does. */
+interface Source {
+  message: IncomingMessage | undefined;
 }
 
 class MethodNotAllowed extends Error {}
