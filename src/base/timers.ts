@@ -12,108 +12,137 @@ export interface Timers {
 }
 
 class Entry implements Timer {
-  readonly dueMs: number;
-  readonly sequence: number;
-  /** null once it ran or was cancelled: what it refers to is let go at once, the entry itself when it is reached. */
+  /** null once it ran or was cancelled: what it refers to is let go at once, the entry itself with its batch. */
   run: (() => void) | null;
-  readonly #queue: TimerQueue;
+  readonly #batch: Batch;
 
-  constructor(dueMs: number, sequence: number, run: () => void, queue: TimerQueue) {
-    this.dueMs = dueMs;
-    this.sequence = sequence;
+  constructor(run: () => void, batch: Batch) {
     this.run = run;
-    this.#queue = queue;
+    this.#batch = batch;
   }
 
   cancel(): void {
     if (this.run === null) return;
     this.run = null;
-    this.#queue.live--;
+    this.#batch.settled();
   }
 }
 
-/** First in, first out; sorted by itself, because every entry waits the same time. */
-class Lane {
-  #entries: Entry[] = [];
-  #head = 0;
-
-  push(entry: Entry): void {
-    this.#entries.push(entry);
-  }
-
-  /** The first entry that still runs. */
-  first(): Entry | undefined {
-    while (this.#head < this.#entries.length && this.#entries[this.#head]!.run === null) this.#head++;
-    if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#head);
-      this.#head = 0;
-    }
-    if (this.#head < this.#entries.length) return this.#entries[this.#head];
-    this.#entries.length = 0;
-    this.#head = 0;
-    return undefined;
-  }
-}
-
-/**
- * Timers by due time: one lane per fixed duration, so that setting and cancelling cost the same however many wait.
- * SIP has about a dozen durations. Odd ones are rounded up to 10 ms, so that there are never more than a few hundred.
- */
-export class TimerQueue {
+/** The timers of one due time, in the order of setting. */
+class Batch {
+  readonly dueMs: number;
   /** Timers set and neither run nor cancelled. */
   live = 0;
-  readonly #lanes = new Map<number, Lane>();
-  #sequence = 0;
+  #entries: Entry[] = [];
+  #next = 0;
 
-  add(nowMs: number, delayMs: number, run: () => void): Timer & { readonly dueMs: number } {
-    const wait = laneOf(delayMs);
-    let lane = this.#lanes.get(wait);
-    if (lane === undefined) this.#lanes.set(wait, (lane = new Lane()));
-    const entry = new Entry(nowMs + wait, this.#sequence++, run, this);
-    lane.push(entry);
+  constructor(dueMs: number) {
+    this.dueMs = dueMs;
+  }
+
+  add(run: () => void): Timer {
+    const entry = new Entry(run, this);
+    this.#entries.push(entry);
     this.live++;
     return entry;
   }
 
+  /** Takes out the first action that is left. */
+  take(): (() => void) | undefined {
+    while (this.#next < this.#entries.length) {
+      const entry = this.#entries[this.#next++]!;
+      const { run } = entry;
+      if (run === null) continue;
+      entry.cancel();
+      return run;
+    }
+    return undefined;
+  }
+
+  settled(): void {
+    if (--this.live > 0) return;
+    this.#entries = [];
+    this.#next = 0;
+  }
+}
+
+/**
+ * Timers by due time. Setting, cancelling and running one cost the same however many wait: only the first timer of a due
+ * time is sorted in, and who rounds due times has few of them.
+ */
+export class TimerQueue {
+  readonly #batches = new Map<number, Batch>();
+  /** The same batches, the next one last. */
+  readonly #sorted: Batch[] = [];
+
+  add(dueMs: number, run: () => void): Timer {
+    let batch = this.#batches.get(dueMs);
+    if (batch === undefined) {
+      batch = new Batch(dueMs);
+      this.#batches.set(dueMs, batch);
+      this.#sorted.splice(this.#placeOf(dueMs), 0, batch);
+    }
+    return batch.add(run);
+  }
+
+  /** Timers set and neither run nor cancelled. */
+  get size(): number {
+    return this.#sorted.reduce((sum, { live }) => sum + live, 0);
+  }
+
   /** When the next timer is due; Infinity when none waits. */
   nextDueMs(): number {
-    return this.#next()?.dueMs ?? Number.POSITIVE_INFINITY;
+    return this.#first()?.dueMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Takes out the next action that is due at `nowMs`, in the order of due time, then of setting. */
   takeDue(nowMs: number): (() => void) | undefined {
-    const entry = this.#next();
-    if (entry === undefined || entry.dueMs > nowMs) return undefined;
-    const { run } = entry;
-    entry.cancel();
-    return run ?? undefined;
+    const batch = this.#first();
+    return batch === undefined || batch.dueMs > nowMs ? undefined : batch.take();
   }
 
   clear(): void {
-    this.#lanes.clear();
-    this.live = 0;
+    this.#batches.clear();
+    this.#sorted.length = 0;
   }
 
-  #next(): Entry | undefined {
-    let best: Entry | undefined;
-    for (const [wait, lane] of this.#lanes) {
-      const entry = lane.first();
-      if (entry === undefined) this.#lanes.delete(wait);
-      else if (
-        best === undefined ||
-        entry.dueMs < best.dueMs ||
-        (entry.dueMs === best.dueMs && entry.sequence < best.sequence)
-      ) {
-        best = entry;
-      }
+  #first(): Batch | undefined {
+    for (let batch = this.#sorted.at(-1); batch !== undefined; batch = this.#sorted.at(-1)) {
+      if (batch.live > 0) return batch;
+      this.#sorted.pop();
+      this.#batches.delete(batch.dueMs);
     }
-    return best;
+    return undefined;
+  }
+
+  #placeOf(dueMs: number): number {
+    let low = 0;
+    let high = this.#sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#sorted[middle]!.dueMs > dueMs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }
 
-function laneOf(delayMs: number): number {
-  const whole = Math.max(1, Math.ceil(delayMs));
-  return whole % 10 === 0 || whole < 10 ? whole : Math.ceil(whole / 10) * 10;
+/** A timer never runs before the caller has returned. */
+function wholeWaitMs(delayMs: number): number {
+  return Math.max(1, Math.ceil(delayMs));
+}
+
+const SHARED_TICK_MS = 10;
+const SHORTEST_SHARED_WAIT_MS = 250;
+
+/**
+ * When a timer of the process is due. Waits of SIP's kind (T1 is 500 ms) end on a common tick, late by less than that: the
+ * process then wakes at most a hundred times a second for them, not once for each transaction. Shorter ones are exact.
+ */
+export function sharedDueMs(nowMs: number, delayMs: number): number {
+  const waitMs = wholeWaitMs(delayMs);
+  const tickMs = waitMs < SHORTEST_SHARED_WAIT_MS ? 1 : SHARED_TICK_MS;
+  return Math.ceil((nowMs + waitMs) / tickMs) * tickMs;
 }
 
 /** Node refuses longer timeouts. */
@@ -137,14 +166,15 @@ export class RealTimers implements Timers {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    const timer = this.#queue.add(this.nowMs(), delayMs, run);
-    if (timer.dueMs < this.#wakeMs && !this.#running) this.#sleepUntil(timer.dueMs);
+    const dueMs = sharedDueMs(this.nowMs(), delayMs);
+    const timer = this.#queue.add(dueMs, run);
+    if (dueMs < this.#wakeMs && !this.#running) this.#sleepUntil(dueMs);
     return timer;
   }
 
   /** Timers that wait. */
   get size(): number {
-    return this.#queue.live;
+    return this.#queue.size;
   }
 
   /** Forgets every timer; nothing keeps the process alive afterwards. */
@@ -197,11 +227,11 @@ export class VirtualTimers implements Timers {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    return this.#queue.add(this.#nowMs, delayMs, run);
+    return this.#queue.add(this.#nowMs + wholeWaitMs(delayMs), run);
   }
 
   get size(): number {
-    return this.#queue.live;
+    return this.#queue.size;
   }
 
   nextDueMs(): number {

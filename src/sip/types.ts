@@ -96,11 +96,17 @@ export type TransactionUserEvent =
   | { kind: 'clientFailed'; key: ClientKey; reason: 'timeout' | 'transport' | 'overload' }
   | { kind: 'serverFailed'; key: ServerKey; reason: 'timeout' | 'transport' };
 
-/** What the transaction layer asks of its edge. Timers are named by an opaque id that comes back in `timerDue`. */
+/** A timer of a transaction, opaque to the edge: it comes back in `timerDue`, and nothing has to be looked up by then. */
+export interface TransactionTimerHandle {
+  /** The edge's own: what stops the timer while it is armed. */
+  armed: { cancel(): void } | undefined;
+}
+
+/** What the transaction layer asks of its edge. */
 export type TransactionLayerEffect =
   | { kind: 'transmit'; wire: string; to: Destination; owner: ServerKey | ClientKey | null }
-  | { kind: 'arm'; timer: number; atMs: number }
-  | { kind: 'disarm'; timer: number }
+  | { kind: 'arm'; timer: TransactionTimerHandle; atMs: number }
+  | { kind: 'disarm'; timer: TransactionTimerHandle }
   | { kind: 'toUser'; event: TransactionUserEvent };
 
 /**
@@ -122,8 +128,10 @@ export interface TransactionLayer {
   cancel(key: ClientKey, nowMs: number, extraHeaders?: string): void;
   /** Sends a response in a server transaction. 2xx to INVITE: the layer keeps the transaction (RFC 6026), the user retransmits. */
   respond(key: ServerKey, status: number, wire: string, nowMs: number): void;
-  timerDue(timer: number, nowMs: number): void;
+  timerDue(timer: TransactionTimerHandle, nowMs: number): void;
   transportFailed(owner: ServerKey | ClientKey, nowMs: number): void;
+  /** Forgets every transaction and disarms their timers. */
+  close(): void;
   readonly size: { readonly clients: number; readonly servers: number };
 }
 

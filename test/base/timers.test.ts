@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { RealTimers, VirtualTimers } from '../../src/base/timers.ts';
+import { RealTimers, sharedDueMs, VirtualTimers } from '../../src/base/timers.ts';
 
 test('timers run at their time, in order of due time and then of setting', () => {
   const timers = new VirtualTimers(0);
@@ -24,7 +24,7 @@ test('timers run at their time, in order of due time and then of setting', () =>
 
 test('property: like a sorted list, whatever is set and cancelled', () => {
   const operation = fc.oneof(
-    fc.record({ set: fc.nat(40_000) }),
+    fc.record({ set: fc.oneof(fc.nat(40_000), fc.constantFrom(0, 1, 500, 32_000)) }),
     fc.record({ cancel: fc.nat(50) }),
     fc.record({ advance: fc.nat(20_000) }),
   );
@@ -32,6 +32,7 @@ test('property: like a sorted list, whatever is set and cancelled', () => {
     fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
       const timers = new VirtualTimers(0);
       const handles: { cancel(): void; id: number }[] = [];
+      /** What is set, by the order of setting. */
       const due = new Map<number, number>();
       for (const step of operations) {
         if ('set' in step) {
@@ -39,11 +40,12 @@ test('property: like a sorted list, whatever is set and cancelled', () => {
           const setAt = timers.nowMs();
           const timer = timers.after(step.set, () => {
             assert.ok(due.has(id), 'cancelled or run before');
-            const lateMs = timers.nowMs() - (setAt + Math.max(1, step.set));
-            assert.ok(lateMs >= 0 && lateMs < 10, `${lateMs} ms late`);
+            assert.equal(timers.nowMs(), due.get(id));
+            const first = [...due].reduce((a, b) => (b[1] < a[1] ? b : a));
+            assert.deepEqual(first, [id, timers.nowMs()], 'by due time, then by setting');
             due.delete(id);
           });
-          due.set(id, setAt + step.set);
+          due.set(id, setAt + Math.max(1, step.set));
           handles.push(Object.assign({ id }, { cancel: () => timer.cancel() }));
         } else if ('cancel' in step) {
           const handle = handles[step.cancel];
@@ -68,6 +70,31 @@ test('many timers of one duration cost the same each: what was cancelled is let 
   }
   timers.advance(40_000);
   assert.deepEqual([ran, timers.size, timers.nextDueMs()], [200, 0, Number.POSITIVE_INFINITY]);
+});
+
+test('property: a wait is late by less than a tick, a short one not at all', () => {
+  fc.assert(
+    fc.property(fc.nat(2 ** 41), fc.oneof(fc.nat(300), fc.nat(100_000)), (nowMs, delayMs) => {
+      const lateMs = sharedDueMs(nowMs, delayMs) - (nowMs + Math.max(1, delayMs));
+      assert.ok(lateMs >= 0 && lateMs < (delayMs < 250 ? 1 : 10), `${lateMs} ms late`);
+    }),
+  );
+});
+
+test('whatever is set within a second is due at no more than a hundred and one times', () => {
+  const due = new Set<number>();
+  for (let nowMs = 7; nowMs < 1007; nowMs++) due.add(sharedDueMs(nowMs, 32_000));
+  assert.equal(due.size, 101);
+});
+
+test('real time: a timer that is due no earlier than another sets no wake of its own', (t) => {
+  const sleeps = t.mock.method(globalThis, 'setTimeout');
+  const timers = new RealTimers();
+  for (let i = 0; i < 1_000; i++) timers.after(32_000 + i, () => undefined);
+  assert.equal(sleeps.mock.callCount(), 1);
+  timers.after(100, () => undefined);
+  assert.equal(sleeps.mock.callCount(), 2);
+  timers.close();
 });
 
 test('real time: an earlier timer wakes earlier, a throwing action hurts no other, close forgets', async () => {

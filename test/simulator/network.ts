@@ -1,7 +1,8 @@
-import type { Timer, VirtualTimers } from '../../src/base/timers.ts';
+import type { VirtualTimers } from '../../src/base/timers.ts';
 import { type ParsedMessage, parseMessage } from '../../src/sip/message/index.ts';
 import { Transactions } from '../../src/sip/transaction/index.ts';
-import type { Destination, Flow, TransactionUserEvent } from '../../src/sip/types.ts';
+import { ArmedTimers } from '../../src/sip/transport/armed-timers.ts';
+import type { Destination, Flow, TransactionTimerHandle, TransactionUserEvent } from '../../src/sip/types.ts';
 import type { Random } from './random.ts';
 import type { Trace } from './trace.ts';
 
@@ -52,7 +53,7 @@ export class SipNode {
   /** Nobody is there: what comes is lost. */
   isDown = false;
   onEvent: (event: TransactionUserEvent) => void = () => undefined;
-  readonly #timers = new Map<number, Timer>();
+  readonly #armed: ArmedTimers;
   readonly #waiting: TransactionUserEvent[] = [];
   #busy = 0;
 
@@ -60,6 +61,8 @@ export class SipNode {
     this.network = network;
     this.name = name;
     this.host = host;
+    const due = (timer: TransactionTimerHandle) => this.call(() => this.layer.timerDue(timer, this.nowMs));
+    this.#armed = new ArmedTimers(network.timers, due);
     this.layer = this.#newLayer();
     network.attach(this);
   }
@@ -67,8 +70,7 @@ export class SipNode {
   /** The process ends: every transaction and timer with it. */
   crash(): void {
     this.isDown = true;
-    for (const timer of this.#timers.values()) timer.cancel();
-    this.#timers.clear();
+    this.layer.close();
     this.#waiting.length = 0;
     this.layer = this.#newLayer();
   }
@@ -80,8 +82,8 @@ export class SipNode {
         emit: (effect) => {
           if (effect.kind === 'transmit') network.send(this, effect.to.address, effect.wire);
           else if (effect.kind === 'toUser') this.#tell(effect.event);
-          else if (effect.kind === 'disarm') this.#timers.get(effect.timer)?.cancel();
-          else this.#arm(effect.timer, effect.atMs);
+          else if (effect.kind === 'disarm') this.#armed.disarm(effect.timer);
+          else this.#armed.arm(effect.timer, effect.atMs);
         },
       },
       { tagSalt: name },
@@ -127,14 +129,5 @@ export class SipNode {
   #tell(event: TransactionUserEvent): void {
     if (this.#busy > 0) this.#waiting.push(event);
     else this.onEvent(event);
-  }
-
-  #arm(id: number, atMs: number): void {
-    this.#timers.get(id)?.cancel();
-    const timer = this.network.timers.after(atMs - this.nowMs, () => {
-      this.#timers.delete(id);
-      this.call(() => this.layer.timerDue(id, this.nowMs));
-    });
-    this.#timers.set(id, timer);
   }
 }

@@ -1,5 +1,6 @@
 import { VirtualTimers } from '../../src/base/timers.ts';
 import { type TransactionLayerOptions, Transactions } from '../../src/sip/transaction/index.ts';
+import { ArmedTimers } from '../../src/sip/transport/armed-timers.ts';
 import type { ClientKey, Destination, ServerKey, TransactionUserEvent, Transport } from '../../src/sip/types.ts';
 import { parsed } from './support.ts';
 
@@ -31,7 +32,7 @@ export class Network {
 export class Station {
   readonly name: string;
   readonly layer: Transactions;
-  readonly armed = new Map<number, { cancel(): void }>();
+  readonly armed: ArmedTimers;
   readonly events: TransactionUserEvent[] = [];
   onEvent: (event: TransactionUserEvent) => void = () => undefined;
   peer!: Station;
@@ -40,21 +41,14 @@ export class Station {
   constructor(name: string, network: Network, options: TransactionLayerOptions = {}) {
     this.name = name;
     this.#network = network;
+    this.armed = new ArmedTimers(network.timers, (timer, nowMs) => this.layer.timerDue(timer, nowMs));
     this.layer = new Transactions(
       {
         emit: (effect) => {
           if (effect.kind === 'transmit') this.send(effect.wire);
-          else if (effect.kind === 'arm') {
-            this.armed.get(effect.timer)?.cancel();
-            const due = (): void => {
-              this.armed.delete(effect.timer);
-              this.layer.timerDue(effect.timer, this.nowMs());
-            };
-            this.armed.set(effect.timer, network.timers.after(effect.atMs - this.nowMs(), due));
-          } else if (effect.kind === 'disarm') {
-            this.armed.get(effect.timer)?.cancel();
-            this.armed.delete(effect.timer);
-          } else {
+          else if (effect.kind === 'arm') this.armed.arm(effect.timer, effect.atMs);
+          else if (effect.kind === 'disarm') this.armed.disarm(effect.timer);
+          else {
             this.events.push(effect.event);
             this.onEvent(effect.event);
           }

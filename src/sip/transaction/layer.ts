@@ -7,6 +7,7 @@ import type {
   SipMessage,
   TransactionLayer,
   TransactionLayerSink,
+  TransactionTimerHandle,
   TransactionUserEvent,
 } from '../types.ts';
 import { ackOf, cancelOf, responseDestination, statelessTag } from './derived.ts';
@@ -17,18 +18,14 @@ import {
   collector,
   newClientMachine,
   newServerMachine,
+  RecordTimer,
   type Server,
   type ServerEvent,
   stepClient,
   stepServer,
+  timerOf,
 } from './records.ts';
-import {
-  RFC3261_TIMERS,
-  type TimerValues,
-  type TransactionEffect,
-  type TransactionEnvironment,
-  type TransactionTimer,
-} from './timing.ts';
+import { RFC3261_TIMERS, type TimerValues, type TransactionEffect, type TransactionEnvironment } from './timing.ts';
 
 export interface TransactionLayerOptions {
   readonly timers?: TimerValues;
@@ -52,20 +49,15 @@ export interface TransactionLayerOptions {
 /** One INVITE per call lives 32 s here: 100,000 is about 1,000 calls/s of three transactions each. */
 export const DEFAULT_MAX_TRANSACTIONS = 100_000;
 
-const TIMER_NAMES: readonly TransactionTimer[] = ['A', 'B', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M'];
-const TIMERS_PER_SLOT = 16;
-
 /** See `TransactionLayer`. Calls back into it from its own sink are allowed: state is in place before effects go out. */
 export class Transactions implements TransactionLayer {
   readonly #out: TransactionLayerSink;
   readonly #options: Required<TransactionLayerOptions>;
   readonly #servers = new Map<ServerKey, Server>();
   readonly #clients = new Map<ClientKey, Client>();
-  readonly #slots = new Map<number, Server | Client>();
   readonly #merges = new Map<string, Server>();
   readonly #unreliable: TransactionEnvironment;
   readonly #reliable: TransactionEnvironment;
-  #nextSlot = 1;
 
   constructor(out: TransactionLayerSink, options: TransactionLayerOptions = {}) {
     this.#out = out;
@@ -121,7 +113,7 @@ export class Transactions implements TransactionLayer {
     const server: Server = {
       side: 'server',
       key,
-      slot: this.#nextSlot++,
+      timers: [],
       to: responseDestination(message, flow),
       env: flow.transport === 'udp' ? this.#unreliable : this.#reliable,
       merge,
@@ -129,7 +121,6 @@ export class Transactions implements TransactionLayer {
       cancelled: false,
     };
     this.#servers.set(key, server);
-    this.#slots.set(server.slot, server);
     if (merge !== '') this.#merges.set(merge, server);
     // R15, RFC 3261 17.2.1: the peer's timer A must stop while the call is held for the DCSF.
     if (message.method === 'INVITE') {
@@ -198,11 +189,10 @@ export class Transactions implements TransactionLayer {
     const env = options.to.transport === 'udp' ? this.#unreliable : this.#reliable;
     const effects: TransactionEffect[] = [];
     const machine = newClientMachine(options.method, options.wire, env, collector(effects));
-    const slot = this.#nextSlot++;
     const client: Client = {
       side: 'client',
       key,
-      slot,
+      timers: [],
       to: options.to,
       env,
       branch: options.branch,
@@ -212,7 +202,6 @@ export class Transactions implements TransactionLayer {
       cancelSent: false,
     };
     this.#clients.set(key, client);
-    this.#slots.set(slot, client);
     this.#perform(client, effects, nowMs, undefined);
     return key;
   }
@@ -239,10 +228,10 @@ export class Transactions implements TransactionLayer {
     if (server !== undefined) this.#runServer(server, { kind: 'respond', status, wire }, nowMs);
   }
 
-  timerDue(timer: number, nowMs: number): void {
-    const record = this.#slots.get(Math.floor(timer / TIMERS_PER_SLOT));
-    const name = TIMER_NAMES[timer % TIMERS_PER_SLOT];
-    if (record === undefined || name === undefined) return;
+  timerDue(timer: TransactionTimerHandle, nowMs: number): void {
+    if (!(timer instanceof RecordTimer)) return;
+    const { record, name } = timer;
+    if (record.machine.state.state === 'terminated') return;
     if (record.side === 'server') this.#runServer(record, { kind: 'timer', timer: name }, nowMs);
     else this.#runClient(record, { kind: 'timer', timer: name }, nowMs);
   }
@@ -252,6 +241,16 @@ export class Transactions implements TransactionLayer {
     const server = this.#servers.get(owner as ServerKey);
     if (client !== undefined) this.#runClient(client, { kind: 'transportFailed' }, nowMs);
     if (server !== undefined) this.#runServer(server, { kind: 'transportFailed' }, nowMs);
+  }
+
+  close(): void {
+    for (const records of [this.#clients, this.#servers]) {
+      for (const { timers } of records.values()) {
+        for (const timer of timers) this.#out.emit({ kind: 'disarm', timer });
+      }
+      records.clear();
+    }
+    this.#merges.clear();
   }
 
   #runServer(server: Server, event: ServerEvent, nowMs: number, user?: TransactionUserEvent): void {
@@ -276,10 +275,10 @@ export class Transactions implements TransactionLayer {
           this.#out.emit({ kind: 'transmit', wire: effect.wire, to: record.to, owner: record.key });
           break;
         case 'arm':
-          this.#out.emit({ kind: 'arm', timer: timerId(record, effect.timer), atMs: nowMs + effect.afterMs });
+          this.#out.emit({ kind: 'arm', timer: timerOf(record, effect.timer), atMs: nowMs + effect.afterMs });
           break;
         case 'disarm':
-          this.#out.emit({ kind: 'disarm', timer: timerId(record, effect.timer) });
+          this.#out.emit({ kind: 'disarm', timer: timerOf(record, effect.timer) });
           break;
         case 'pass':
           if (user !== undefined) this.#toUser(user, record);
@@ -295,7 +294,6 @@ export class Transactions implements TransactionLayer {
   }
 
   #forget(record: Server | Client): void {
-    this.#slots.delete(record.slot);
     if (record.side === 'client') this.#clients.delete(record.key);
     else {
       this.#servers.delete(record.key);
@@ -313,8 +311,4 @@ export class Transactions implements TransactionLayer {
     const wire = buildResponse(message, status, { toTag: statelessTag(message, this.#options.tagSalt), ...options });
     this.#out.emit({ kind: 'transmit', wire, to: responseDestination(message, flow), owner: null });
   }
-}
-
-function timerId(record: Server | Client, timer: TransactionTimer): number {
-  return record.slot * TIMERS_PER_SLOT + TIMER_NAMES.indexOf(timer);
 }

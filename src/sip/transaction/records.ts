@@ -1,4 +1,4 @@
-import type { ClientKey, Destination, ServerKey } from '../types.ts';
+import type { ClientKey, Destination, ServerKey, TransactionTimerHandle } from '../types.ts';
 import { type InviteClient, type InviteClientEvent, inviteClient, startInviteClient } from './invite-client.ts';
 import { type InviteServer, type InviteServerEvent, inviteServer, NEW_INVITE_SERVER } from './invite-server.ts';
 import {
@@ -22,11 +22,31 @@ type ClientMachine =
   | { readonly kind: 'invite'; state: InviteClient }
   | { readonly kind: 'other'; state: NonInviteClient };
 
+/** A timer of one transaction. It knows its owner: one that comes too late finds that over, never another in its place. */
+export class RecordTimer implements TransactionTimerHandle {
+  readonly record: Server | Client;
+  readonly name: TransactionTimer;
+  armed: TransactionTimerHandle['armed'];
+
+  constructor(record: Server | Client, name: TransactionTimer) {
+    this.record = record;
+    this.name = name;
+  }
+}
+
+/** The record's timer of that name; there are at most three. */
+export function timerOf(record: Server | Client, name: TransactionTimer): RecordTimer {
+  for (const timer of record.timers) if (timer.name === name) return timer;
+  const timer = new RecordTimer(record, name);
+  record.timers.push(timer);
+  return timer;
+}
+
 /** One server transaction of the layer. Outlives its request: holds no part of it. */
 export interface Server {
   readonly side: 'server';
   readonly key: ServerKey;
-  readonly slot: number;
+  readonly timers: RecordTimer[];
   readonly to: Destination;
   readonly env: TransactionEnvironment;
   /** '' for requests inside a dialog. */
@@ -40,7 +60,7 @@ export interface Server {
 export interface Client {
   readonly side: 'client';
   readonly key: ClientKey;
-  readonly slot: number;
+  readonly timers: RecordTimer[];
   readonly to: Destination;
   readonly env: TransactionEnvironment;
   readonly branch: string;

@@ -1,41 +1,43 @@
-import type { Timer, Timers } from '../../base/timers.ts';
+import type { Timers } from '../../base/timers.ts';
+import type { TransactionTimerHandle } from '../types.ts';
 
-/** The timers of the transaction layer, which names them by number, on the clock of the process. */
+/** The timers of the transaction layer on the clock of the process. Each handle keeps its own: no table grows here. */
 export class ArmedTimers {
   readonly #timers: Timers;
-  readonly #due: (id: number, nowMs: number) => void;
-  readonly #armed = new Map<number, Timer>();
+  readonly #due: (handle: TransactionTimerHandle, nowMs: number) => void;
+  #size = 0;
   #closed = false;
 
-  constructor(timers: Timers, due: (id: number, nowMs: number) => void) {
+  constructor(timers: Timers, due: (handle: TransactionTimerHandle, nowMs: number) => void) {
     this.#timers = timers;
     this.#due = due;
   }
 
   get size(): number {
-    return this.#armed.size;
+    return this.#size;
   }
 
-  /** Arms `id` anew; one that is armed already is moved. */
-  arm(id: number, atMs: number): void {
+  /** Arms `handle` anew; one that is armed already is moved. */
+  arm(handle: TransactionTimerHandle, atMs: number): void {
     if (this.#closed) return;
-    const timer = this.#timers.after(atMs - this.#timers.nowMs(), () => {
-      this.#armed.delete(id);
-      this.#due(id, this.#timers.nowMs());
+    this.disarm(handle);
+    this.#size++;
+    handle.armed = this.#timers.after(atMs - this.#timers.nowMs(), () => {
+      handle.armed = undefined;
+      this.#size--;
+      this.#due(handle, this.#timers.nowMs());
     });
-    this.#armed.get(id)?.cancel();
-    this.#armed.set(id, timer);
   }
 
-  disarm(id: number): void {
-    this.#armed.get(id)?.cancel();
-    this.#armed.delete(id);
+  disarm(handle: TransactionTimerHandle): void {
+    if (handle.armed === undefined) return;
+    handle.armed.cancel();
+    handle.armed = undefined;
+    this.#size--;
   }
 
-  /** Cancels all; none is armed any more. */
+  /** Arms none from now on; the layer disarms what is armed as it closes. */
   close(): void {
     this.#closed = true;
-    for (const timer of this.#armed.values()) timer.cancel();
-    this.#armed.clear();
   }
 }

@@ -100,7 +100,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
       log: this.#log,
       failed: (owner) => this.#layer.transportFailed(owner, nowMs()),
     });
-    this.#armed = new ArmedTimers(options.timers, (id, atMs) => this.#layer.timerDue(id, atMs));
+    this.#armed = new ArmedTimers(options.timers, (timer, atMs) => this.#layer.timerDue(timer, atMs));
     this.#resolver = new Resolver({
       nowMs,
       ...(options.nameServer && { nameServer: options.nameServer }),
@@ -170,6 +170,7 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
   async close(): Promise<void> {
     this.#transmitter.close();
     this.#lag?.close();
+    this.#layer.close();
     this.#armed.close();
     await this.#listeners.close();
   }

@@ -4,7 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { buildResponse } from '../../../src/sip/message/index.ts';
-import type { SipMessage } from '../../../src/sip/types.ts';
+import { Transactions } from '../../../src/sip/transaction/index.ts';
+import type { SipMessage, TransactionTimerHandle } from '../../../src/sip/types.ts';
 import { pair, type Station } from '../network.ts';
 import { parsed, request } from '../support.ts';
 
@@ -272,6 +273,43 @@ test('property: however the network loses, repeats and reorders, each transactio
     }),
     { numRuns: 300 },
   );
+});
+
+test('a timer that comes too late finds its own transaction over, never the next one under its key', () => {
+  const armed: TransactionTimerHandle[] = [];
+  const told: string[] = [];
+  const layer = new Transactions({
+    emit: (effect) => {
+      if (effect.kind === 'arm') armed.push(effect.timer);
+      else if (effect.kind === 'toUser') told.push(effect.event.kind);
+    },
+  });
+  const start = () => {
+    const to = { transport: 'udp', address: 'b', port: 5060 } as const;
+    const key = layer.request({ wire: request(), method: 'INVITE', branch: 'z9hG4bKtest', to }, 0);
+    return { key, timers: armed.splice(0) };
+  };
+  const first = start();
+  layer.transportFailed(first.key, 0);
+  start();
+  assert.deepEqual([first.timers.length, armed.length], [2, 0]);
+  for (const timer of first.timers) layer.timerDue(timer, LIFETIME_MS);
+  assert.deepEqual([told, layer.size.clients], [['clientFailed'], 1]);
+});
+
+test('a layer that closes leaves no timer armed and tells nobody', () => {
+  const { network, a, b } = pair();
+  answering(b, 486, 100, (ms, run) => void network.timers.after(ms, run));
+  a.request(request());
+  network.timers.advance(110);
+  a.request(request({ method: 'MESSAGE', branch: 'z9hG4bKm', callId: 'm' }));
+  assert.ok(a.armed.size > 0 && b.armed.size > 0);
+  a.layer.close();
+  b.layer.close();
+  assert.deepEqual([a.armed.size, b.armed.size, a.layer.size, b.layer.size], [0, 0, NONE, NONE]);
+  network.fate = () => [];
+  network.timers.advance(2 * LIFETIME_MS);
+  assert.equal(a.told.filter((line) => line.startsWith('clientFailed')).length, 0);
 });
 
 // V8 substrings keep their parent alive: one stored branch would keep a whole message for 32 s.
