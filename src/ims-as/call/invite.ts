@@ -79,6 +79,7 @@ export function createCall(message: SipMessage, options: NewCall): Call {
     plain: null,
     queue: [],
     deadlines: {},
+    session: null,
     serial: 0,
     identities: { calling: own(isc.calling), called: own(isc.called), chargingId: own(isc.chargingId) },
     priority: isPriorityRequest(message),

@@ -20,6 +20,7 @@ import { knownChannel, notify } from './notify.ts';
 import { repair } from './repair.ts';
 import { acknowledge } from './responses.ts';
 import { sendRequest } from './send-request.ts';
+import { learnMinimum } from './session-timer.ts';
 import { arm, dropExchange, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
 
@@ -105,6 +106,7 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
   const leg = otherLeg(exchange.from);
   if (message.status < 200) return;
   dropExchange(call, exchange);
+  if (message.status === 422) learnMinimum(turn, message);
   if (message.status >= 300) return reofferFailed(turn, exchange, message.status);
   acknowledge(turn, leg, fork, message.cseq);
   const { media } = call;
@@ -154,7 +156,7 @@ export function reofferFailed(turn: Turn, exchange: Exchange, status: number) {
   // RFC 3261 12.2.1.2: that peer has no such call, so there is no voice to be kept.
   if (status === 481) return releaseCall(turn, `${leg} knows the call no more`);
   const attempt = (exchange.attempt ?? 0) + 1;
-  const isPassing = status === 491 || status === 500 || status === 503;
+  const isPassing = status === 422 || status === 491 || status === 500 || status === 503;
   if (!isPassing || attempt > MAX_ATTEMPTS) return dropRefused(turn, leg, exchange.fork);
   const { withdraws = false } = exchange;
   if (call.queue.length < MAX_INTENTIONS) call.queue.unshift({ kind: 'reoffer', leg, attempt, withdraws });

@@ -1,5 +1,5 @@
 import { own } from '../../base/owned.ts';
-import { endsDialog, findSdp, MAX_FORKS, parseSessionExpires } from '../../sip/index.ts';
+import { endsDialog, findSdp, MAX_FORKS } from '../../sip/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { onwardResponse, ownRequest } from '../b2bua/compose.ts';
 import { mintTag, readTag } from '../b2bua/identity.ts';
@@ -16,7 +16,8 @@ import { reofferAnswered } from './reoffer.ts';
 import { awaitRest } from './rest.ts';
 import { retryWithoutDataChannels } from './retry.ts';
 import { sendRequest } from './send-request.ts';
-import { arm, disarm, dropExchange, localTag, nextBranch, note, type Turn } from './turn.ts';
+import { watchSession } from './session-timer.ts';
+import { disarm, dropExchange, localTag, nextBranch, note, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, otherLeg } from './types.ts';
 
 /** A response to a request that we sent. */
@@ -164,7 +165,7 @@ function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
   }
   const body = withSdp(turn, exchange, fork, message);
   const wire = onwardResponse(call, exchange, message, localTag(call, exchange, fork.index), body, env);
-  watchSession(turn, message);
+  watchSession(turn, exchange, message);
   respond2xx(turn, exchange, message.status, wire, fork.index, false);
   if (exchange.sdp === 'offer' && (call.state === 'established' || first)) negotiated(turn, fork.index, exchange.from);
   else if (exchange.sdp === 'offer') call.negotiation = { step: 'stable' };
@@ -173,14 +174,6 @@ function success(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage
     tellOfPlain(turn);
   }
   exchange.raw = '';
-}
-
-/** RFC 4028: the timer runs per leg; whoever refreshes, its message comes through here and starts it again. */
-function watchSession(turn: Turn, message: SipMessage) {
-  const value = message.first('session-expires');
-  if (value === undefined || (message.method !== 'INVITE' && message.method !== 'UPDATE')) return;
-  const session = parseSessionExpires(value);
-  if (session !== undefined) arm(turn, 'session', turn.env.nowMs + session.seconds * 1000);
 }
 
 function failure(turn: Turn, exchange: Exchange, fork: Fork, message: SipMessage) {

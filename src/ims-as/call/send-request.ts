@@ -1,4 +1,5 @@
 import { ownRequest } from '../b2bua/compose.ts';
+import { sessionLines } from './session-timer.ts';
 import { nextBranch, type Turn } from './turn.ts';
 import { type Exchange, type Fork, type LegName, otherLeg } from './types.ts';
 
@@ -36,7 +37,8 @@ export function sendRequest(turn: Turn, { leg, fork, offer, ...rest }: RequestOf
   };
   call.exchanges.push(exchange);
   const { method, cseqOut: cseq } = exchange;
-  const wire = ownRequest(call, method, { leg, dialog, branch, cseq, body: offer }, env);
+  const headers = exchange.purpose === 'reoffer' ? sessionLines(turn, leg) : '';
+  const wire = ownRequest(call, method, { leg, dialog, branch, cseq, headers, body: offer }, env);
   out.emit({ kind: 'request', branch, method, wire, nextHop: dialog.nextHop });
   return exchange;
 }

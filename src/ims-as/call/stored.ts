@@ -81,6 +81,8 @@ export function restoredCall(id: string, text: string, nowMs: number, config: Ca
     dialogs.served.localCseq += CSEQ_GAP;
     dialogs.remote.localCseq += CSEQ_GAP;
   }
+  // Not in records that a former version wrote.
+  call.session ??= null;
   const { session } = call.deadlines;
   if (session !== undefined) call.deadlines.session = Math.max(session, nowMs + 64 * config.t1Ms);
   if (call.media !== null) resumeMedia(call.media, events, config);

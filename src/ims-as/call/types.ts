@@ -47,6 +47,8 @@ export interface Call {
   queue: Intention[];
   /** Epoch ms by name; the edge wakes us. */
   deadlines: Partial<Record<DeadlineName, number>>;
+  /** RFC 4028: who refreshes the session, and the least seconds that a peer took; null without a timer. */
+  session: { readonly refresher: LegName; readonly minSeconds: number } | null;
   /** Serial of branches, exchanges and notifications. */
   serial: number;
   readonly identities: { readonly calling: string; readonly called: string; readonly chargingId: string };
