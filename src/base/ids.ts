@@ -59,8 +59,3 @@ function foldedBytes(digits: string): number {
   for (let at = 0; at + 1 < digits.length; at += 2) folded ^= Number.parseInt(digits.slice(at, at + 2), 16);
   return folded & 0xff;
 }
-
-/** 128 random bits as base64url (22 characters): capability tokens (R27). */
-export function secretToken(): string {
-  return randomBytes(16).toString('base64url');
-}

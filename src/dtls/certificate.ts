@@ -52,13 +52,8 @@ export async function createCertificate(env: Environment, options: CertificateOp
 }
 
 /** SHA-256 fingerprint of a DER certificate (RFC 8122 5). */
-export async function certificateFingerprint(der: ArrayBuffer): Promise<Fingerprint> {
+async function certificateFingerprint(der: ArrayBuffer): Promise<Fingerprint> {
   const digest = new Uint8Array(await globalThis.crypto.subtle.digest('SHA-256', der));
   const value = Array.from(digest, (byte) => byte.toString(16).toUpperCase().padStart(2, '0')).join(':');
   return { algorithm: 'SHA-256', value };
-}
-
-/** Fingerprint of the first certificate of a PEM text. @throws when the text holds none */
-export async function pemFingerprint(pem: string): Promise<Fingerprint> {
-  return certificateFingerprint(PemConverter.decodeFirst(pem));
 }

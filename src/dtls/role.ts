@@ -9,10 +9,6 @@ export function defaultSetup(description: 'offer' | 'answer'): DtlsRole {
   return description === 'offer' ? 'active' : 'passive';
 }
 
-export function oppositeRole(role: DtlsRole): DtlsRole {
-  return role === 'active' ? 'passive' : 'active';
-}
-
 export interface RolePreference {
   /** Our role when a UE without ICE leaves the choice to us. Default 'active': saves a round trip, as TS 26.114 A.17.5. */
   readonly withoutIce?: DtlsRole;

@@ -1,6 +1,7 @@
 import type { Logger } from '../base/log.ts';
 import { SbiServer } from '../sbi/server.ts';
-import { MediaEvent } from '../services/nmf-mrm.ts';
+import type { MediaEvent } from '../services/nmf-mrm.ts';
+import { mediaEventRoute } from '../services/nmf-mrm-server.ts';
 import type { ImsAsConfig } from './config.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
@@ -10,15 +11,7 @@ export const MEDIA_EVENT_PATH = '/imsdc-media-events/v1/events';
 export async function listenForMediaEvents(config: ImsAsConfig, log: Logger, take: (event: MediaEvent) => void) {
   const { address, port, url } = config.mediaEvents;
   const server = new SbiServer({ host: address, port, tls: config.mf.tls, log });
-  server.route<MediaEvent>({
-    method: 'POST',
-    path: MEDIA_EVENT_PATH,
-    body: MediaEvent,
-    handler: ({ body }) => {
-      take(body);
-      return { status: 204 };
-    },
-  });
+  server.route(mediaEventRoute(MEDIA_EVENT_PATH, take));
   await server.listen();
   return { server, url: url ?? server.origin + MEDIA_EVENT_PATH };
 }

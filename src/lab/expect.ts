@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ImsdcError } from '../errors.ts';
 import { isDataChannelSection, isRejection, readDataChannelMedia } from '../sdp/data-channel.ts';
 import { parseSessionDescription } from '../sdp/parse.ts';
-import type { DataChannelMedia, MediaSection, SessionDescription } from '../sdp/types.ts';
+import type { DataChannelMedia, MediaSection } from '../sdp/types.ts';
 
 /** Throws LAB_CHECK unless `holds`. */
 export function expect(holds: boolean, what: string, problem: string): asserts holds {
@@ -47,9 +47,4 @@ export function audioSection(text: string): MediaSection {
   const section = parseSessionDescription(text).media.find((one) => one.media === 'audio');
   expect(section !== undefined, 'SDP', 'has no audio line');
   return section;
-}
-
-/** Session lines that an intermediary must pass: all but o=, which each leg has for itself (R7). */
-export function passingSessionLines(sdp: SessionDescription): readonly string[] {
-  return sdp.session.filter((line) => !line.startsWith('o='));
 }

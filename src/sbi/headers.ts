@@ -62,9 +62,3 @@ export function parseMessagePriority(value: HeaderValue): number {
   const priority = Number(text);
   return priority <= 31 ? priority : DEFAULT_MESSAGE_PRIORITY;
 }
-
-/** Seconds of Retry-After in its number form; a date form is of no use to a call that lives seconds. */
-export function parseRetryAfter(value: HeaderValue): number | undefined {
-  const text = first(value);
-  return text !== undefined && /^[0-9]{1,6}$/.test(text) ? Number(text) : undefined;
-}

@@ -39,11 +39,6 @@ export function changedSlots(last: LastExchange | undefined, next: SessionDescri
   });
 }
 
-/** Whether the DCSF is to be asked: only when a data channel line changed (R15). */
-export function changesDataChannels(last: LastExchange | undefined, next: SessionDescription): boolean {
-  return changedSlots(last, next).includes('dataChannel');
-}
-
 function sameSection(
   last: LastExchange,
   own: MediaSection,

@@ -1,5 +1,4 @@
 import { isAttribute, isField } from './lines.ts';
-import { mediaSection } from './parse.ts';
 import type { MediaSection, SdpLines, SessionDescription } from './types.ts';
 
 /** Line edits. Each gives a new value; lines that are not named stay the same strings. */
@@ -7,16 +6,6 @@ import type { MediaSection, SdpLines, SessionDescription } from './types.ts';
 /** Order of line types in a section (RFC 8866 9); a new line goes before the first of a later type. */
 const SECTION_ORDER = 'micbka';
 const SESSION_ORDER = 'vosiuepcbtrzka';
-
-/** `sdp` with another section in `slot`. */
-export function withSection(sdp: SessionDescription, slot: number, section: MediaSection): SessionDescription {
-  return { ...sdp, media: sdp.media.with(slot, section) };
-}
-
-/** `sdp` with one more section, in the slot after the last. */
-export function appendSection(sdp: SessionDescription, section: MediaSection): SessionDescription {
-  return { ...sdp, media: [...sdp.media, section] };
-}
 
 export function withSessionLines(sdp: SessionDescription, session: SdpLines): SessionDescription {
   return { ...sdp, session };
@@ -62,11 +51,6 @@ export function setAttribute(lines: SdpLines, name: string, ...values: readonly 
 
 export function removeAttributes(lines: SdpLines, ...names: readonly string[]): SdpLines {
   return lines.filter((line) => !names.some((name) => isAttribute(line, name)));
-}
-
-/** `section` with other lines below its m= line. */
-export function withLines(section: MediaSection, lines: SdpLines): MediaSection {
-  return lines[0] === section.lines[0] ? { ...section, lines } : mediaSection(lines);
 }
 
 /**

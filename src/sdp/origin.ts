@@ -1,5 +1,4 @@
 import { connectionText, setField, withSessionLines } from './edit.ts';
-import { fieldText } from './lines.ts';
 import type { SessionDescription } from './types.ts';
 import { writeSessionDescription } from './write.ts';
 
@@ -35,13 +34,4 @@ export function stampOrigin(sdp: SessionDescription, last: Origin | SentDescript
 function writeWithOrigin(sdp: SessionDescription, origin: Origin): string {
   const text = `${origin.username} ${origin.sessionId} ${origin.version} ${connectionText(origin.address)}`;
   return writeSessionDescription(withSessionLines(sdp, setField(sdp.session, 'o', text)));
-}
-
-/**
- * Session id and version of a peer's o= line as strings (they may exceed 2^53); undefined if it has none. Equal in
- * two descriptions of one peer: nothing changed (RFC 3264 8), so a session refresh need not be looked at further.
- */
-export function originVersion(sdp: SessionDescription): string | undefined {
-  const [, sessionId, version] = fieldText(sdp.session, 'o')?.split(/ +/) ?? [];
-  return version === undefined ? undefined : `${sessionId} ${version}`;
 }

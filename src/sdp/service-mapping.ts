@@ -1,7 +1,6 @@
 import { type Fingerprint, formatFingerprint, parseFingerprint } from '../dtls/fingerprint.ts';
 import { isTlsId } from '../dtls/tls-id.ts';
 import type { AppBindingInfo, DcEndpoint, DcStream, Endpoint, SecuritySetup } from '../services/common-data.ts';
-import { DEFAULT_MAX_MESSAGE_SIZE } from './data-channel.ts';
 import { BOOTSTRAP_STREAM_IDS } from './streams.ts';
 import type { DataChannelMedia, DataChannelStream, RequestedApplication, SetupValue } from './types.ts';
 
@@ -104,12 +103,6 @@ export function fromEndpoint(endpoint: Endpoint): { address: string; port: numbe
 /** TS 29.571 MaxMessageSize, 1 to 64 KiB (R11). 0 bytes means unlimited (RFC 8841 6.1), so it gives the most. */
 export function toMaxMessageSizeKiB(bytes: number): number {
   return bytes === 0 ? 64 : Math.max(1, Math.min(64, Math.ceil(bytes / 1024)));
-}
-
-/** Bytes. Peers that put bytes into the field are recognised by the size (network-side.md 3.6). */
-export function fromMaxMessageSizeKiB(value: number | undefined): number {
-  if (value === undefined || value === 0) return DEFAULT_MAX_MESSAGE_SIZE;
-  return value > 1024 ? value : value * 1024;
 }
 
 export function toAppBindingInfo(application: RequestedApplication): AppBindingInfo {

@@ -31,11 +31,6 @@ export function vacateSlot(slots: readonly Slot[], slot: number): readonly Slot[
   return old?.live ? slots.with(slot, { ...old, live: false }) : slots;
 }
 
-/** Slot in which `mediaId` is live; -1 if in none. */
-export function slotOf(slots: readonly Slot[], mediaId: string): number {
-  return slots.findIndex((s) => s.live && s.mediaId === mediaId);
-}
-
 /** Where a line that we add goes: the first vacant slot (chipsets allow few m-lines), else the end. */
 export function vacantSlot(slots: readonly Slot[]): number {
   const vacant = slots.findIndex((s) => !s.live);

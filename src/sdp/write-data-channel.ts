@@ -2,7 +2,7 @@ import { type Fingerprint, formatFingerprint } from '../dtls/fingerprint.ts';
 import type { SetupValue } from '../dtls/role.ts';
 import { DATA_CHANNEL_FORMAT, DATA_CHANNEL_PROTOCOL } from './data-channel.ts';
 import { formatDcmap } from './dcmap.ts';
-import { connectionText, removeAttributes, setAttribute, setField, withConnection, withPort } from './edit.ts';
+import { connectionText, removeAttributes, setAttribute, withConnection, withPort } from './edit.ts';
 import { attributeText, isAttribute } from './lines.ts';
 import { FIRST_APPLICATION_STREAM, parseRequestedApplication } from './requested-application.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from './streams.ts';
@@ -177,9 +177,4 @@ function iceLines(end: Pick<DataChannelEnd, 'address' | 'port'>, ice: { ufrag: s
     `a=ice-pwd:${ice.pwd}`,
     `a=candidate:1 1 UDP ${HOST_CANDIDATE_PRIORITY} ${end.address} ${end.port} typ host`,
   ];
-}
-
-/** Sets or replaces b=AS. */
-export function withBandwidth(section: MediaSection, kbps: number): MediaSection {
-  return { ...section, lines: setField(section.lines, 'b', `AS:${kbps}`, 'micbka') };
 }

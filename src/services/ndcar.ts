@@ -36,7 +36,6 @@ export const Grant = Type.Object({
 });
 export type Grant = Static<typeof Grant>;
 
-export const ANCHORS = ['none', 'e2DCe', 'e2e'] as const;
 /** Where an application channel between two UEs runs: past the MF, through it decrypted, or through it as datagrams. */
 export const Anchor = Type.Union([Type.Literal('none'), Type.Literal('e2DCe'), Type.Literal('e2e')]);
 export type Anchor = Static<typeof Anchor>;

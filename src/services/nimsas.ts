@@ -14,8 +14,6 @@ import {
 
 /** `{apiRoot}` + this + `/call-sessions/{sessionId}/media-instruction`. */
 export const NIMSAS_MC_PATH = '/nimsas-mc/v1';
-/** Where our DCSF takes notifications; the standard leaves the URI to configuration (29.175 6.1.5). */
-export const SESSION_EVENT_PATH = '/nimsas-sec-notify/v1/session-events';
 
 export const SESSION_EVENT_TYPES = [
   'SESSION_ESTABLISHMENT_REQUEST',
@@ -72,16 +70,6 @@ export const SessionEventNotification = Type.Object({
   mediaInfoList: Type.Optional(Type.Record(Type.String({ maxLength: 128 }), NotifiedMedia)),
 });
 export type SessionEventNotification = Static<typeof SessionEventNotification>;
-
-export const MEDIA_INSTRUCTIONS = [
-  'TERMINATE_MEDIA',
-  'ORIGINATE_MEDIA',
-  'TERMINATE_AND_ORIGINATE_MEDIA',
-  'UPDATE_MEDIA',
-  'DELETE_MEDIA',
-  'REJECT_MEDIA',
-] as const;
-export type MediaInstructionType = (typeof MEDIA_INSTRUCTIONS)[number];
 
 export const MediaInstruction = Type.Object({
   mediaId: Type.String({ minLength: 1, maxLength: 128 }),

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { MAX_REQUESTS_PER_MESSAGE, RequestReader } from '../../src/channel-http/request-reader.ts';
-import { requestMessages } from '../../src/channel-http/request-writer.ts';
 import { header, MAX_HEAD_BYTES, MAX_HEADERS } from '../../src/channel-http/types.ts';
 import { ImsdcError } from '../../src/errors.ts';
+import { requestMessages } from './request-writer.ts';
 import { bytes, cutAt, refuses, text } from './support.ts';
 
 const read = (...messages: string[]) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { requestMessages } from '../../src/channel-http/request-writer.ts';
+import { requestMessages } from './request-writer.ts';
 import { refuses, text } from './support.ts';
 
 // The exact byte forms of deployed handsets (ue-side.md 6.2, E11).

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ClientProfile } from '../../src/channel-http/request-writer.ts';
-import { ResponseReader } from '../../src/channel-http/response-reader.ts';
 import { responseMessages, streamedResponseMessages } from '../../src/channel-http/response-writer.ts';
 import { type HttpResponse, MAX_SENT_MESSAGE_BYTES } from '../../src/channel-http/types.ts';
 import { ImsdcError } from '../../src/errors.ts';
+import type { ClientProfile } from './request-writer.ts';
+import { ResponseReader } from './response-reader.ts';
 import { bytes, cutAt, refuses, text } from './support.ts';
 
 const response = (body: string, more: Partial<HttpResponse> = {}): HttpResponse => ({

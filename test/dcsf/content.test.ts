@@ -6,8 +6,8 @@ import { Metrics } from '../../src/base/metrics.ts';
 import { packageBytes } from '../../src/dcar/package/source.ts';
 import { startDcsf } from '../../src/dcsf/index.ts';
 import type { MediaInstructionData } from '../../src/services/nimsas.ts';
-import { checkedMediaControl, checkedSessionEvents } from '../../src/services/nimsas-local.ts';
 import { client, exchange, started } from '../dcar/support.ts';
+import { checkedMediaControl, checkedSessionEvents } from '../services/checked-dc1.ts';
 import { AUDIO, line, notification } from './decide/fixtures.ts';
 import { configured } from './support.ts';
 

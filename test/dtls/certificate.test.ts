@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import { createCertificate, pemFingerprint } from '../../src/dtls/certificate.ts';
+import { createCertificate } from '../../src/dtls/certificate.ts';
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z');
 const env = { nowMs: NOW_MS, random: (bytes: number) => randomBytes(bytes).toString('hex') };
@@ -19,7 +19,6 @@ test('an independent reader finds an ECDSA P-256 certificate that fits its key a
   assert.equal(read.validFromDate.getTime(), NOW_MS - 86_400_000);
   assert.equal(read.validToDate.getTime(), NOW_MS + 10 * 86_400_000);
   assert.equal(made.notAfterMs, read.validToDate.getTime());
-  assert.deepEqual(await pemFingerprint(made.certificatePem), made.fingerprint);
 });
 
 test('two certificates share neither key nor serial number', async () => {

@@ -8,8 +8,6 @@ import { after, before, describe, test } from 'node:test';
 import { Ajv } from 'ajv';
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
-import { type ClientProfile, requestMessages } from '../../src/channel-http/request-writer.ts';
-import { ResponseReader } from '../../src/channel-http/response-reader.ts';
 import type { HttpHeader, HttpResponse } from '../../src/channel-http/types.ts';
 import { header } from '../../src/channel-http/types.ts';
 import { MfConfig } from '../../src/mf/config.ts';
@@ -19,6 +17,8 @@ import { SbiServer } from '../../src/sbi/server.ts';
 import type { MediaContext, MediaEvent, MediaInfo } from '../../src/services/nmf-mrm.ts';
 import { NmfMrmClient } from '../../src/services/nmf-mrm-client.ts';
 import { mediaEventRoute } from '../../src/services/nmf-mrm-server.ts';
+import { type ClientProfile, requestMessages } from '../channel-http/request-writer.ts';
+import { ResponseReader } from '../channel-http/response-reader.ts';
 import { certificateB, ORDERED, opened, reserveLocal } from '../ndc/support.ts';
 import { context, endpoint, httpMedia, relayMedia } from './rig.ts';
 

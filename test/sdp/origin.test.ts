@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withPort, withSection } from '../../src/sdp/edit.ts';
-import { type Origin, originVersion, stampOrigin } from '../../src/sdp/origin.ts';
+import { withPort } from '../../src/sdp/edit.ts';
+import { type Origin, stampOrigin } from '../../src/sdp/origin.ts';
 import { parseSessionDescription } from '../../src/sdp/parse.ts';
 import { fixture } from './support.ts';
 
@@ -17,7 +17,7 @@ test('the version of a leg rises by one exactly when another byte changes', () =
   );
   const peerRaisedItsVersion = parseSessionDescription(fixture('e1-ue-offer').replace('3001 1', '3001 2'));
   assert.equal(stampOrigin(peerRaisedItsVersion, first), first, 'only the o= of the other leg changed');
-  const changed = stampOrigin(withSection(offer, 0, withPort(offer.media[0]!, 0)), first);
+  const changed = stampOrigin({ ...offer, media: offer.media.with(0, withPort(offer.media[0]!, 0)) }, first);
   assert.equal(changed.origin.version, 2);
   assert.match(changed.text, /^v=0\r\no=as 7 2 IN IP4 198\.51\.100\.5\r\n/);
   assert.equal(stampOrigin(offer, changed).origin.version, 3, 'back to what was sent before is a change too');
@@ -29,11 +29,4 @@ test('a description without o= gets one after v=, an IPv6 leg says IP6', () => {
     stampOrigin(sdp, { ...LEG, address: '2001:db8::5' }).text,
     'v=0\r\no=as 7 1 IN IP6 2001:db8::5\r\ns=-\r\n',
   );
-});
-
-test('a version beyond 2^53 is still told apart', () => {
-  const versioned = (version: string) =>
-    parseSessionDescription(`v=0\r\no=- 18446744073709551615 ${version} IN IP4 x\r\n`);
-  assert.notEqual(originVersion(versioned('9007199254740993')), originVersion(versioned('9007199254740992')));
-  assert.equal(originVersion(parseSessionDescription('v=0\r\ns=-\r\n')), undefined);
 });

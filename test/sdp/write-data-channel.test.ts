@@ -11,7 +11,6 @@ import {
   dataChannelSection,
   readdressedSection,
   reanchoredSection,
-  withBandwidth,
   withIceLite,
   withStreams,
   withUsedByFlipped,
@@ -154,12 +153,4 @@ test('ice-lite is claimed only for a session whose ICE is all ours', () => {
   assert.equal(writeSessionDescription(withIceLite(without, [1, 2])), iceLite);
   assert.equal(withIceLite(without, [1]), without, 'slot 2 belongs to a full agent');
   assert.equal(withIceLite(parsed('e5-ice-lite-answer'), [1, 2]).session.filter((l) => l === 'a=ice-lite').length, 1);
-});
-
-test('b=AS is replaced or inserted before the attributes', () => {
-  const section = parsed('e1-ue-offer').media[1]!;
-  assert.equal(withBandwidth(section, 64).lines[1], 'b=AS:64');
-  const standalone = parsed('e9-standalone').media[0]!;
-  assert.equal(withBandwidth(standalone, 64).lines[1], 'b=AS:64');
-  assert.equal(withBandwidth(standalone, 64).lines.length, standalone.lines.length + 1);
 });

@@ -12,19 +12,20 @@ import {
   type MediaControl,
   type MediaInstructionData,
   NIMSAS_MC_PATH,
-  SESSION_EVENT_PATH,
   type SessionEventControl,
   type SessionEventNotification,
 } from '../../src/services/nimsas.ts';
 import { alphaNotification } from '../../src/services/nimsas-alpha.ts';
 import { MediaControlClient, SessionEventClient } from '../../src/services/nimsas-client.ts';
-import { checkedMediaControl, checkedSessionEvents } from '../../src/services/nimsas-local.ts';
 import { readInstructions, readNotification } from '../../src/services/nimsas-read.ts';
 import { mediaControlRoute, sessionEventRoute } from '../../src/services/nimsas-server.ts';
 import { AUDIO, decideAll, line, notification, PEER } from '../dcsf/decide/fixtures.ts';
 import { configured } from '../dcsf/support.ts';
+import { checkedMediaControl, checkedSessionEvents } from './checked-dc1.ts';
 import { SHA256 } from './messages.ts';
 import { example, generations, HAVE_EXAMPLES, HAVE_OPENAPI } from './openapi.ts';
+
+const SESSION_EVENT_PATH = '/session-events';
 
 const log = silentLogger;
 const withoutExamples = HAVE_EXAMPLES ? false : 'the worked examples are not here';

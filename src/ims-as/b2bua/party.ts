@@ -1,5 +1,5 @@
 import { own } from '../../base/owned.ts';
-import { parseAddress, parseUri } from '../../sip/message/index.ts';
+import { parseAddress } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 
 /** A From or To value without its tag: what the requests of a whole leg share. */
@@ -75,11 +75,4 @@ export function routeSet(message: SipMessage, role: 'uas' | 'uac', target: strin
 export function assertedIdentity(message: SipMessage): string {
   const asserted = message.list('p-asserted-identity')[0] ?? message.first('from') ?? '';
   return parseAddress(asserted)?.uri ?? '';
-}
-
-/** Parameter of a URI, as `lr` or `orig`; undefined: not there. */
-export function uriParameter(uri: string, name: string): string | undefined {
-  const parsed = parseUri(uri);
-  if (parsed?.kind !== 'sip' || !parsed.params.has(name)) return undefined;
-  return parsed.params.get(name) ?? '';
 }

@@ -74,8 +74,6 @@ export interface PlainExchange {
 }
 
 export const MAX_INTENTIONS = 16;
-/** Early dialogs of one INVITE; later ones are answered as if they were the newest known (R20). */
-export const MAX_FORKS = 16;
 /** Requests in progress at once; above: 503. */
 export const MAX_EXCHANGES = 32;
 

@@ -1,5 +1,5 @@
 import { COMMA, DQUOTE, GREATER, isSpace, LESS, QUESTION, SEMICOLON, skipQuoted, skipSpace, trimEnd } from './chars.ts';
-import { paramsEnd, parseParams, unquote } from './params.ts';
+import { paramsEnd, parseParams } from './params.ts';
 
 /** name-addr or addr-spec with its header parameters: From, To, Contact, Route, P-Asserted-Identity, P-Served-User... */
 export interface Address {
@@ -9,11 +9,6 @@ export interface Address {
   readonly uri: string;
   /** Header parameters (`tag`, `sescase`, `expires`, `+sip.app-subtype` ...), lower-case names, values verbatim. */
   readonly params: ReadonlyMap<string, string | undefined>;
-}
-
-/** The display name for people: without quotes and escapes. */
-export function displayName(address: Address): string {
-  return unquote(address.display);
 }
 
 /**
@@ -108,11 +103,4 @@ export function splitList(text: string): string[] {
     }
   }
   return values;
-}
-
-/** Writes `display <uri>;params`, always with brackets. */
-export function formatAddress(address: Address): string {
-  let text = address.display === '' ? `<${address.uri}>` : `${address.display} <${address.uri}>`;
-  for (const [name, value] of address.params) text += value === undefined ? `;${name}` : `;${name}=${value}`;
-  return text;
 }

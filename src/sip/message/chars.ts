@@ -4,7 +4,6 @@ export const LF = 10;
 export const CR = 13;
 export const SP = 32;
 export const DQUOTE = 34;
-export const STAR = 42;
 export const COMMA = 44;
 export const SLASH = 47;
 export const COLON = 58;
@@ -15,7 +14,6 @@ export const GREATER = 62;
 export const QUESTION = 63;
 export const LBRACKET = 91;
 export const BACKSLASH = 92;
-export const RBRACKET = 93;
 
 function classOf(members: string): Uint8Array {
   const table = new Uint8Array(256);

@@ -70,8 +70,3 @@ export function unquote(value: string): string {
   const inner = value.slice(1, -1);
   return inner.includes('\\') ? inner.replace(/\\([\s\S])/g, '$1') : inner;
 }
-
-/** `text` as a quoted string. */
-export function quote(text: string): string {
-  return `"${text.replace(/[\\"]/g, '\\$&').replace(/[\r\n]+/g, ' ')}"`;
-}

@@ -114,8 +114,3 @@ export function parseValue(text: string): ParameterisedValue | undefined {
     return undefined;
   return { value, params };
 }
-
-/** Option tags and method names of a list header: Require, Supported, Allow, ... Option tags are lower case. */
-export function optionTags(values: readonly string[]): Set<string> {
-  return new Set(values.map((value) => value.toLowerCase()));
-}

@@ -128,14 +128,3 @@ export const OverloadSchema = Type.Object(
   },
   { additionalProperties: false, default: {}, description: 'when new calls are refused; emergency calls never are' },
 );
-
-/** The SIP endpoint of a process. */
-export const SipEndpointSchema = Type.Object(
-  {
-    listeners: Type.Array(SipListenerSchema, { minItems: 1, description: 'where SIP is listened for' }),
-    ...SipLimitKeys,
-  },
-  { additionalProperties: false },
-);
-
-export type SipEndpointConfig = Static<typeof SipEndpointSchema>;

@@ -1,8 +1,6 @@
 /** SIP over sockets. */
 export {
   OverloadSchema,
-  type SipEndpointConfig,
-  SipEndpointSchema,
   SipLimitKeys,
   type SipListenerConfig,
   SipListenerSchema,

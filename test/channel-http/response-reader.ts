@@ -1,9 +1,9 @@
-import { ImsdcError } from '../errors.ts';
-import { ByteBuffer } from './byte-buffer.ts';
-import { badHead, contentLength, printable } from './head.ts';
-import { takeHead } from './request-reader.ts';
+import { ByteBuffer } from '../../src/channel-http/byte-buffer.ts';
+import { badHead, contentLength, printable } from '../../src/channel-http/head.ts';
+import { takeHead } from '../../src/channel-http/request-reader.ts';
+import type { HttpResponse, HttpResponseHead } from '../../src/channel-http/types.ts';
+import { ImsdcError } from '../../src/errors.ts';
 import type { ClientProfile } from './request-writer.ts';
-import type { HttpResponse, HttpResponseHead } from './types.ts';
 
 export interface ResponseReaderOptions {
   readonly profile: ClientProfile;

@@ -1,15 +1,15 @@
-import { requireValid } from '../sbi/validation.ts';
+import { requireValid } from '../../src/sbi/validation.ts';
 import {
   type MediaControl,
   MediaInstructionData,
   type SessionEventControl,
   SessionEventNotification,
-} from './nimsas.ts';
+} from '../../src/services/nimsas.ts';
 
 /**
  * DC1 within one process, held to what HTTP/2 would do: only plain data crosses (a deep copy, so that neither side can
- * reach into the other), and it fits the schemas in both directions. For tests; in service the rooms are joined
- * directly, which these tests show to be the same.
+ * reach into the other), and it fits the schemas in both directions. In service the rooms are joined directly, which
+ * tests with this show to be the same.
  */
 export function checkedSessionEvents(target: SessionEventControl): SessionEventControl {
   return {

@@ -1,5 +1,5 @@
-import { formatHead } from './head.ts';
-import { type HttpHeader, header } from './types.ts';
+import { formatHead } from '../../src/channel-http/head.ts';
+import { type HttpHeader, header } from '../../src/channel-http/types.ts';
 
 /** The client side's dialects (ue-side.md 6.2). */
 export type ClientProfile = 'china-mobile' | 'china-telecom' | 'browser';
