@@ -304,4 +304,45 @@ export const BOOTSTRAP: readonly Pair[] = [
       ...isHungUpOn(),
     ],
   },
+  {
+    name: 'bootstrap-in-late-offer-transit',
+    shows:
+      'The late offer of the far network has a line in transit: offered to the served user first, then to who wanted it.',
+    conformance: [
+      ['R18', 'a line in transit of a late offer: re-INVITE to the far peer, then to the one that offered it'],
+    ],
+    uac: [
+      invite({ body: '' }),
+      ...maybe(100, 180),
+      establishes(200, body('m=audio 42000 '), without(LIVE)),
+      ack(1, { body: sdp('alice', 1, audio('alice')) }),
+      expect('INVITE', body('m=audio 42000 ', LINE.own, LINE.receiver), ...mediaLines(3)),
+      reply(200, {
+        body: sdp(
+          'alice',
+          2,
+          audio('alice'),
+          ownLine('alice', { streams: ['0 subprotocol="http"'] }),
+          receiverLine('alice'),
+        ),
+      }),
+      expect('ACK'),
+      expect('INFO'),
+      reply(200),
+      ...hangsUp(2),
+    ],
+    uas: [
+      invited(header('X-Untouched', 'two  spaces'), ...keep()),
+      respond(180),
+      respond(200, { body: sdp('bob', 1, audio('bob'), senderLine('bob'), receiverLine('bob')) }),
+      asked('ACK', body('m=audio 40000 ', DEAD, DEAD), ...mediaLines(3)),
+      // Who was the sender of the offer is its receiver now (R8).
+      asked('INVITE', body('m=audio 40000 ', LINE.receiver, LINE.sender), ...mediaLines(3)),
+      answers(200, { body: sdp('bob', 2, audio('bob'), receiverLine('bob'), senderLine('bob')) }),
+      asked('ACK'),
+      ask('INFO', 1),
+      expect(200),
+      ...isHungUpOn(),
+    ],
+  },
 ];

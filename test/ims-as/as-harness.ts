@@ -55,6 +55,8 @@ export interface InviteOptions {
   readonly callId?: string;
   /** Further parameters of Contact, each with its semicolon. */
   readonly contact?: string;
+  /** Contact says nothing of data channels. */
+  readonly incapable?: boolean;
 }
 
 /** The AS without sockets: the test is the transaction layer, the DCSF and the MF, message by message. */
@@ -157,7 +159,7 @@ export class AsHarness {
       `INVITE ${uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.9:6060;branch=z9hG4bKa${this.#serial++}\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKue\r\n` +
         `Max-Forwards: ${options.maxForwards ?? 68}\r\n${route === '' ? '' : `Route: ${route}\r\n`}Record-Route: <sip:rr1@127.0.0.9:6060;lr>\r\nRecord-Route: <sip:rr2@127.0.0.9:6061;lr>\r\n` +
         `From: "Alice, A" <sip:alice@ims.example>;tag=alice1\r\nTo: <sip:bob@ims.example>\r\nCall-ID: ${options.callId ?? 'call-a'}\r\nCSeq: 7 INVITE\r\n` +
-        `Contact: <sip:alice@192.0.2.10:5060>;+sip.app-subtype="webrtc-datachannel"${options.contact ?? ''};audio;expires=60\r\n${headers}` +
+        `Contact: <sip:alice@192.0.2.10:5060>${options.incapable === true ? '' : ';+sip.app-subtype="webrtc-datachannel"'}${options.contact ?? ''};audio;expires=60\r\n${headers}` +
         `${sdp === '' ? '' : `Content-Type: ${contentType}\r\n`}Content-Length: ${sdp.length}\r\n\r\n${sdp}`,
     );
   }

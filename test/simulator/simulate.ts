@@ -26,6 +26,8 @@ export interface Result {
   readonly reanchored: number;
   readonly givenUp: number;
   readonly checkedAfterLoss: number;
+  /** The callee offered a line in its 2xx that goes on to the caller (R18), and in the end both handsets had it. */
+  readonly addedLate: boolean;
 }
 
 const ALICE = '10.0.0.1';
@@ -35,6 +37,8 @@ const AS_HOSTS = ['10.0.0.11', '10.0.0.12'] as const;
 const LIMIT_MS = 300_000;
 /** Events of one seed: more is a storm. */
 const MAX_STEPS = 20_000;
+/** What the callee's own line to the other network is to the handsets: its first stream is 100. */
+const TRANSIT = 'dc100';
 /** A BYE arrives in this time, whatever is lost, and while an AS is away for a while. */
 const HEARD_MS = 15_000;
 /** What no crash excuses. */
@@ -90,6 +94,7 @@ export async function simulate(
     reanchored: run.ases.reduce((sum, as) => sum + as.dispatcher.counts.reanchored, 0),
     givenUp: run.ases.reduce((sum, as) => sum + as.dispatcher.counts.givenUp, 0),
     checkedAfterLoss: run.checkedAfterLoss,
+    addedLate: run.addedLate,
   };
 }
 
@@ -123,6 +128,7 @@ class Run {
   /** Contexts compared with the handsets. */
   checked = 0;
   checkedAfterLoss = 0;
+  addedLate = false;
 
   constructor(scenario: Scenario, random: Random, timers: VirtualTimers, trace: Trace, sabotage: Sabotage) {
     this.#scenario = scenario;
@@ -232,6 +238,8 @@ class Run {
 
   /** A call at rest, the moment before somebody hangs up: no handset is left with an MF that does not hold its line. */
   #checkAnchors(): void {
+    const { bootstrap, offerInInvite } = this.#scenario;
+    if (bootstrap && !offerInInvite) this.addedLate = [this.alice, this.bob].every((ue) => ue.media.isLive(TRANSIT));
     for (const [i, as] of this.ases.entries()) {
       const [call] = as.dispatcher.calls();
       if (call?.media == null || !this.#losers[i]!.isOver(0)) continue;

@@ -10,7 +10,7 @@ const SEEDS = 5000;
 const SABOTAGED_SEEDS = 300;
 
 // conformance: R16 — one mailbox per call, held by 5,000 calls over bad networks, with failing DCSF and MF
-// conformance: R18 — CANCEL at any moment, delayed offers
+// conformance: R18 — CANCEL at any moment, delayed offers, whose lines in transit come to both handsets
 // conformance: R20 — forking towards the callee
 // conformance: RFC 3264 8 — m-lines keep their index on each leg
 // conformance: RFC 3261 14 — glare: 491 on both sides, tried again
@@ -18,6 +18,7 @@ const SABOTAGED_SEEDS = 300;
 test(`${SEEDS} simulated calls hold every invariant`, async () => {
   let established = 0;
   const lost = { reanchored: 0, givenUp: 0, checkedAfterLoss: 0 };
+  let addedLate = 0;
   for (let seed = 0; seed < SEEDS; seed++) {
     const { violation, trace, outcome, ...counts } = await simulate(seed);
     if (violation !== undefined) {
@@ -26,6 +27,7 @@ test(`${SEEDS} simulated calls hold every invariant`, async () => {
       );
     }
     if (outcome.startsWith('established')) established++;
+    if (counts.addedLate) addedLate++;
     lost.reanchored += counts.reanchored;
     lost.givenUp += counts.givenUp;
     lost.checkedAfterLoss += counts.checkedAfterLoss;
@@ -35,6 +37,7 @@ test(`${SEEDS} simulated calls hold every invariant`, async () => {
   // Nor would one show much whose MFs are lost when nobody needs them.
   const { reanchored, givenUp, checkedAfterLoss } = lost;
   assert.ok(reanchored > SEEDS / 10 && givenUp > SEEDS / 50 && checkedAfterLoss > SEEDS / 10, JSON.stringify(lost));
+  assert.ok(addedLate > SEEDS / 400, `${addedLate} late lines in transit came to both handsets`);
 });
 
 test('a seed gives the same call again', async () => {

@@ -101,6 +101,10 @@ export class UeMedia {
     return true;
   }
 
+  isLive(kind: string): boolean {
+    return this.slots.some((slot) => slot.live && slot.kind === kind);
+  }
+
   hold(on: boolean): void {
     this.slots[0] = this.#audioSlot(on ? 'sendonly' : 'sendrecv');
   }

@@ -1,5 +1,6 @@
 import { parseSessionDescription } from '../../sdp/parse.ts';
 import { vacateSlot } from '../../sdp/slots.ts';
+import { supportsDataChannel } from '../b2bua/party.ts';
 import { decideRest } from '../media/instructions.ts';
 import { takeOffer } from '../media/offer.ts';
 import { close, forkSdp, lineById, restore, snapshot } from '../media/state.ts';
@@ -7,7 +8,7 @@ import { thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { queueReoffers } from './reoffer.ts';
 import { arm, disarm, note, type Turn } from './turn.ts';
-import { type Held, type LegName, MAX_INTENTIONS } from './types.ts';
+import { type Call, type Held, type Intention, type LegName, MAX_INTENTIONS, otherLeg } from './types.ts';
 
 /** `Held.exchange` of an offer that no request brings: nobody waits for its answer. */
 export const NO_EXCHANGE = -1;
@@ -47,23 +48,41 @@ export function askAboutDeferred(turn: Turn, leg: LegName) {
 }
 
 /**
- * The DCSF has answered: what ends at our MF is offered to the peer by re-INVITE. The rest would need the other peer
- * too, and waits until it is offered again.
+ * The DCSF has answered: lines that end at our MF, on one leg or on both, are offered by re-INVITE. The peer opposite is
+ * asked first: what it refuses is never offered to the one that wanted it. A line that is end to end waits until its own
+ * peer offers it again: fingerprint and tls-id are that peer's to say, and those of a refused line are gone (RFC 8842 5).
  */
 export function offerDeferred(turn: Turn, held: Held) {
   const { call } = turn;
   const media = call.media!;
+  const far = otherLeg(held.from);
   disarm(turn, 'barrier');
   call.negotiation = { step: 'stable' };
   decideRest(media);
   for (const id of held.asked) {
     const line = lineById(media, id);
-    if (line === undefined || line.treatment === 'terminate') continue;
-    note(turn, `${id}: offered in a 2xx, and not ours to answer alone`);
+    const isRelayed = line?.treatment === 'relay';
+    if (line === undefined || line.treatment === 'terminate' || (isRelayed && mayHaveDataChannels(call, far))) continue;
+    const why = isRelayed ? `${far} has no data channels` : 'not ours to offer';
+    note(turn, `${id}: came with a 2xx, and ${line.treatment === 'refused' ? 'is refused' : why}`);
     close(media, line);
     media.slots[held.from] = vacateSlot(media.slots[held.from], line.slots[held.from]);
   }
   queueReoffers(turn);
+  offerFirst(call, far);
+}
+
+/** R23. A caller says in its first Contact whether it has them (23.228 AC.7.0). */
+function mayHaveDataChannels(call: Call, leg: LegName): boolean {
+  if (leg !== call.caller) return call.calleeSupportsDataChannel !== false;
+  // What we show to one side is what the other side said.
+  return supportsDataChannel(call.legs[otherLeg(leg)].contactParams);
+}
+
+/** Of the offers that wait, those to `leg` go before those to the other one. */
+function offerFirst(call: Call, leg: LegName) {
+  const isLater = (intention: Intention) => intention.kind === 'reoffer' && intention.leg !== leg;
+  call.queue = [...call.queue.filter((one) => !isLater(one)), ...call.queue.filter(isLater)];
 }
 
 /** The offer of the deferred lines, as long as they wait. */

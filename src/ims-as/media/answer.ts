@@ -52,6 +52,7 @@ export function takeAnswer(
     peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
     delete end.again;
+    delete end.offered;
     if (leg === media.caller || media.sdp.length === 1) {
       const accepted = new Set(matched.streams.map((stream) => String(stream.streamId)));
       keepOffered(media, line, leg, (id) => accepted.has(id));

@@ -1,3 +1,5 @@
+import { own } from '../../base/owned.ts';
+import { attribute, isAttribute } from '../../sdp/lines.ts';
 import { fromDcStreams, toDcStreams } from '../../sdp/service-mapping.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
 import type { ProblemDetails } from '../../services/common-data.ts';
@@ -132,7 +134,7 @@ function anchor(
   line.spec = specOf(instruction);
   const problem = atDcAs(line, at);
   if (problem !== undefined) return problem;
-  if (!open.isAnswerable) line.ends[line.born] ??= freshEnd(line, line.born);
+  if (!open.isAnswerable) line.ends[line.born] ??= endToOffer(line, open.offer);
   else if (wasUndecided && !attachOfferer(media, line, line.born, open.fork, open.offer, config)) {
     return incorrect(at, 'the offered line cannot be anchored');
   }
@@ -253,6 +255,13 @@ function atDcAs(line: MediaLine, at: string): ProblemDetails | undefined {
 
 function freshEnd(line: MediaLine, leg: LegName): LineEnd {
   return endsAtDcAs(line) ? { ...newEnd(), setup: dcAsSetup(line.spec, leg) } : newEnd();
+}
+
+/** For a line whose peer was answered with port 0: we shall offer it in that peer's words, with ICE if it did ICE (R18). */
+function endToOffer(line: MediaLine, offer: SessionDescription): LineEnd {
+  const { lines } = offer.media[line.slots[line.born]]!;
+  const ice = attribute(lines, 'ice-ufrag') !== undefined || offer.session.some((l) => isAttribute(l, 'ice-ufrag'));
+  return { ...freshEnd(line, line.born), offered: lines.map(own), ...(ice ? { ice } : {}) };
 }
 
 /** `streams` is the set kept; those that were not offered cannot be. */

@@ -84,11 +84,15 @@ function mayWithdraw(media: MediaState, line: MediaLine, leg: LegName, fork: num
   return line.ends[leg]?.shared !== true && awaitsPeer(media, line, leg, fork);
 }
 
-/** What the peer of `leg` says of a line; while it is taken out there, to come back as a new one, what it said before. */
+/**
+ * What the peer of `leg` says of a line; while it is taken out there, to come back as a new one, or has yet to be offered
+ * (R18), what it said before.
+ */
 export function lastSaid(line: MediaLine, leg: LegName, description: SessionDescription): MediaSection | undefined {
-  const again = line.treatment === 'relay' ? line.ends[leg]?.again : undefined;
+  const end = line.treatment === 'relay' ? line.ends[leg] : null;
+  const before = end?.again ?? end?.offered;
   const said = description.media[line.slots[leg]];
-  return again !== undefined && (said?.port ?? 0) === 0 ? mediaSection(again) : said;
+  return before !== undefined && (said?.port ?? 0) === 0 ? mediaSection(before) : said;
 }
 
 /**

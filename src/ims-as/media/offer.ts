@@ -179,6 +179,7 @@ function readKnownLine(
       : roleForOffer(read.setup, peer.ice, current, config);
     if (role !== undefined) peer.localRole = role;
     setPeer(media, end, leg, fork, peer);
+    delete end.offered;
     if (end.renewal !== 'lost') end.renewal = renewing ? 'wanted' : 'none';
   }
   const offered = toDcStreams(read.streams);

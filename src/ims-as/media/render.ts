@@ -39,13 +39,13 @@ export function renderOffer(
   const ownSection = (line: MediaLine, slot: number, end: LineEnd | null): MediaSection | undefined => {
     if (end?.local == null) return undefined;
     const parts = partsAt(media, line, to).filter((part) => part.state === 'open');
-    const said = end.again === undefined ? last?.sdp.media[slot] : mediaSection(end.again);
+    const said = end.again === undefined ? theirWords(end, last?.sdp.media[slot]) : mediaSection(end.again);
     const size = sizeOf(media, parts, to, fork, config);
     const dc = endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), size);
     ours.push(slot);
     if (said === undefined || said.port === 0) return newSection(line, dc, config);
     // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
-    const flips = end.again === undefined && last?.wasAnswer === true;
+    const flips = end.again === undefined && (end.offered !== undefined || last?.wasAnswer === true);
     return reanchoredSection(flips ? withUsedByFlipped(said) : said, dc, kept(parts));
   };
   const sections = media.slots[to].map((_, slot) => {
@@ -212,6 +212,11 @@ function isAnswered(
   if (part.state !== 'open') return false;
   if (part.treatment !== 'relay') return part.treatment === 'terminate' || part.treatment === 'originate';
   return (lastSaid(part, far, source)?.port ?? 0) !== 0 && peerOf(media, part, far, fork) !== 'refused';
+}
+
+/** A line that its peer offered and we could not answer at once (R18): bindings and hints are that peer's to name. */
+function theirWords(end: LineEnd, ours: MediaSection | undefined): MediaSection | undefined {
+  return end.offered === undefined ? ours : mediaSection(end.offered);
 }
 
 /** R11 for all parts of a line that are relayed. */

@@ -109,6 +109,8 @@ export interface LineEnd {
   firstFork?: number;
   /** What the line said, between the offer with port 0 and the new line (`repair.offer: newLine`). */
   again?: readonly string[];
+  /** What its peer offered in a 2xx, and was answered with port 0: its words, until it hears of our end (R18). */
+  offered?: readonly string[];
   /** Several media entries of the MF have it, which find each other by its address (R3). */
   shared: boolean;
 }
