@@ -99,7 +99,15 @@ export const ImsAsConfig = Type.Object({
       }),
       tls: Type.Optional(SbiTls),
       retryAfterMs: milliseconds('an MF that did not answer is left alone so long', 5_000, 100),
-      probeMs: milliseconds('each MF is asked this often whether it still holds our contexts (R25); 0 = never', 5_000),
+      probeMs: milliseconds(
+        'each MF is asked this often whether it still holds our contexts (R25), and at once when its host ends the connection; 0 = never',
+        5_000,
+      ),
+      patienceMs: milliseconds(
+        'an MF that leaves our questions unanswered for so long is lost, and each of its calls is moved by re-INVITE: longer than a busy machine or network may be silent. One whose host refuses two connections in a row, as after a crash, is lost at once',
+        8_000,
+        1_000,
+      ),
       repair: Type.Object(
         {
           limitMs: milliseconds(

@@ -9,21 +9,20 @@ import { NmfMrmClient } from '../services/nmf-mrm-client.ts';
 import type { MrmOperation, MrmReply, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
 import { MfWatch } from './mf-watch.ts';
+import { UnwantedContexts } from './unwanted-contexts.ts';
+
+export type MfClient = NmfMrm & { close(): Promise<void> };
 
 interface Mf {
   readonly name: string;
-  readonly client: NmfMrm & { close(): Promise<void> };
+  readonly client: MfClient;
   readonly watch: MfWatch;
+  readonly unwanted: UnwantedContexts;
   /** Contexts of ours that it holds. */
   contexts: number;
   /** Not asked for new contexts before. */
   restUntilMs: number;
 }
-
-/** How long a context that nobody needs is tried to be deleted, and how often. */
-const DELETE_ATTEMPTS = 4;
-const DELETE_PAUSE_MS = 2_000;
-const DELETE_DEADLINE_MS = 10_000;
 
 /**
  * The MFs of this AS: the one with the fewest of our contexts takes the next; one that cannot be reached rests, and the
@@ -33,9 +32,6 @@ export class MfPool {
   readonly #mfs: Mf[];
   readonly #timers: Timers;
   readonly #restMs: number;
-  readonly #log: Logger;
-  readonly #orphans;
-  #closed = false;
 
   constructor(
     config: ImsAsConfig['mf'],
@@ -46,39 +42,46 @@ export class MfPool {
       token: RouteToken;
       /** An MF does not hold these contexts of ours any more (R25). */
       lost(contextIds: ReadonlySet<string>, reason: string): void;
+      /** Default: Nmf_MRM over HTTP/2. */
+      connect?(apiRoot: string, onEndedByPeer: () => void): MfClient;
     },
   ) {
-    const { log, metrics, timers, token } = options;
+    const { metrics, timers, token } = options;
     this.#timers = timers;
     this.#restMs = config.retryAfterMs;
-    this.#log = log;
-    this.#orphans = metrics.counter(
+    const orphans = metrics.counter(
       'imsdc_ims_as_orphaned_contexts_total',
       'MF contexts that could not be deleted; their lease ends them',
     );
     const lostContexts = metrics.counter('imsdc_ims_as_lost_contexts_total', 'contexts that an MF lost');
-    this.#mfs = config.urls.map((apiRoot) => {
-      const client = new NmfMrmClient({
+    const overHttp = (apiRoot: string, onEndedByPeer: () => void) =>
+      new NmfMrmClient({
         apiRoot,
         // With the epoch: what a former process left behind is not kept alive by our requests (R25).
         userAgent: `IMS_AS-${formatRouteToken(token)}`,
         tls: config.tls,
-        log,
+        log: options.log,
         metrics,
         generation: config.generation,
+        onEndedByPeer,
       });
+    this.#mfs = config.urls.map((apiRoot): Mf => {
+      const log = options.log.child({ mf: apiRoot });
+      const client = (options.connect ?? overHttp)(apiRoot, () => watch.suspect());
       const watch = new MfWatch({
         client,
         timers,
-        log: log.child({ mf: apiRoot }),
+        log,
         probeMs: config.probeMs,
+        patienceMs: config.patienceMs,
         lost: (contextIds, reason) => {
           lostContexts.value += contextIds.size;
           options.lost(contextIds, `${apiRoot}: ${reason}`);
         },
-        back: (contextIds) => void this.#cleanUp(apiRoot, contextIds),
+        back: (contextIds) => void unwanted.cleanUp(contextIds),
       });
-      return { name: apiRoot, client, watch, contexts: 0, restUntilMs: 0 };
+      const unwanted = new UnwantedContexts({ client, timers, log, orphans, isLost: () => watch.isLost });
+      return { name: apiRoot, client, watch, unwanted, contexts: 0, restUntilMs: 0 };
     });
     metrics.gauge('imsdc_ims_as_contexts', 'MF contexts held', () => this.contexts);
   }
@@ -155,44 +158,14 @@ export class MfPool {
   async #delete(mf: Mf, contextId: string, deadlineMs: number): Promise<void> {
     mf.contexts = Math.max(0, mf.contexts - 1);
     mf.watch.remove(contextId);
-    // Deleted once it is back, if it ever is.
-    if (mf.watch.isLost) return;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await mf.client.deleteContext(contextId, {
-          deadlineMs: Math.max(deadlineMs, this.#timers.nowMs() + DELETE_DEADLINE_MS),
-        });
-      } catch (error) {
-        if (attempt === DELETE_ATTEMPTS || this.#closed) {
-          this.#orphans.value++;
-          this.#log.warn(
-            { contextId, mf: mf.name, reason: (error as Error).message },
-            'MF context not deleted; its lease ends it',
-          );
-          return;
-        }
-        await new Promise<void>((resolve) => this.#timers.after(DELETE_PAUSE_MS, resolve));
-      }
-    }
-  }
-
-  /** Cut off for a while only, an MF holds what we have moved elsewhere: one after the other goes. */
-  async #cleanUp(name: string, contextIds: ReadonlySet<string>): Promise<void> {
-    const mf = this.#mfs.find((one) => one.name === name);
-    for (const contextId of contextIds) {
-      if (mf === undefined || this.#closed || mf.watch.isLost) return;
-      try {
-        await mf.client.deleteContext(contextId, { deadlineMs: this.#timers.nowMs() + DELETE_DEADLINE_MS });
-      } catch (error) {
-        // Restarted meanwhile, it does not know them; otherwise their lease ends them.
-        this.#log.debug({ contextId, mf: name, reason: (error as Error).message }, 'context of a lost MF not deleted');
-      }
-    }
+    await mf.unwanted.delete(contextId, deadlineMs);
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const { watch } of this.#mfs) watch.close();
+    for (const { unwanted, watch } of this.#mfs) {
+      unwanted.close();
+      watch.close();
+    }
     await Promise.all(this.#mfs.map((mf) => mf.client.close()));
   }
 

@@ -20,6 +20,8 @@ export interface SbiClientOptions {
   readonly redirectOrigins?: readonly string[];
   /** Each new session to the producer. Requests may be sent from here. */
   readonly onConnected?: () => void;
+  /** A session to the producer was ended by its host: the process may be gone. */
+  readonly onEndedByPeer?: () => void;
 }
 
 export interface SbiRequest {
@@ -128,7 +130,7 @@ export class SbiClient {
     let peer = this.#others.get(origin);
     if (!peer) {
       if (this.#others.size >= MAX_ORIGINS) throw refuse('too many origins');
-      peer = new Http2Peer(origin, { ...this.#options, onConnected: undefined });
+      peer = new Http2Peer(origin, { ...this.#options, onConnected: undefined, onEndedByPeer: undefined });
       this.#others.set(origin, peer);
     }
     return peer;

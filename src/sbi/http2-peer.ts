@@ -16,6 +16,8 @@ export interface Http2PeerOptions {
   readonly pingIntervalMs?: number;
   /** Called at each new session. */
   readonly onConnected?: () => void;
+  /** A session that worked was ended by the peer's host: the process may be gone. */
+  readonly onEndedByPeer?: () => void;
 }
 
 export interface RawRequest {
@@ -61,6 +63,8 @@ export class Http2Peer {
   #inFlight = 0;
   #backoffMs = 0;
   #retryAtMs = 0;
+  /** How the last session ended; while it is backed off, so does every request. */
+  #endedByPeer = false;
   #closed = false;
   #onIdle: () => void = () => undefined;
 
@@ -85,7 +89,8 @@ export class Http2Peer {
   /**
    * Sends one request and collects its answer. `timeoutMs` bounds everything. Rejects with SBI_CONGESTED or
    * SBI_UNAVAILABLE (not executed), SBI_INTERRUPTED, SBI_TIMEOUT or SBI_MALFORMED (perhaps executed); an HTTP error
-   * status is an answer, not a rejection.
+   * status is an answer, not a rejection. With `endedByPeer` in its details, the peer's host has refused or ended the
+   * connection: nobody need wait to know that nobody is there.
    */
   exchange(request: RawRequest, timeoutMs: number): Promise<RawResponse> {
     return new Promise((resolve, reject) => {
@@ -99,7 +104,8 @@ export class Http2Peer {
       const fail = (code: FailureCode, problem: string) => {
         settled();
         session.cancel(id);
-        reject(new ImsdcError(code, { peer: this.origin, request: `${method} ${path}`, problem }));
+        const { endedByPeer } = session;
+        reject(new ImsdcError(code, { peer: this.origin, request: `${method} ${path}`, problem, endedByPeer }));
       };
       const roundedMs = Math.ceil(timeoutMs / TIMEOUT_STEP_MS) * TIMEOUT_STEP_MS;
       const timer = setTimeout(() => fail('SBI_TIMEOUT', 'too late'), roundedMs);
@@ -150,14 +156,15 @@ export class Http2Peer {
     if (this.#session?.usable) return this.#session;
     if (this.#closed) throw new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem: 'this client is closed' });
     if (Date.now() < this.#retryAtMs) {
-      throw new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem: 'not reachable, trying again soon' });
+      const problem = 'not reachable, trying again soon';
+      throw new ImsdcError('SBI_UNAVAILABLE', { peer: this.origin, problem, endedByPeer: this.#endedByPeer });
     }
     this.#session = this.#connect();
     return this.#session;
   }
 
   #connect(): ClientConnection {
-    const { tls, log, pingIntervalMs = 10_000, onConnected } = this.#options;
+    const { tls, log, pingIntervalMs = 10_000, onConnected, onEndedByPeer } = this.#options;
     let pingPending = false;
     let connectedAtMs = 0;
     let pingTimer: NodeJS.Timeout | undefined;
@@ -183,10 +190,12 @@ export class Http2Peer {
       onClosed: (reason) => {
         clearInterval(pingTimer);
         this.#sessions.delete(session);
+        if (this.#session === session) this.#endedByPeer = session.endedByPeer;
         // One that worked is renewed at the next request; one that was refused, or cut right away, waits.
         if (connectedAtMs > 0 && Date.now() - connectedAtMs > STABLE_MS) this.#backoffMs = 0;
         else if (this.#session === session) this.#backOff();
         if (!this.#closed) log.info({ peer: this.origin, reason }, 'SBI session ended');
+        if (!this.#closed && connectedAtMs > 0 && session.endedByPeer) onEndedByPeer?.();
       },
     });
     this.#sessions.add(session);

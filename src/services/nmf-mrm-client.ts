@@ -124,7 +124,7 @@ export class NmfMrmClient implements NmfMrm {
 
   #unanswered(error: unknown): ImsdcError {
     if (!(error instanceof ImsdcError)) throw error;
-    const details = { peer: this.peer, detail: error.message };
+    const details = { peer: this.peer, detail: error.message, endedByPeer: error.details.endedByPeer === true };
     if (error.code === 'SBI_TIMEOUT' || error.code === 'SBI_INTERRUPTED')
       return new ImsdcError('MRM_TIMEOUT', details, { cause: error });
     if (error.code === 'SBI_MALFORMED') return new ImsdcError('MRM_MALFORMED', details, { cause: error });

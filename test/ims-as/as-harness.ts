@@ -41,7 +41,7 @@ export interface MfPlace {
   readonly contextId: string;
   readonly address: string;
 }
-const MF_1: MfPlace = { mf: 'mf1', contextId: 'ctx-1', address: '198.51.100.5' };
+export const MF_1: MfPlace = { mf: 'mf1', contextId: 'ctx-1', address: '198.51.100.5' };
 /** Where lost lines go. */
 export const MF_2: MfPlace = { mf: 'mf2', contextId: 'ctx-2', address: '198.51.100.6' };
 

@@ -7,25 +7,34 @@ import { ImsdcError } from '../../src/errors.ts';
 import { MfWatch } from '../../src/ims-as/mf-watch.ts';
 import type { PatchItem } from '../../src/services/nmf-mrm.ts';
 
-type Answer = 'held' | 'unknown' | 'overloaded' | 'silence';
+type Answer = 'held' | 'unknown' | 'overloaded' | 'refused' | 'silence';
 
 /** An MF that answers as the test says, and a watch of it in virtual time. */
-function rig(options: { answer: Answer; probeMs?: number }) {
+function rig(options: { answer: Answer; probeMs?: number; patienceMs?: number }) {
   const timers = new VirtualTimers(0);
   const asked: { atMs: number; contextId: string; items: readonly PatchItem[] }[] = [];
   const lost: { atMs: number; contextIds: string[]; reason: string }[] = [];
   const back: { atMs: number; contextIds: string[] }[] = [];
-  const mf = { answer: options.answer };
+  /** `slowMs`: after that it answers; `lateMs`: so much later than it should does our own timer run. */
+  const mf = { answer: options.answer, slowMs: 0, lateMs: 0 };
+  const after = (ms: number) => new Promise<void>((resolve) => (ms > 0 ? timers.after(ms, resolve) : resolve()));
   const watch = new MfWatch({
     timers,
     log: silentLogger,
     probeMs: options.probeMs ?? 5_000,
+    patienceMs: options.patienceMs ?? 8_000,
     client: {
-      patchContext: async (contextId, items) => {
+      patchContext: async (contextId, items, { deadlineMs }) => {
         asked.push({ atMs: timers.nowMs(), contextId, items });
+        const leftMs = deadlineMs - timers.nowMs();
+        if (mf.answer === 'silence' || mf.slowMs > leftMs) {
+          await after(leftMs + mf.lateMs);
+          throw new ImsdcError('MRM_TIMEOUT', { endedByPeer: false });
+        }
+        await after(mf.slowMs);
         if (mf.answer === 'unknown') throw new ImsdcError('MRM_NOT_FOUND', { contextId, status: 404 });
         if (mf.answer === 'overloaded') throw new ImsdcError('MRM_UNAVAILABLE', { status: 503 });
-        if (mf.answer === 'silence') throw new ImsdcError('MRM_UNAVAILABLE', { detail: 'no connection' });
+        if (mf.answer === 'refused') throw new ImsdcError('MRM_UNAVAILABLE', { endedByPeer: true });
         return undefined;
       },
     },
@@ -79,15 +88,15 @@ describe('the watch over an MF', () => {
     assert.equal(asked.length, 3, 'each is named once');
   });
 
-  it('gives up an MF after the second question without an answer, and asks on until it is back', async () => {
-    const { watch, mf, asked, lost, back, pass } = rig({ answer: 'silence' });
+  it('gives up an MF that refuses two connections in a row, and asks on until it is back', async () => {
+    const { watch, mf, asked, lost, back, pass } = rig({ answer: 'refused' });
     for (let index = 0; index < 120; index++) watch.add(`context-${index}`);
     await pass(5_999);
     assert.deepEqual([lost.length, watch.isLost], [0, false]);
     await pass(1_000);
     assert.deepEqual(
-      lost.map(({ atMs, contextIds }) => [atMs, contextIds.length]),
-      [[6_000, 120]],
+      lost.map(({ atMs, contextIds, reason }) => [atMs, contextIds.length, reason]),
+      [[6_000, 120, 'nobody is there']],
     );
     assert.ok(watch.isLost);
     // Its calls have moved; only whether it lives is of interest now.
@@ -105,13 +114,82 @@ describe('the watch over an MF', () => {
     assert.equal(asked.length, 13, 'there is nothing to ask for');
   });
 
-  it('takes one miss for an accident, and a refusal for life', async () => {
-    const { watch, mf, lost, pass } = rig({ answer: 'silence' });
+  it('asks at once when the connection ends: a killed MF is lost a second later', async () => {
+    const { watch, mf, lost, pass, timers } = rig({ answer: 'held' });
+    watch.add('a');
+    await pass(6_500);
+    mf.answer = 'refused';
+    watch.suspect();
+    await pass(2_000);
+    assert.deepEqual(
+      lost.map(({ atMs }) => atMs),
+      [7_501],
+    );
+    assert.equal(timers.nowMs(), 8_500);
+  });
+
+  it('asks one that ends every connection behind its answer once a second, not more', async () => {
+    const { watch, asked, lost, pass, timers } = rig({ answer: 'held' });
+    watch.suspect();
+    watch.add('a');
+    for (const endMs = timers.nowMs() + 10_000; timers.nowMs() < endMs; ) {
+      watch.suspect();
+      await pass(50);
+    }
+    assert.deepEqual([asked.length, lost.length], [10, 0]);
+  });
+
+  it('is patient with one that is silent, and gives it up when the patience is over', async () => {
+    const { watch, asked, lost, back, mf, pass } = rig({ answer: 'silence', patienceMs: 8_000 });
+    watch.add('a');
+    await pass(12_999);
+    assert.deepEqual([asked.length, lost.length], [1, 0], 'one question, which may be answered all the time');
+    await pass(1);
+    assert.deepEqual(
+      lost.map(({ atMs, reason }) => [atMs, reason]),
+      [[13_000, 'it does not answer']],
+    );
+    mf.answer = 'held';
+    await pass(4_000);
+    assert.deepEqual(
+      back.map(({ contextIds }) => contextIds),
+      [['a']],
+    );
+  });
+
+  it('loses nothing of an MF that is slow, or that stands still for less than the patience', async () => {
+    const { watch, mf, lost, pass } = rig({ answer: 'held' });
+    watch.add('a');
+    mf.slowMs = 7_900;
+    await pass(60_000);
+    assert.deepEqual(lost, []);
+    // The network gives up a connection before the patience is over; the next one works.
+    mf.answer = 'overloaded';
+    mf.slowMs = 0;
+    await pass(60_000);
+    assert.deepEqual(lost, []);
+  });
+
+  it('takes its own standstill for nothing: an answer may wait to be read', async () => {
+    const { watch, mf, asked, lost, pass } = rig({ answer: 'silence' });
+    mf.lateMs = 2_000;
+    watch.add('a');
+    await pass(15_000);
+    assert.deepEqual([asked.length, lost.length], [1, 0]);
+    mf.answer = 'held';
+    await pass(1_000);
+    assert.deepEqual([asked.length, lost.length], [2, 0]);
+    await pass(60_000);
+    assert.deepEqual(lost, []);
+  });
+
+  it('takes one refusal for an accident, and an answer of any kind for life', async () => {
+    const { watch, mf, lost, pass } = rig({ answer: 'refused' });
     watch.add('a');
     await pass(5_500);
     mf.answer = 'overloaded';
     await pass(60_000);
-    mf.answer = 'silence';
+    mf.answer = 'refused';
     await pass(1_000);
     mf.answer = 'held';
     await pass(60_000);

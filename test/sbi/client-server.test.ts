@@ -213,6 +213,31 @@ test('fails at once while the peer is away, and comes back by itself', async () 
   await again.close();
 });
 
+test('says when the host of the peer has ended the connection, or refused one', async () => {
+  const raw = http2.createServer();
+  raw.on('stream', (stream, headers) => {
+    if (headers[':path'] === '/end') stream.session?.socket.destroy();
+  });
+  await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve));
+  let ended = 0;
+  const client = newClient(`http://127.0.0.1:${(raw.address() as { port: number }).port}`, {
+    onEndedByPeer: () => ended++,
+  });
+  const get = (path: string, deadlineMs = soon()) => client.request({ method: 'GET', path, deadlineMs });
+  const is = (code: string, endedByPeer: boolean) => (error: unknown) =>
+    error instanceof ImsdcError && error.code === code && (error.details.endedByPeer ?? false) === endedByPeer;
+  await assert.rejects(get('/silent', Date.now() + 40), is('SBI_TIMEOUT', false));
+  assert.equal(ended, 0);
+  await assert.rejects(get('/end'), is('SBI_INTERRUPTED', true));
+  assert.equal(ended, 1);
+  await new Promise<void>((resolve) => raw.close(() => resolve()));
+  // While it backs off, what it knows is said at once.
+  for (let refused = 0; refused < 3; refused++)
+    await assert.rejects(get('/any'), is('SBI_UNAVAILABLE', true));
+  assert.equal(ended, 1, 'a connection that never was has not ended');
+  await client.close();
+});
+
 // conformance: 29.500 6.10.9 — redirects, at most three, to allowed origins only
 test('follows redirects only where they are allowed, at most three times', async () => {
   const target = new SbiServer({ host: '127.0.0.1', port: 0, log });

@@ -38,6 +38,8 @@ export interface ConnectionOptions {
   onClosed(reason: string): void;
 }
 
+/** What a host says for a process that is gone, as against a network that says nothing, or that there is no way. */
+const ENDED_BY_PEER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 const DEFAULT_WINDOW_BYTES = 65_535;
 const CONNECTION_WINDOW_BYTES = 16 << 20;
 const MAX_STREAM_ID = 0x7fffffff;
@@ -68,6 +70,7 @@ export class ClientConnection {
   #connected = false;
   #draining = false;
   #closed = false;
+  #endedByPeer = true;
   #closeReason = 'the connection was closed';
   #sendWindow = DEFAULT_WINDOW_BYTES;
   #peerInitialWindow = DEFAULT_WINDOW_BYTES;
@@ -90,8 +93,9 @@ export class ClientConnection {
     this.#socket.setTimeout(options.connectTimeoutMs, () => this.destroy('no connection in time'));
     this.#socket.once(secure ? 'secureConnect' : 'connect', () => this.#onConnected());
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    this.#socket.on('error', (error) => {
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#closeReason = error.message;
+      this.#endedByPeer = ENDED_BY_PEER.has(error.code ?? '');
     });
     this.#socket.on('close', () => this.#onClosed());
     this.#write(Buffer.from(PREFACE));
@@ -112,6 +116,11 @@ export class ClientConnection {
 
   get connected(): boolean {
     return this.#connected && this.usable;
+  }
+
+  /** Once it is closed: by the peer's host, which refused or ended it; neither by us nor for want of an answer. */
+  get endedByPeer(): boolean {
+    return this.#closed && this.#endedByPeer;
   }
 
   /** Streams the peer allows besides those that are open. */
@@ -168,6 +177,7 @@ export class ClientConnection {
 
   destroy(reason: string): void {
     this.#closeReason = reason;
+    this.#endedByPeer = false;
     this.#socket.destroy();
   }
 
@@ -200,6 +210,7 @@ export class ClientConnection {
       const goAway = Buffer.alloc(8);
       goAway.writeUInt32BE(code, 4);
       this.#closeReason = (error as Error).message;
+      this.#endedByPeer = false;
       this.#socket.write(frame(TYPE.GOAWAY, 0, 0, goAway));
       this.#socket.destroySoon();
     }
@@ -356,6 +367,7 @@ export class ClientConnection {
     if (!this.#draining || this.#streams.size > 0 || !this.#connected) return;
     this.#flush();
     this.#closeReason = 'closed';
+    this.#endedByPeer = false;
     this.#socket.write(frame(TYPE.GOAWAY, 0, 0, new Uint8Array(8)));
     this.#socket.destroySoon();
   }
