@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { CallConfig } from '../../src/ims-as/call/types.ts';
 import type { MediaInstruction } from '../../src/services/nimsas.ts';
 import type { MediaContext, PatchItem } from '../../src/services/nmf-mrm.ts';
 import type { SipMessage } from '../../src/sip/types.ts';
@@ -120,7 +121,7 @@ export interface World {
 }
 
 /** Alice announces the tag and offers one line with 0, 1000, 1002 and 1010, decided as three far ends. */
-export async function invited(config = {}): Promise<World & { onward: SipMessage }> {
+export async function invited(config: Partial<CallConfig> = {}): Promise<World & { onward: SipMessage }> {
   const as = new AsHarness({ config });
   const mf = new Mf(as);
   as.invite({ sdp: offer([0, 1000, 1002, 1010]), contact: `;${TAG}` });
@@ -135,8 +136,8 @@ export async function invited(config = {}): Promise<World & { onward: SipMessage
   return { as, mf, onward: as.only().message };
 }
 
-export async function connected(): Promise<World & { ok: SipMessage }> {
-  const { as, mf, onward } = await invited();
+export async function connected(config: Partial<CallConfig> = {}): Promise<World & { ok: SipMessage }> {
+  const { as, mf, onward } = await invited(config);
   as.respond(onward, 200, { sdp: BOB(1, PEER_LINE) });
   mf.answer();
   const ok = as.only().message;

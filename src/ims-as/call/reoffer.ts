@@ -10,6 +10,7 @@ import { awaitsPeer, knowsOurEnd, withdrawReanchored } from '../media/lost.ts';
 import { renderOffer } from '../media/render.ts';
 import { saysTheSame, stamp } from '../media/said.ts';
 import { close, forkSdp, snapshot } from '../media/state.ts';
+import type { MediaState } from '../media/types.ts';
 import { negotiated } from './answer.ts';
 import { executeAlone } from './barrier.ts';
 import { askAboutDeferred } from './deferred.ts';
@@ -28,9 +29,9 @@ import { type Exchange, type Fork, type LegName, MAX_INTENTIONS, otherLeg } from
  * After something changed that the peers did not ask for: each leg gets an offer if its lines differ now.
  * `withdrawsFirst`: lines that were re-anchored go to port 0 before they come back as new ones.
  */
-export function queueReoffers(turn: Turn, withdrawsFirst = false) {
+export function queueReoffers(turn: Turn, withdrawsFirst = false, legs: readonly LegName[] = ['served', 'remote']) {
   const { queue } = turn.call;
-  for (const leg of ['served', 'remote'] as const) {
+  for (const leg of legs) {
     const waiting = queue.some((intention) => intention.kind === 'reoffer' && intention.leg === leg);
     if (waiting || queue.length + 2 > MAX_INTENTIONS) continue;
     if (withdrawsFirst) queue.push({ kind: 'reoffer', leg, withdraws: true });
@@ -116,6 +117,7 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
   const text = span === undefined ? '' : own(message.body.slice(span.start, span.end));
   const answered = text === '' ? undefined : readSdp(turn, text);
   if (state.offerAnswer.state !== 'offerSent' || answered === undefined) return offerRefused(turn, exchange);
+  const channels = channelCount(media);
   for (const problem of takeAnswer(
     media,
     leg,
@@ -129,6 +131,11 @@ export function reofferAnswered(turn: Turn, exchange: Exchange, fork: Fork, mess
   startAssociations(media, fork.index);
   // What this peer did not want is over for the other one too.
   if (negotiated(turn, fork.index, exchange.from)) queueReoffers(turn);
+  else if (channelCount(media) < channels) queueReoffers(turn, false, [exchange.from]);
+}
+
+function channelCount({ lines }: MediaState): number {
+  return lines.reduce((sum, { state, streams }) => sum + (state === 'open' ? Object.keys(streams).length : 0), 0);
 }
 
 /** Offers of ours that meet one 491 after the other; then the peer does not want to hear it. */

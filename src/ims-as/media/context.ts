@@ -17,7 +17,9 @@ export function desiredContext(media: MediaState, config: CallConfig): MediaCont
     const forks =
       leg === media.caller ? 1 : Math.max(1, ...media.lines.map((line) => line.ends[leg]?.peers.length ?? 0));
     for (let fork = 0; fork < forks; fork++) {
-      const medias = media.lines.flatMap((line) => mediaInfo(media, line, leg, fork, config) ?? []);
+      // Ends without an address of which an entry tells the MF: the first part of each association to be named.
+      const named = new Set<LineEnd>();
+      const medias = media.lines.flatMap((line) => mediaInfo(media, line, leg, fork, config, named) ?? []);
       if (medias.length > 0) terminations.push({ terminationId: terminationId(leg, fork), medias });
     }
   }
@@ -41,16 +43,19 @@ function mediaInfo(
   leg: LegName,
   fork: number,
   config: CallConfig,
+  named: Set<LineEnd>,
 ): MediaInfo | undefined {
   const end = endOf(media, line, leg);
   if (end === null || line.state === 'closed' || line.failed) return undefined;
-  // Only what it carries is left; or the association it rides on has no address yet by which to name it (R3).
+  // Only what it carries is left; or another part speaks for the association, which has no address yet by which to name
+  // it (R3). That need not be the line itself: its own streams may be over while the parts live on.
   const local = end.renewal === 'lost' ? null : end.local;
-  if (Object.keys(line.streams).length === 0 || (line.ends[leg] === null && local === null)) return undefined;
+  if (Object.keys(line.streams).length === 0 || (local === null && named.has(end))) return undefined;
   const peer: PeerState = end.peers[fork] ?? 'unknown';
   const isFirst = fork === (end.firstFork ?? 0);
   if (peer === 'refused' || (peer === 'unknown' && !isFirst)) return undefined;
   const known = typeof peer === 'object' ? peer : undefined;
+  if (local === null) named.add(end);
   return {
     mediaId: line.id,
     mediaResourceType: 'DC',
