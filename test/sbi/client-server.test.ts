@@ -232,8 +232,7 @@ test('says when the host of the peer has ended the connection, or refused one', 
   assert.equal(ended, 1);
   await new Promise<void>((resolve) => raw.close(() => resolve()));
   // While it backs off, what it knows is said at once.
-  for (let refused = 0; refused < 3; refused++)
-    await assert.rejects(get('/any'), is('SBI_UNAVAILABLE', true));
+  for (let refused = 0; refused < 3; refused++) await assert.rejects(get('/any'), is('SBI_UNAVAILABLE', true));
   assert.equal(ended, 1, 'a connection that never was has not ended');
   await client.close();
 });

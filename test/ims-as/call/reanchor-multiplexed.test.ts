@@ -20,7 +20,9 @@ const tlsId = (message: SipMessage) => /^a=tls-id:(.*)\r$/m.exec(line(message))?
 
 /** Alice's answer to our offer: her one line, with a new association. */
 const again = (streams: readonly number[], version: number) =>
-  offer(streams, version).replace('actpass', 'passive').replace('alicemultiplexed0001', `alicemultiplexed000${version}`);
+  offer(streams, version)
+    .replace('actpass', 'passive')
+    .replace('alicemultiplexed0001', `alicemultiplexed000${version}`);
 /** Bob's, to the line of his own. */
 const bobAgain = BOB(2, PEER_LINE.replace('bobapplication000001', 'bobapplication000002'));
 
