@@ -87,6 +87,16 @@ test('every file stands in a room of the table', () => {
   );
 });
 
+test('docs/architecture.md names every room, and none that is not there', () => {
+  const text = readFileSync(resolve(src, '../docs/architecture.md'), 'utf8');
+  const table = /^\| room \|[\s\S]*?\n\n/m.exec(text)![0];
+  const named = [...table.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, cell]) =>
+    [...cell!.matchAll(/`([^`]+)\/`/g)].map(([, room]) => room!),
+  );
+  const rooms = Object.keys(ROOMS).filter((room) => !room.includes('/'));
+  assert.deepEqual(named.toSorted(), rooms.toSorted());
+});
+
 test('pure rooms reach for no clock, chance, socket or process', () => {
   const wrong = files
     .filter((file) => ROOMS[roomOf(file)]?.pure)

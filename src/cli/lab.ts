@@ -114,7 +114,7 @@ The lab is up: S-CSCF ${proxy} (UDP and TCP, domain ${HOME_DOMAIN}), IMS AS ${wo
 
   a UE that answers:   npx imsdc ue --identity sip:carol@${HOME_DOMAIN} --proxy ${proxy} -c register -c 'answer --timeout 0' -c 'echo 1000' -c 'wait ended --timeout 0'
   a UE that calls it:  npx imsdc ue --identity sip:dave@${HOME_DOMAIN} --proxy ${proxy} -c register -c 'call sip:carol@${HOME_DOMAIN}' -c list -c 'open 10000001' -c 'send 1000 hello' -c 'receive 1000' -c hangup
-  SIPp in place of us: node sipp/run.ts bootstrap-invite --target ${world.applicationServer.slice('sip:'.length)}   (sipp/README.md)
+  SIPp in place of us: npx imsdc-sipp run bootstrap-invite --target ${world.applicationServer.slice('sip:'.length)}   (sipp/README.md)
   what they hold:      curl ${world.admin.dcsf}/status ; curl ${world.admin.mf}/status
 
 Ctrl-C ends it.`;

@@ -22,10 +22,13 @@ describe('our mini-apps', () => {
     });
   }
 
-  test('the bridge is one file in all of them', () => {
-    const copies = ['hello', 'doodle', 'tap-menu'].map((name) => readFileSync(join(APPS, name, 'bridge.js'), 'utf8'));
-    assert.equal(new Set(copies).size, 1);
-  });
+  // A package holds all it needs, so that what they share stands in each.
+  for (const shared of ['bridge.js', 'style.css']) {
+    test(`${shared} is the same in all that have a page of their own`, () => {
+      const copies = ['hello', 'doodle', 'tap-menu'].map((name) => readFileSync(join(APPS, name, shared), 'utf8'));
+      assert.equal(new Set(copies).size, 1);
+    });
+  }
 });
 
 /** The handset's side of the bridge: records calls, answers the asynchronous ones with success. */
