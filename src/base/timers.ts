@@ -1,3 +1,5 @@
+import { TimerQueue } from './timer-queue.ts';
+
 /** A timer that was set; `cancel` any number of times. */
 export interface Timer {
   cancel(): void;
@@ -9,122 +11,6 @@ export interface Timers {
   nowMs(): number;
   /** Runs `run` once, `delayMs` from now, never before the caller has returned. */
   after(delayMs: number, run: () => void): Timer;
-}
-
-class Entry implements Timer {
-  /** null once it ran or was cancelled: what it refers to is let go at once, the entry itself with its batch. */
-  run: (() => void) | null;
-  readonly #batch: Batch;
-
-  constructor(run: () => void, batch: Batch) {
-    this.run = run;
-    this.#batch = batch;
-  }
-
-  cancel(): void {
-    if (this.run === null) return;
-    this.run = null;
-    this.#batch.settled();
-  }
-}
-
-/** The timers of one due time, in the order of setting. */
-class Batch {
-  readonly dueMs: number;
-  /** Timers set and neither run nor cancelled. */
-  live = 0;
-  #entries: Entry[] = [];
-  #next = 0;
-
-  constructor(dueMs: number) {
-    this.dueMs = dueMs;
-  }
-
-  add(run: () => void): Timer {
-    const entry = new Entry(run, this);
-    this.#entries.push(entry);
-    this.live++;
-    return entry;
-  }
-
-  /** Takes out the first action that is left. */
-  take(): (() => void) | undefined {
-    while (this.#next < this.#entries.length) {
-      const entry = this.#entries[this.#next++]!;
-      const { run } = entry;
-      if (run === null) continue;
-      entry.cancel();
-      return run;
-    }
-    return undefined;
-  }
-
-  settled(): void {
-    if (--this.live > 0) return;
-    this.#entries = [];
-    this.#next = 0;
-  }
-}
-
-/**
- * Timers by due time. Setting, cancelling and running one cost the same however many wait: only the first timer of a due
- * time is sorted in, and who rounds due times has few of them.
- */
-export class TimerQueue {
-  readonly #batches = new Map<number, Batch>();
-  /** The same batches, the next one last. */
-  readonly #sorted: Batch[] = [];
-
-  add(dueMs: number, run: () => void): Timer {
-    let batch = this.#batches.get(dueMs);
-    if (batch === undefined) {
-      batch = new Batch(dueMs);
-      this.#batches.set(dueMs, batch);
-      this.#sorted.splice(this.#placeOf(dueMs), 0, batch);
-    }
-    return batch.add(run);
-  }
-
-  /** Timers set and neither run nor cancelled. */
-  get size(): number {
-    return this.#sorted.reduce((sum, { live }) => sum + live, 0);
-  }
-
-  /** When the next timer is due; Infinity when none waits. */
-  nextDueMs(): number {
-    return this.#first()?.dueMs ?? Number.POSITIVE_INFINITY;
-  }
-
-  /** Takes out the next action that is due at `nowMs`, in the order of due time, then of setting. */
-  takeDue(nowMs: number): (() => void) | undefined {
-    const batch = this.#first();
-    return batch === undefined || batch.dueMs > nowMs ? undefined : batch.take();
-  }
-
-  clear(): void {
-    this.#batches.clear();
-    this.#sorted.length = 0;
-  }
-
-  #first(): Batch | undefined {
-    for (let batch = this.#sorted.at(-1); batch !== undefined; batch = this.#sorted.at(-1)) {
-      if (batch.live > 0) return batch;
-      this.#sorted.pop();
-      this.#batches.delete(batch.dueMs);
-    }
-    return undefined;
-  }
-
-  #placeOf(dueMs: number): number {
-    let low = 0;
-    let high = this.#sorted.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#sorted[middle]!.dueMs > dueMs) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
 }
 
 /** A timer never runs before the caller has returned. */
