@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { type FastifyInstance, fastify } from 'fastify';
 import { ImsdcError } from '../errors.ts';
 import { isLoopback } from '../sbi/tls.ts';
@@ -13,19 +14,20 @@ const MAX_BATCH_BYTES = 8 << 20;
 const MIN_SECRET_LENGTH = 16;
 
 /**
- * DC5 towards our own DCSF: `POST /internal/v1/grants` with `Authorization: Bearer <secret>`, loopback only. Throws
- * DCAR_SECRET_MISSING, DCAR_PLAINTEXT.
+ * DC5 towards our own DCSF: `POST /internal/v1/grants` with `Authorization: Bearer <secret>`, over HTTP/2 without TLS and
+ * on loopback only. Throws DCAR_SECRET_MISSING, DCAR_PLAINTEXT.
  */
 export function internalServer(
   config: DcarConfig['internal'],
   { grants, repository }: { grants: GrantTable; repository: Repository },
-): FastifyInstance {
+): FastifyInstance<Http2Server, Http2ServerRequest, Http2ServerResponse> {
   if (config.secret.length < MIN_SECRET_LENGTH)
     throw new ImsdcError('DCAR_SECRET_MISSING', { least: MIN_SECRET_LENGTH });
   if (!isLoopback(config.host)) throw new ImsdcError('DCAR_PLAINTEXT', { host: config.host });
   const bootId = randomBytes(9).toString('base64url');
   const expected = digest(`Bearer ${config.secret}`);
   const app = fastify({
+    http2: true,
     bodyLimit: MAX_BATCH_BYTES,
     forceCloseConnections: true,
     ajv: { customOptions: AJV_OPTIONS },
@@ -38,6 +40,7 @@ export function internalServer(
   app.setErrorHandler((error, _request, reply) => {
     const status =
       error instanceof ImsdcError ? (error.entry.http ?? 500) : ((error as { statusCode?: number }).statusCode ?? 500);
+    reply.removeHeader('connection'); // what fastify adds to a 413; HTTP/2 has no such field (RFC 9113 8.2.2)
     return reply
       .code(status)
       .type('application/problem+json')

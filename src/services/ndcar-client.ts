@@ -1,7 +1,6 @@
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import { requireOrigin } from '../sbi/tls.ts';
+import { Http2Peer } from '../sbi/http2-peer.ts';
 import { requireValid } from '../sbi/validation.ts';
 import { type CatalogueEntry, type Grant, type GrantBatch, GrantBatchResult, type GrantPort } from './ndcar.ts';
 
@@ -26,6 +25,7 @@ const GRANT_INTERVAL_MS = 15;
 const REVOKE_DELAY_MS = 100;
 /** Members per list of a batch (GrantBatch). */
 const MAX_BATCH = 1_000;
+const PATH = '/internal/v1/grants';
 const RETRY_MS = [50, 100, 200, 500, 1_000, 2_000] as const;
 const REQUEST_TIMEOUT_MS = 5_000;
 /** Ten thousand catalogue entries. */
@@ -37,8 +37,8 @@ const MAX_ANSWER_BYTES = 8 << 20;
  */
 export class GrantClient implements GrantPort {
   readonly #options: GrantClientOptions;
-  readonly #endpoint: URL;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #peer: Http2Peer;
+  readonly #headers: readonly (readonly [name: string, value: string])[];
   /** All that should be known over there: what a restarted repository is told. */
   readonly #live = new Map<string, Grant>();
   readonly #toGrant = new Map<string, Grant>();
@@ -61,7 +61,12 @@ export class GrantClient implements GrantPort {
   /** Connects at once, to learn the catalogue. Throws SBI_PLAINTEXT off loopback. */
   constructor(options: GrantClientOptions) {
     this.#options = options;
-    this.#endpoint = new URL('internal/v1/grants', requireOrigin(options.url));
+    const { url, log, secret } = options;
+    this.#peer = new Http2Peer(url, { log, userAgent: 'DCSF', maxResponseBytes: MAX_ANSWER_BYTES });
+    this.#headers = [
+      ['authorization', `Bearer ${secret}`],
+      ['content-type', 'application/json'],
+    ];
     this.#maxGrants = options.maxGrants ?? 200_000;
     const { metrics } = options;
     this.#dropped = metrics.counter('imsdc_grants_dropped_total', 'Grants and revocations not handed over: too many');
@@ -114,7 +119,7 @@ export class GrantClient implements GrantPort {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#agent.destroy();
+    await this.#peer.close();
     await this.#sending;
   }
 
@@ -200,24 +205,14 @@ export class GrantClient implements GrantPort {
     for (const { token } of batch.grant) this.#toGrant.delete(token);
   }
 
-  #post(batch: GrantBatch): Promise<GrantBatchResult> {
+  async #post(batch: GrantBatch): Promise<GrantBatchResult> {
     const body = Buffer.from(JSON.stringify(batch));
-    const { promise, resolve, reject } = Promise.withResolvers<GrantBatchResult>();
-    const request = httpRequest(this.#endpoint, {
-      method: 'POST',
-      agent: this.#agent,
-      timeout: REQUEST_TIMEOUT_MS,
-      headers: {
-        authorization: `Bearer ${this.#options.secret}`,
-        'content-type': 'application/json',
-        'content-length': body.length,
-      },
-    });
-    request.on('timeout', () => request.destroy(new Error(`no answer in ${REQUEST_TIMEOUT_MS} ms`)));
-    request.on('error', reject);
-    request.on('response', (response) => readResult(response).then(resolve, reject));
-    request.end(body);
-    return promise;
+    const headers = [...this.#headers, ['content-length', String(body.length)]] as const;
+    const answer = await this.#peer.exchange({ method: 'POST', path: PATH, headers, body }, REQUEST_TIMEOUT_MS);
+    if (answer.status !== 200) throw new Error(`status ${answer.status}`);
+    const result: unknown = JSON.parse(answer.body);
+    requireValid<GrantBatchResult>(GrantBatchResult, result);
+    return result;
   }
 }
 
@@ -227,18 +222,4 @@ function first<T>(values: Iterable<T>): T[] {
     if (taken.push(value) === MAX_BATCH) break;
   }
   return taken;
-}
-
-async function readResult(response: IncomingMessage): Promise<GrantBatchResult> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error('the answer is too large');
-    chunks.push(chunk as Buffer);
-  }
-  if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
-  const result: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  requireValid<GrantBatchResult>(GrantBatchResult, result);
-  return result;
 }

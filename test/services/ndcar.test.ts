@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import { startDcar } from '../../src/dcar/index.ts';
+import { Http2Peer } from '../../src/sbi/http2-peer.ts';
 import { GrantClient } from '../../src/services/ndcar-client.ts';
 import { client, configured, exchange, grant, packaged, SECRET, started, temporaryDirectory } from '../dcar/support.ts';
 
@@ -109,7 +110,7 @@ describe('grants on their way to the repository', () => {
     let asked = 0;
     const answered = Promise.withResolvers<void>();
     const server = createServer((_request, response) => {
-      response.end(['', '{', '{"bootId":5}'][asked++ % 3]);
+      response.end(['', '{', '{"bootId":5}'][asked++ % 3]!);
       if (asked === 3) answered.resolve();
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -123,20 +124,25 @@ describe('grants on their way to the repository', () => {
 });
 
 describe('the internal interface', () => {
-  const post = (address: string, secret: string, body: string) =>
-    exchange(
-      address,
-      `POST /internal/v1/grants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${secret}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    );
+  const post = async (t: TestContext, address: string, secret: string, body: string) => {
+    const peer = new Http2Peer(address, { log: silentLogger, userAgent: 'DCSF' });
+    t.after(() => peer.close());
+    const headers = [
+      ['authorization', `Bearer ${secret}`],
+      ['content-type', 'application/json'],
+    ] as const;
+    const path = '/internal/v1/grants';
+    return await peer.exchange({ method: 'POST', path, headers, body: Buffer.from(body) }, 5_000);
+  };
 
   test('wants its secret', async (t) => {
     const dcar = await started(t);
     const body = JSON.stringify({ grant: [grant()], revoke: [] });
     for (const secret of ['', 'wrong', `${SECRET}x`]) {
-      assert.equal((await post(dcar.internalAddress, secret, body)).status, 401);
+      assert.equal((await post(t, dcar.internalAddress, secret, body)).status, 401);
     }
     assert.equal(dcar.status().grants, 0);
-    assert.equal((await post(dcar.internalAddress, SECRET, body)).status, 200);
+    assert.equal((await post(t, dcar.internalAddress, SECRET, body)).status, 200);
   });
 
   test('wants whole grants', async (t) => {
@@ -149,9 +155,9 @@ describe('the internal interface', () => {
       { expiresAtMs: 'x' },
     ]) {
       const body = JSON.stringify({ grant: [{ ...grant(), ...bad }], revoke: [] });
-      assert.equal((await post(dcar.internalAddress, SECRET, body)).status, 400, JSON.stringify(bad));
+      assert.equal((await post(t, dcar.internalAddress, SECRET, body)).status, 400, JSON.stringify(bad));
     }
-    assert.equal((await post(dcar.internalAddress, SECRET, '{')).status, 400);
+    assert.equal((await post(t, dcar.internalAddress, SECRET, '{')).status, 400);
   });
 
   test('listens on loopback only and not without a secret', async (t) => {
