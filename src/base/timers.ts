@@ -34,6 +34,8 @@ export function sharedDueMs(nowMs: number, delayMs: number): number {
 /** Node refuses longer timeouts. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
+const STARTED_AT_MS = performance.timeOrigin;
+
 /** Time of this process, on one `setTimeout`. Monotonic: a clock that is set back delays nothing. */
 export class RealTimers implements Timers {
   readonly #queue = new TimerQueue();
@@ -48,7 +50,7 @@ export class RealTimers implements Timers {
   }
 
   nowMs(): number {
-    return Math.floor(performance.timeOrigin + performance.now());
+    return Math.floor(STARTED_AT_MS + performance.now());
   }
 
   after(delayMs: number, run: () => void): Timer {
