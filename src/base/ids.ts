@@ -16,6 +16,16 @@ export function formatRouteToken(token: RouteToken): string {
   return `${token.instance}.${token.worker.toString(36)}.${token.epoch.toString(36)}`;
 }
 
+/** The worker in a route token at `at` of `text`, where `prefix` is `instance.`; -1: not one of this instance. */
+export function workerAt(text: string, at: number, prefix: string): number {
+  if (!text.startsWith(prefix, at)) return -1;
+  const from = at + prefix.length;
+  const dot = text.indexOf('.', from);
+  if (dot < 0 || dot === from || dot - from > 2) return -1;
+  const worker = Number.parseInt(text.slice(from, dot), 36);
+  return Number.isNaN(worker) ? -1 : worker;
+}
+
 /** Mints unguessable identifiers that start with the route token. */
 export class IdMint {
   readonly prefix: string;

@@ -1,3 +1,5 @@
+import { workerAt } from '../base/ids.ts';
+
 /** What a dispatcher must know of a SIP message: who owns it, or whom to give it to. */
 export interface Glance {
   readonly method: string;
@@ -88,7 +90,7 @@ function ofBranch(text: string, start: number, lineEnd: number, token: string): 
   const branch = /;\s*branch\s*=\s*/i.exec(line);
   if (branch === null) return -1;
   const at = branch.index + branch[0].length;
-  return line.startsWith(COOKIE, at) ? workerOf(line, at + COOKIE.length, token) : -1;
+  return line.startsWith(COOKIE, at) ? workerAt(line, at + COOKIE.length, token) : -1;
 }
 
 /** How everybody writes it; other spellings cost more. */
@@ -99,9 +101,9 @@ function ofTag(text: string, start: number, lineEnd: number, token: string): num
   const line = text.slice(start, end(text, lineEnd));
   const from = line.lastIndexOf('>') + 1;
   const plain = line.indexOf(PLAIN_TAG, from);
-  if (plain >= 0) return workerOf(line, plain + PLAIN_TAG.length, token);
+  if (plain >= 0) return workerAt(line, plain + PLAIN_TAG.length, token);
   const tag = /;\s*tag\s*=\s*/i.exec(from === 0 ? line : line.slice(from));
-  return tag === null ? -1 : workerOf(line, from + tag.index + tag[0].length, token);
+  return tag === null ? -1 : workerAt(line, from + tag.index + tag[0].length, token);
 }
 
 const TO_TAG = /;\s*(?:to|remote)-tag\s*=\s*/i;
@@ -115,18 +117,8 @@ function ofReference(text: string, start: number, lineEnd: number, token: string
   const line = text.slice(start, end(text, lineEnd));
   for (const pattern of [TO_TAG, FROM_TAG]) {
     const tag = pattern.exec(line);
-    const worker = tag === null ? -1 : workerOf(line, tag.index + tag[0].length, token);
+    const worker = tag === null ? -1 : workerAt(line, tag.index + tag[0].length, token);
     if (worker >= 0) return worker;
   }
   return -1;
-}
-
-/** The worker in `instance.worker.epoch...`, base 36 (see `formatRouteToken`); -1: not one of this instance. */
-export function workerOf(text: string, at: number, token: string): number {
-  if (!text.startsWith(token, at)) return -1;
-  const from = at + token.length;
-  const dot = text.indexOf('.', from);
-  if (dot < 0 || dot === from || dot - from > 2) return -1;
-  const worker = Number.parseInt(text.slice(from, dot), 36);
-  return Number.isNaN(worker) ? -1 : worker;
 }

@@ -5,7 +5,7 @@ import { buildResponse } from '../sip/message/writer.ts';
 import type { ClientKey, ServerKey, SipMessage, TransactionUserEvent } from '../sip/types.ts';
 import { Capabilities, type Capability } from './b2bua/capability.ts';
 import { ownResponse } from './b2bua/compose.ts';
-import { counterpart } from './b2bua/counterpart.ts';
+import { counterpart, type DialogName } from './b2bua/counterpart.ts';
 import { callOfBranch, readTag } from './b2bua/identity.ts';
 import { iscContext } from './b2bua/session-case.ts';
 import { completeTurn, handleCallEvent } from './call/call.ts';
@@ -24,6 +24,7 @@ import type {
 } from './call/types.ts';
 
 import { CallDeadlines } from './call-deadlines.ts';
+import { type Counterparts, type DialogsElsewhere, keyOf } from './dialogs-elsewhere.ts';
 import { InstructionDesk, noSuchSession } from './instruction-desk.ts';
 import { answerAlone } from './out-of-dialog.ts';
 import type { ServicePorts, SipPort, Touch } from './ports.ts';
@@ -45,6 +46,8 @@ export interface DispatcherOptions {
   readonly onEvent?: ((call: Call) => void) | undefined;
   /** Of the route token (R21); default 0. */
   readonly worker?: number;
+  /** Absent where there is no other worker. */
+  readonly elsewhere?: DialogsElsewhere | undefined;
   /** What a third-party REGISTER has told, for other workers (R23). */
   readonly learnt?: (capability: Capability) => void;
   readonly onEnded: (call: Call) => void;
@@ -54,6 +57,7 @@ export interface DispatcherOptions {
   readonly store?: Touch | undefined;
 }
 
+const NONE: Counterparts = new Map();
 /** Losses that are told one by one within this time are looked up together. */
 const LOSS_BATCH_MS = 20;
 /** For giving back what a crashed call held. */
@@ -82,6 +86,8 @@ export class Dispatcher {
   readonly #deadlines: CallDeadlines;
   /** Why, by context: told one by one, looked up together. */
   readonly #lost = new Map<string, string>();
+  /** What other workers have said of the dialogs that the message being served names. */
+  #counterparts: Counterparts = NONE;
   #closed = false;
 
   constructor(options: DispatcherOptions) {
@@ -94,7 +100,7 @@ export class Dispatcher {
       config: options.config,
       repairSlotMs: (priority) => pace.slotMs(options.timers.nowMs(), priority),
       local: (nextHop) => options.sip.local(nextHop),
-      counterpart: (name) => counterpart(name, (id) => this.#calls.get(id)),
+      counterpart: (name) => this.counterpart(name) ?? this.#counterparts.get(keyOf(name)),
     };
     this.#deadlines = new CallDeadlines(options.timers, (id, name) => {
       const call = this.#calls.get(id);
@@ -127,6 +133,11 @@ export class Dispatcher {
   resume(callId: string): void {
     const call = this.#calls.get(callId);
     if (call !== undefined) this.#run(call, { from: 'store', kind: 'restored' });
+  }
+
+  /** R21, for the message of another worker. */
+  counterpart(name: DialogName): DialogName | undefined {
+    return counterpart(name, (id) => this.#calls.get(id));
   }
 
   hasSession(sessionId: string): boolean {
@@ -196,7 +207,15 @@ export class Dispatcher {
     const call = owner === undefined ? undefined : this.#calls.get(owner.callId);
     if (call === undefined || owner === undefined) return this.#answer(key, message, 481);
     if (message.method === 'INVITE') this.#invites.set(key, call.id);
-    this.#run(call, { from: 'sip', kind: 'request', leg: owner.leg, key, message });
+    const event: CallEvent = { from: 'sip', kind: 'request', leg: owner.leg, key, message };
+    const asked = this.#options.elsewhere?.counterparts(message);
+    if (asked === undefined) return this.#run(call, event);
+    void asked.then((counterparts) => {
+      if (this.#calls.get(call.id) !== call) return this.#answer(key, message, 481);
+      this.#counterparts = counterparts;
+      this.#run(call, event);
+      this.#counterparts = NONE;
+    });
   }
 
   #outOfDialog(key: ServerKey, message: SipMessage) {

@@ -12,8 +12,10 @@ import { dnsNameServer, SipEndpoint, type SipEndpointOptions, TrustedPeers } fro
 import type { ClientKey, Transport } from '../sip/types.ts';
 import type { Journal } from '../store/journal.ts';
 import type { Capability } from './b2bua/capability.ts';
+import type { DialogName } from './b2bua/counterpart.ts';
 import type { Call, CallConfig, Outcome } from './call/types.ts';
 import type { ImsAsConfig } from './config.ts';
+import { DialogsElsewhere } from './dialogs-elsewhere.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { listenForMediaEvents, mediaEvent } from './media-events.ts';
 import { MfPool } from './mf-pool.ts';
@@ -39,6 +41,8 @@ export interface ImsAsPlace {
   readonly mediaEventUri?: string;
   /** What a third-party REGISTER has told, for those that it did not come to. */
   learnt?(capability: Capability): void;
+  /** Asks another worker for what the other side calls a dialog of it (R21). Rejects when it does not answer in time. */
+  counterpart?(worker: number, name: DialogName): Promise<DialogName | undefined>;
 }
 
 export interface ImsAs {
@@ -48,6 +52,8 @@ export interface ImsAs {
   status(): ImsAsStatus;
   /** What a REGISTER has told another worker (R23). */
   adopt(capability: Capability): void;
+  /** A dialog of ours, as the other side knows it: for a message that came to another worker (R21). */
+  counterpart(name: DialogName): DialogName | undefined;
   /** An MF's event that somebody else has listened for (R25). */
   mediaEvent(event: MediaEvent): void;
   /** Ends one call, or every call, with BYE on both legs. */
@@ -133,6 +139,7 @@ export async function startImsAs(
     mintId: () => ids.next(),
     random: pooledRandomHex(),
     worker: token.worker,
+    elsewhere: place.counterpart && new DialogsElsewhere({ ask: place.counterpart.bind(place), token, log, metrics }),
     ...(place.learnt && { learnt: place.learnt.bind(place) }),
     onEvent: records && ((call) => records.look(call)),
     onEnded: (call) => {
@@ -201,6 +208,7 @@ export async function startImsAs(
       capabilities: running.capabilities.size,
       mfs: mfs.status(),
     }),
+    counterpart: (name) => running.counterpart(name),
     adopt: (capability) => running.capabilities.adopt(capability, timers.nowMs()),
     mediaEvent: takeEvent,
     release: (callId) => running.release(callId),

@@ -59,6 +59,8 @@ interface LiveCall {
   readonly callId: string;
   /** Towards Bob. */
   readonly onward: string;
+  /** Ours towards Bob. */
+  readonly fromTag: string;
   readonly toTag: string;
   readonly contact: string;
 }
@@ -145,7 +147,7 @@ ${keeps ? `state: { dir: ${join(directory, 'state')} }\n` : ''}`,
       );
       const ok = await alice.next(({ status: code, callId: of }) => code === 200 && of === callId);
       const contact = /<(.*?)>/.exec(ok.first('contact') ?? '')![1]!;
-      const live = { callId, onward: invite.callId, toTag: ok.toTag, contact };
+      const live = { callId, onward: invite.callId, fromTag: invite.fromTag, toTag: ok.toTag, contact };
       alice.send(asPort, inDialog('ACK', live, 1));
       await bob.next(({ method }) => method === 'ACK');
       return live;
@@ -164,11 +166,11 @@ ${keeps ? `state: { dir: ${join(directory, 'state')} }\n` : ''}`,
     }
 
     /** BYE of Alice; the status that she gets. Repeated as timer E would: a worker may be on its way up. */
-    async function bye(live: LiveCall, answers: boolean): Promise<number> {
+    async function bye(live: LiveCall, answers: boolean, cseq = 2): Promise<number> {
       const answer = alice.next(
         ({ status: code, callId, method }) => code >= 200 && callId === live.callId && method === 'BYE',
       );
-      const lines = inDialog('BYE', live, 2);
+      const lines = inDialog('BYE', live, cseq);
       alice.send(asPort, lines);
       const repeat = setInterval(() => alice.send(asPort, lines), 500);
       if (answers) {
@@ -220,6 +222,33 @@ ${keeps ? `state: { dir: ${join(directory, 'state')} }\n` : ''}`,
       await alice.next(({ method, status: code }) => method === 'REGISTER' && code === 200);
       // The notice is on its way to the other worker over our own process, and so is the question: in order.
       assert.equal((await status()).imsAs.capabilities, WORKERS);
+    });
+
+    /** Alice refers Bob of call `of` to her other call; what Bob reads. */
+    async function refer(of: LiveCall, other: LiveCall, cseq: number): Promise<string> {
+      const name = encodeURIComponent(`${other.callId};to-tag=${other.toTag};from-tag=a`);
+      alice.send(asPort, [...inDialog('REFER', of, cseq), `Refer-To: <sip:bob@x?Replaces=${name}>`]);
+      const received = await bob.next(({ method }) => method === 'REFER');
+      bob.send(asPort, [
+        'SIP/2.0 202 Accepted',
+        ...['via', 'from', 'to', 'call-id', 'cseq'].map((line) => received.span(line).trimEnd()),
+      ]);
+      await alice.next(({ method, status: code }) => method === 'REFER' && code === 202);
+      return decodeURIComponent(received.first('refer-to') ?? '');
+    }
+
+    // conformance: R21 — Refer-To with Replaces across workers, over real sockets and processes
+    test('REFER to a call of the other worker names it as Bob knows it; as it came while that worker does not answer', async () => {
+      const lives = [await call(0), await call(1)] as const;
+      const translated = `Replaces=${lives[1].onward};to-tag=b;from-tag=${lives[1].fromTag}>`;
+      assert.ok((await refer(lives[0], lives[1], 2)).includes(translated));
+      const { pid } = (await status()).workers[1]!;
+      process.kill(pid, 'SIGSTOP');
+      const untouched = await refer(lives[0], lives[1], 3).finally(() => process.kill(pid, 'SIGCONT'));
+      assert.ok(untouched.includes(`Replaces=${lives[1].callId};to-tag=${lives[1].toTag};from-tag=a>`), untouched);
+      const text = await (await fetch(`${admin}/metrics`)).text();
+      assert.match(text, /^imsdc_ims_as_dialogs_untranslated_total\{worker="0"\} 1$/m);
+      for (const live of lives) assert.equal(await bye(live, true, 4), 200);
     });
 
     /** Each worker writes its calls to its own directory, a moment after they changed. */

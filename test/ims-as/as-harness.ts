@@ -8,6 +8,7 @@ import type {
   MrmReply,
   Outcome,
 } from '../../src/ims-as/call/types.ts';
+import type { DialogsElsewhere } from '../../src/ims-as/dialogs-elsewhere.ts';
 import { Dispatcher } from '../../src/ims-as/dispatcher.ts';
 import type { ChannelRecord } from '../../src/ims-as/records/channel-record.ts';
 import { ChannelLedger } from '../../src/ims-as/records/ledger.ts';
@@ -78,7 +79,10 @@ export class AsHarness {
   #serial = 0;
   #port = 50_000;
 
-  constructor(options: { config?: Partial<CallConfig>; maxCalls?: number } = {}) {
+  constructor(
+    options: { config?: Partial<CallConfig>; maxCalls?: number; worker?: number; elsewhere?: DialogsElsewhere } = {},
+  ) {
+    const { worker = 0 } = options;
     this.dispatcher = new Dispatcher({
       sip: {
         respond: (key, _status, wire) => this.#record('response', wire, '', key),
@@ -101,7 +105,9 @@ export class AsHarness {
       repairs: { perSecond: 1, burst: 1 },
       sessionCase: 'originating',
       maxCalls: options.maxCalls ?? 10,
-      mintId: () => `as.0.1.${this.#serial++}x`,
+      mintId: () => `as.${worker}.1.${this.#serial++}x`,
+      worker,
+      elsewhere: options.elsewhere,
       random: (bytes) =>
         (this.#serial++)
           .toString(16)

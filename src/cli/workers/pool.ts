@@ -17,7 +17,14 @@ import type { RepositoryAddress } from '../functions.ts';
 import type { ProcessContext } from '../process.ts';
 import { Rpc } from './rpc.ts';
 import { snapshotOf, sumStatus, WorkerMetrics } from './sum.ts';
-import { type LearntCapability, type MetricSnapshot, WORKER_SETUP, type WorkerSetup } from './types.ts';
+import {
+  COUNTERPART_TIMEOUT_MS,
+  type LearntCapability,
+  type MetricSnapshot,
+  type NamedDialog,
+  WORKER_SETUP,
+  type WorkerSetup,
+} from './types.ts';
 
 /** For what an operator asks: a worker that is behind must not hold up the others' figures. */
 const STATUS_TIMEOUT_MS = 2_000;
@@ -187,6 +194,8 @@ class WorkerPool {
           onSpawn: (child) => {
             const rpc = new Rpc(String(index), (message) => child.send(message, () => undefined), {
               capability: (learnt: LearntCapability) => this.#tellOthers(index, learnt),
+              counterpart: ({ worker: owner, name }: { worker: number; name: NamedDialog }) =>
+                this.worker(owner).call('counterpart', name, COUNTERPART_TIMEOUT_MS),
             });
             worker.rpc = rpc;
             child.on('message', (message) => rpc.received(message));

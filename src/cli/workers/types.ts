@@ -30,3 +30,13 @@ export interface LearntCapability {
   readonly supports: boolean | undefined;
   readonly untilMs: number;
 }
+
+/** A dialog by what one side calls it (R21). */
+export interface NamedDialog {
+  readonly callId: string;
+  readonly toTag: string;
+  readonly fromTag: string;
+}
+
+/** A message that names a dialog of another worker waits for its owner no longer than this. */
+export const COUNTERPART_TIMEOUT_MS = 300;

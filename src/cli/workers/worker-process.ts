@@ -9,7 +9,13 @@ import { type Functions, startFunctions } from '../functions.ts';
 import { type ProcessContext, type Running, runProcess } from '../process.ts';
 import { Rpc, type RpcHandlers } from './rpc.ts';
 import { snapshotOf } from './sum.ts';
-import { type LearntCapability, WORKER_SETUP, type WorkerSetup } from './types.ts';
+import {
+  COUNTERPART_TIMEOUT_MS,
+  type LearntCapability,
+  type NamedDialog,
+  WORKER_SETUP,
+  type WorkerSetup,
+} from './types.ts';
 
 /** A worker of `imsdc dcsf`: the roles ims-as and dcsf behind the dispatcher. Started by its parent, never by hand. */
 const setup = JSON.parse(process.env[WORKER_SETUP] ?? '') as WorkerSetup;
@@ -39,6 +45,8 @@ async function start(outer: ProcessContext): Promise<Running> {
     sip: { transports: link.transports, lag: (observe) => link.lag(observe) },
     mediaEventUri: setup.mediaEventUri,
     learnt: (capability: LearntCapability) => rpc.notice('capability', capability),
+    counterpart: async (worker: number, name: NamedDialog) =>
+      ((await rpc.call('counterpart', { worker, name }, COUNTERPART_TIMEOUT_MS)) as NamedDialog | null) ?? undefined,
   });
   link.serve();
   return {
@@ -76,6 +84,7 @@ function handlers({ metrics }: ProcessContext, functions: () => Functions | unde
     reopenFiles: () => functions()?.reopenFiles(),
     metrics: () => snapshotOf(metrics),
     capability: (learnt: LearntCapability) => functions()?.imsAs?.adopt(learnt),
+    counterpart: (name: NamedDialog) => imsAs().counterpart(name) ?? null,
     mediaEvent: (event: MediaEvent) => imsAs().mediaEvent(event),
     mediaInstruction: ({ data, options }: { data: MediaInstructionData; options: { idempotencyKey: string } }) =>
       imsAs().mediaControl.mediaInstruction(data, options),

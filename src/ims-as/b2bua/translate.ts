@@ -1,6 +1,7 @@
 import { formatUri, parseAddress, parseReplaces, parseUri } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import type { CallEnvironment } from '../call/types.ts';
+import type { DialogName } from './counterpart.ts';
 
 /**
  * Headers that name a dialog. Each of our calls is two dialogs, and the reader of the header knows the other one, so
@@ -16,6 +17,21 @@ export function translateDialogHeaders(message: SipMessage, env: CallEnvironment
     translate(message, 'target-dialog', 'Target-Dialog', env) +
     translateReferTo(message, env)
   );
+}
+
+/** The dialogs that `message` names, whoever's they are. */
+export function namedDialogs(message: SipMessage): DialogName[] {
+  const values = ['replaces', 'join', 'target-dialog'].map((name) => message.first(name));
+  const referTo = message.first('refer-to');
+  const uri = referTo === undefined ? undefined : parseUri(parseAddress(referTo)?.uri ?? '');
+  if (uri?.kind === 'sip') values.push(...uri.headers.map(escapedReplaces));
+  return values.flatMap((value) => (value === undefined ? [] : (parseReplaces(value) ?? [])));
+}
+
+/** Value of a `Replaces=...` in the headers of a URI; undefined for other headers. */
+function escapedReplaces(header: string): string | undefined {
+  const equal = header.indexOf('=');
+  return header.slice(0, equal).toLowerCase() === 'replaces' ? unescaped(header.slice(equal + 1)) : undefined;
 }
 
 function translate(message: SipMessage, name: string, title: string, env: CallEnvironment): string {
@@ -49,12 +65,11 @@ function translateReferTo(message: SipMessage, env: CallEnvironment): string {
   if (uri?.kind !== 'sip' || uri.headers.length === 0) return message.span('refer-to');
   let changed = false;
   const headers = uri.headers.map((header) => {
-    const equal = header.indexOf('=');
-    if (header.slice(0, equal).toLowerCase() !== 'replaces') return header;
-    const translated = translateReference(unescaped(header.slice(equal + 1)), env);
+    const replaces = escapedReplaces(header);
+    const translated = replaces === undefined ? undefined : translateReference(replaces, env);
     if (translated === undefined) return header;
     changed = true;
-    return `${header.slice(0, equal)}=${encodeURIComponent(translated)}`;
+    return `${header.slice(0, header.indexOf('='))}=${encodeURIComponent(translated)}`;
   });
   if (!changed) return message.span('refer-to');
   return `Refer-To: <${formatUri({ ...uri, headers })}>\r\n`;
