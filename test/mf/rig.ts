@@ -1,7 +1,8 @@
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import { Contexts } from '../../src/mf/mrm/contexts.ts';
-import { type ApplicationTarget, type BootstrapTarget, Executor, type ServicePort } from '../../src/mf/mrm/execute.ts';
+import { Executor } from '../../src/mf/mrm/execute.ts';
+import type { ApplicationTarget, BootstrapTarget, ServicePort } from '../../src/mf/mrm/service-port.ts';
 import { PortPool } from '../../src/mf/ports.ts';
 import type { MediaContext, MediaEvent, MediaInfo, PatchItem } from '../../src/services/nmf-mrm.ts';
 import type { MrmRequestInfo } from '../../src/services/nmf-mrm-server.ts';

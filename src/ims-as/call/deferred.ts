@@ -1,9 +1,9 @@
 import { parseSessionDescription } from '../../sdp/parse.ts';
 import { vacateSlot } from '../../sdp/slots.ts';
 import { supportsDataChannel } from '../b2bua/party.ts';
-import { decideRest } from '../media/instructions.ts';
 import { takeOffer } from '../media/offer.ts';
 import { close, forkSdp, lineById, restore, snapshot } from '../media/state.ts';
+import { decideRest } from '../media/undecided.ts';
 import { thaw } from './mrm.ts';
 import { notify, offeredMedia } from './notify.ts';
 import { queueReoffers } from './reoffer.ts';

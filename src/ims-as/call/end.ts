@@ -1,4 +1,4 @@
-import { conflict } from '../media/instructions.ts';
+import { conflict } from '../media/problems.ts';
 import { awaitLateReply, reconcile } from './mrm.ts';
 import { channels, notify } from './notify.ts';
 import { acknowledge, sendBye } from './responses.ts';

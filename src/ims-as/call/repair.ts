@@ -1,7 +1,7 @@
 import { endsAtDcAs } from '../media/dc-as.ts';
-import { conflict } from '../media/instructions.ts';
 import { forgetPeersOf, giveUpLost, markLost } from '../media/lost.ts';
 import { attachOfferer } from '../media/offer.ts';
+import { conflict } from '../media/problems.ts';
 import { isReserved } from '../media/reply.ts';
 import type { MediaLine } from '../media/types.ts';
 import { type ReplyOutcome, rebuild, reconcile } from './mrm.ts';

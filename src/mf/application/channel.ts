@@ -2,7 +2,7 @@ import { type RawData, WebSocket } from 'ws';
 import type { Logger } from '../../base/log.ts';
 import { MDC2_CLOSE } from '../../services/mdc2.ts';
 import type { PayloadPort } from '../engine/types.ts';
-import type { ApplicationTarget } from '../mrm/execute.ts';
+import type { ApplicationTarget } from '../mrm/service-port.ts';
 
 export interface ChannelOptions {
   readonly port: PayloadPort;

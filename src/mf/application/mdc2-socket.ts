@@ -3,7 +3,7 @@ import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import { clientTlsOptions, type SbiTls } from '../../sbi/tls.ts';
 import { MDC2_HEADER, MDC2_SUBPROTOCOL } from '../../services/mdc2.ts';
-import type { ApplicationTarget } from '../mrm/execute.ts';
+import type { ApplicationTarget } from '../mrm/service-port.ts';
 
 export interface Mdc2SocketOptions {
   readonly localAddress?: string | undefined;

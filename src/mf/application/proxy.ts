@@ -3,7 +3,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import { ImsdcError } from '../../errors.ts';
 import type { MediaEngine, StreamRef } from '../engine/types.ts';
-import type { ApplicationPort, ApplicationTarget } from '../mrm/execute.ts';
+import type { ApplicationPort, ApplicationTarget } from '../mrm/service-port.ts';
 import { ApplicationChannel, CREDIT_BYTES } from './channel.ts';
 import { type Mdc2SocketOptions, type OpenSocket, socketOpener } from './mdc2-socket.ts';
 

@@ -1,7 +1,7 @@
 import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import type { MediaEngine, StreamRef } from '../engine/types.ts';
-import type { BootstrapPort, BootstrapTarget } from '../mrm/execute.ts';
+import type { BootstrapPort, BootstrapTarget } from '../mrm/service-port.ts';
 import type { Mdc1Client } from './mdc1-client.ts';
 import type { ResponseLimits } from './response.ts';
 import { BootstrapStream, CREDIT_BYTES } from './stream.ts';

@@ -5,7 +5,7 @@ import { responseMessages, streamedResponseMessages } from '../../channel-http/r
 import type { HttpRequest } from '../../channel-http/types.ts';
 import { ImsdcError } from '../../errors.ts';
 import type { PayloadPort } from '../engine/types.ts';
-import type { BootstrapTarget } from '../mrm/execute.ts';
+import type { BootstrapTarget } from '../mrm/service-port.ts';
 import type { Mdc1Client } from './mdc1-client.ts';
 import { ownResponse, type ResponseLimits, toUe } from './response.ts';
 import { ALLOWED_METHODS, isAllowedMethod, toMdc1 } from './target.ts';

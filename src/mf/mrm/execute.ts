@@ -6,26 +6,7 @@ import type { DesiredFlow } from './desired.ts';
 import { engineError, reasonOf } from './engine-error.ts';
 import type { Held, HeldAssociation, HeldFlow, HeldSink } from './held.ts';
 import type { Plan, PrepareStep, ShapeStep, StartStep } from './plan.ts';
-
-/** Where the messages of streams that end at the MF go. */
-export interface ServicePort<Target> {
-  /** Before the stream's route is set. Another target for a stream that is served already replaces it. */
-  serve(stream: { key: string; streamId: number }, target: Target): void;
-  end(stream: { key: string; streamId: number }): void;
-  /** All streams of an association that is gone. */
-  endAll(key: string): void;
-}
-/** ../bootstrap: HTTP to the repository, over MDC1. */
-export type BootstrapPort = ServicePort<BootstrapTarget>;
-/** ../application: messages to a DC AS, over MDC2. `serve` throws MF_NO_RESOURCES when there is no room. */
-export type ApplicationPort = ServicePort<ApplicationTarget>;
-export type ApplicationTarget = Extract<HeldSink, { kind: 'mdc2' }>;
-export interface BootstrapTarget {
-  readonly replaceHttpUrl: string;
-  readonly address: string;
-  readonly port: number;
-  readonly peerMaxMessageSizeBytes: number;
-}
+import type { ApplicationPort, BootstrapPort } from './service-port.ts';
 
 export interface ExecutorOptions {
   readonly engine: MediaEngine;

@@ -15,13 +15,13 @@ import {
 } from '../../sdp/offer-answer.ts';
 import { type Origin, type SentDescription, stampOrigin } from '../../sdp/origin.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
-import { parseRequestedApplication } from '../../sdp/requested-application.ts';
 import type { DataChannelMedia, MediaSection, SessionDescription } from '../../sdp/types.ts';
 import type { DataChannelContent } from '../../sdp/write-data-channel.ts';
 import { acceptableStreams, type DataAnswer } from './answer-policy.ts';
 import { AudioLine, type Direction, offeredDirection } from './audio-line.ts';
 import type { UeChannel } from './channel.ts';
 import { DataLine, type DataLineEvents, type LocalEnd } from './data-line.ts';
+import { asOurOffer, contentOf, extended, withOnly } from './line-content.ts';
 import { type Slot, Slots } from './slots.ts';
 
 export interface SessionMediaOptions {
@@ -248,14 +248,7 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     role: DtlsRole,
     starts: (() => Promise<void>)[],
   ): Promise<MediaSection> {
-    const content: DataChannelContent = {
-      streams: offered.streams,
-      ...(offered.bandwidthKbps === undefined ? {} : { bandwidthKbps: offered.bandwidthKbps }),
-      ...(offered.bootstrapUsedBy === undefined ? {} : { bootstrapUsedBy: offered.bootstrapUsedBy }),
-      applicationLines: offered.applicationLines,
-      ...(offered.qosHint === undefined ? {} : { qosHint: offered.qosHint.text }),
-      ...(offered.mid === undefined ? {} : { mid: offered.mid }),
-    };
+    const content = contentOf(offered);
     const line = this.#slots.dataLine(slot) ?? (await this.#newDataLine(slot, content));
     line.content = content;
     if (line.asksForNew(offered, role)) await line.renew();
@@ -321,30 +314,4 @@ export class SessionMedia extends TypedEmitter<SessionMediaEvents> {
     this.#sent = stamped;
     return stamped.text;
   }
-}
-
-/** The bindings go with their channels. */
-function withOnly(content: DataChannelContent, streams: DataChannelContent['streams']): DataChannelContent {
-  const isBound = (text: string): boolean => {
-    const channels = parseRequestedApplication(text)?.channels ?? [];
-    return channels.length === 0 || channels.some((one) => streams.some(({ streamId }) => streamId === one.streamId));
-  };
-  const { applicationLines } = content;
-  return { ...content, streams, ...(applicationLines && { applicationLines: applicationLines.filter(isBound) }) };
-}
-
-function extended(before: DataChannelContent, more: DataChannelContent): DataChannelContent {
-  const known = new Set(before.streams.map(({ streamId }) => streamId));
-  const applicationLines = [...(before.applicationLines ?? []), ...(more.applicationLines ?? [])];
-  return {
-    ...before,
-    streams: [...before.streams, ...more.streams.filter(({ streamId }) => !known.has(streamId))],
-    ...(applicationLines.length === 0 ? {} : { applicationLines: [...new Set(applicationLines)] }),
-  };
-}
-
-/** 3gpp-bdc-used-by is relative to who sends the offer: an answer echoes it, our own offer turns it round (R8). */
-function asOurOffer(content: DataChannelContent): DataChannelContent {
-  if (content.bootstrapUsedBy === undefined) return content;
-  return { ...content, bootstrapUsedBy: content.bootstrapUsedBy === 'sender' ? 'receiver' : 'sender' };
 }

@@ -5,7 +5,7 @@ import { silentLogger } from '../../../src/base/log.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
 import { CREDIT_BYTES } from '../../../src/mf/application/channel.ts';
 import { ApplicationProxy } from '../../../src/mf/application/proxy.ts';
-import type { ApplicationTarget } from '../../../src/mf/mrm/execute.ts';
+import type { ApplicationTarget } from '../../../src/mf/mrm/service-port.ts';
 import { FakeEngine, type FakePort } from '../fake-engine.ts';
 
 const REF = { key: 'c1#1', streamId: 1_000 };
