@@ -222,9 +222,12 @@ export class PlainAssociation extends TypedEmitter<PlainEvents> {
     counters.dropped++;
   }
 
-  /** Holds back DTLS of the far end but for a trickle that keeps SCTP alive; its window closes (R29). */
-  pause(): void {
-    this.#gate?.pause();
+  /**
+   * Holds back DTLS of the far end but for a trickle that keeps SCTP alive; its window closes (R29). More than a trickle
+   * while what we send waits for acknowledgement and `mayRead` says that what comes with it can be kept.
+   */
+  pause(mayRead: () => boolean = () => true): void {
+    this.#gate?.pause({ isSending: () => this.bufferedAmount() > 0, mayRead });
   }
 
   resume(): void {

@@ -6,11 +6,22 @@ import { type Leg, type OuterPort, sameAddress } from './outer-port.ts';
  * retransmission time-out per pause, doubling up to ten seconds. Above this bound they are dropped.
  */
 const MAX_HELD_BYTES = 1 << 19;
+/** What carries no message, an acknowledgement above all, is this small, and has some room of its own behind the rest. */
+const SMALL_DATAGRAM_BYTES = 200;
+const MAX_HELD_WITH_SMALL_BYTES = MAX_HELD_BYTES + (1 << 16);
 /**
  * Even while paused one datagram in this time passes: it keeps heartbeats and acknowledgements alive, so that the far
  * end's SCTP does not give up however long its reader is slow. At 1,200 octets this is 5 KB/s.
  */
 const TRICKLE_INTERVAL_MS = 250;
+/**
+ * Among the held ones are the acknowledgements of what we send ourselves; encrypted, they cannot be told from the rest.
+ * An echo whose way out is full reads nothing until they come: so while something waits to go out, a few pass.
+ */
+const ACKNOWLEDGE_INTERVAL_MS = 5;
+const ACKNOWLEDGE_BATCH = 8;
+/** So long after data went out, or went out again; enough for all that can be held. */
+const ACKNOWLEDGED_WITHIN_MS = 300;
 /** Held datagrams let go per turn of the event loop: the socket of libjuice has a small buffer. */
 const RELEASE_BATCH = 32;
 /** A close follows what the far end sent; silence of this length before it means that it is gone. */
@@ -32,7 +43,9 @@ export class RemoteGate implements Leg {
   readonly #held: Buffer[] = [];
   #heldBytes = 0;
   #lettingGo = false;
+  #acknowledging: NodeJS.Timeout | undefined;
   #lastPassedAtMs = 0;
+  #lastDataSentAtMs = 0;
   #lastHeardAtMs = 0;
 
   constructor(
@@ -51,6 +64,7 @@ export class RemoteGate implements Leg {
   }
 
   close(): void {
+    clearInterval(this.#acknowledging);
     this.#port.detach(this);
     this.#held.length = 0;
   }
@@ -60,11 +74,19 @@ export class RemoteGate implements Leg {
     this.#proved = true;
   }
 
-  pause(): void {
+  /** While `mayRead`, and something that went out, or `isSending` wants to, is not acknowledged, held ones pass slowly. */
+  pause({ isSending, mayRead }: { isSending: () => boolean; mayRead: () => boolean }): void {
+    if (this.#paused) return;
     this.#paused = true;
+    const isWaiting = () => isSending() || performance.now() - this.#lastDataSentAtMs < ACKNOWLEDGED_WITHIN_MS;
+    this.#acknowledging = setInterval(() => {
+      if (this.#held.length === 0 || !isWaiting()) return;
+      for (let left = ACKNOWLEDGE_BATCH; left > 0 && mayRead(); left--) this.#pass();
+    }, ACKNOWLEDGE_INTERVAL_MS);
   }
 
   resume(): void {
+    clearInterval(this.#acknowledging);
     this.#paused = false;
     this.#letGo();
   }
@@ -105,7 +127,8 @@ export class RemoteGate implements Leg {
   }
 
   #hold(datagram: Buffer): void {
-    if (this.#heldBytes + datagram.length > MAX_HELD_BYTES) {
+    const limit = datagram.length <= SMALL_DATAGRAM_BYTES ? MAX_HELD_WITH_SMALL_BYTES : MAX_HELD_BYTES;
+    if (this.#heldBytes + datagram.length > limit) {
       this.#port.counters.datagramsIgnored++;
       return;
     }
@@ -143,6 +166,7 @@ export class RemoteGate implements Leg {
   }
 
   send(datagram: Buffer): void {
+    if (datagram.length > SMALL_DATAGRAM_BYTES) this.#lastDataSentAtMs = performance.now();
     this.#port.send(datagram, this.remote);
   }
 }

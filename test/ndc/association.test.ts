@@ -106,6 +106,21 @@ test('while paused the sender fills up; after resume everything arrives', async 
   await closeAll(a, b);
 });
 
+// conformance: R29 — reading is paused, and sending goes on: its acknowledgements are among what is held back
+test('while paused, what goes out is acknowledged, as in an echo whose way out is full', async () => {
+  const { a, b } = await connectedPair([0], { highMarkBytes: 65_536 });
+  const count = 100;
+  b.pause();
+  let got = 0;
+  const all = new Promise<void>((resolve) => a.on('message', () => ++got === count && resolve()));
+  // Both ways, so that the acknowledgements stand in a queue behind data.
+  const data = randomBytes(16_384);
+  while (a.send(0, data, 'binary'));
+  for (let sent = 0; sent < count; sent++) while (!b.send(0, data, 'binary')) await b.next('writable');
+  await all;
+  await closeAll(a, b);
+});
+
 test('the far end may move: its new address is followed', async () => {
   const [a, b, other] = await Promise.all([certificateA, certificateB, certificateB].map((c) => reserveLocal(c)));
   const open = opened(a!, 0);

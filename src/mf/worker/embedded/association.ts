@@ -21,6 +21,9 @@ const FAILURES = {
   fault: 'INTERNAL',
 } as const satisfies Record<NonNullable<PlainEvents['state']['reason']>, WorkerErrorName>;
 
+/** What may be read beyond the marks of the pipes, with the acknowledgements that those on the way out wait for. */
+const MAX_READ_AHEAD_BYTES = 4 << 20;
+
 /** One handle: the plain association, a pipe per stream it receives on, and the payload streams. */
 export class Association implements PipeOwner {
   readonly plain: PlainAssociation;
@@ -108,6 +111,12 @@ export class Association implements PipeOwner {
     if (sink instanceof PayloadStream) sink.end();
   }
 
+  /** See RESET_STREAM. Closed before it is open, the peer would never hear of it: its own end would open as agreed. */
+  resetByEngine(streamId: number): void {
+    if (!this.plain.isOpen(streamId)) throw new Refusal('STREAM_UNKNOWN', 'the stream is not open');
+    this.closeStream(streamId);
+  }
+
   /** See ROUTE; `to` is the association of a stream sink. */
   route(body: FrameBody<'ROUTE'>, to: Association | undefined): void {
     const pipe = this.#pipe(body.streamId);
@@ -145,7 +154,7 @@ export class Association implements PipeOwner {
   hold(pipe: Pipe, held: boolean): void {
     if (held) this.#holding.add(pipe);
     else this.#holding.delete(pipe);
-    if (this.#holding.size > 0) this.plain.pause();
+    if (this.#holding.size > 0) this.plain.pause(() => this.#pendingBytes() < MAX_READ_AHEAD_BYTES);
     else this.plain.resume();
   }
 
@@ -161,8 +170,6 @@ export class Association implements PipeOwner {
   }
 
   stats(): FrameBody<'STATS_DATA'>['records'][number] {
-    let pendingBytes = 0;
-    for (const pipe of this.#pipes.values()) pendingBytes += pipe.pendingBytes;
     return {
       ...plainStats(this.plain),
       handle: this.#header.handle,
@@ -170,8 +177,14 @@ export class Association implements PipeOwner {
       state: this.#state,
       stateAgeMs: Math.round(performance.now() - this.#stateSinceMs),
       handshakeUs: this.#handshakeUs,
-      bufferedBytes: this.plain.bufferedAmount() + pendingBytes,
+      bufferedBytes: this.plain.bufferedAmount() + this.#pendingBytes(),
     };
+  }
+
+  #pendingBytes(): number {
+    let sum = 0;
+    for (const pipe of this.#pipes.values()) sum += pipe.pendingBytes;
+    return sum;
   }
 
   /** Offers a message of another association on `streamId`; a full one is flushed when there is room. */

@@ -92,7 +92,7 @@ export class EmbeddedWorker {
       case 'RELEASE':
         return this.#onRelease(frame);
       case 'RESET_STREAM':
-        this.#association(frame).closeStream(decodeBody('RESET_STREAM', frame.body).streamId);
+        this.#association(frame).resetByEngine(decodeBody('RESET_STREAM', frame.body).streamId);
         return this.#control.reply('RESET_STREAM', frame, {});
       case 'STATS':
         return this.#onStats(frame);
