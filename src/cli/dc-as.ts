@@ -1,4 +1,5 @@
 import { createLogger } from '../base/log.ts';
+import { reportReady } from '../base/supervisor.ts';
 import { echo } from '../dc-as/applications/echo.ts';
 import { menu } from '../dc-as/applications/menu.ts';
 import { whiteboard } from '../dc-as/applications/whiteboard.ts';
@@ -53,9 +54,8 @@ export async function dcAsCommand(argv: string[]): Promise<number> {
   if (!secret) throw usage('--secret is missing');
   const applications = applicationsOf(values);
   if (Object.keys(applications).length === 0) throw usage('which applications? --menu, --whiteboard, --echo');
-  const stopped = new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
-  });
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop());
   const tls = tlsOf(values);
   const log = createLogger({ name: 'dc-as', level: process.env.IMSDC_LOG ?? 'info' });
   const { address } = values;
@@ -71,11 +71,13 @@ export async function dcAsCommand(argv: string[]): Promise<number> {
   });
   const where = { url: dcAs.url, ...(dtls && { dc4Url: dcAs.dc4Url }) };
   writeOut(`${JSON.stringify({ ...where, applications: Object.keys(applications) })}\n`);
+  reportReady(where, async () => stop());
   try {
     if (values.call !== undefined) await call(values, secret, tls);
     await stopped;
   } finally {
     await dcAs.close();
+    if (process.connected) process.disconnect();
   }
   return 0;
 }

@@ -1,5 +1,5 @@
 import { createLogger } from '../base/log.ts';
-import { HOME_DOMAIN } from '../lab/config-file.ts';
+import { HOME_DOMAIN, MENU_APPLICATION } from '../lab/config-file.ts';
 import { runLab } from '../lab/lab.ts';
 import type { StepReport } from '../lab/scenario/step.ts';
 import { SCSCF_DEFAULTS, startScscf } from '../lab/scscf/index.ts';
@@ -8,8 +8,8 @@ import { oneOf, portNumber, readCommandLine, writeOut } from './command-line.ts'
 
 const HELP = `imsdc lab [--once] [--json]
 
-Starts imsdc dcsf and imsdc mf, a small S-CSCF and two UEs on loopback, makes a real call over them and shows it as it
-happens. Then everything stays up for your own calls, until Ctrl-C.
+Starts imsdc dcsf, imsdc mf and imsdc dc-as, a small S-CSCF and two UEs on loopback, makes a real call over them and
+shows it as it happens. Then everything stays up for your own calls, until Ctrl-C.
 
   --once            end after the call; exit status 0 when every step was right
   --json            one JSON line with the results on standard output, nothing else there
@@ -110,10 +110,12 @@ function stepLine({ ok, atMs, ms, title, note }: StepReport): string {
 function invitation(world: World): string {
   const proxy = world.proxyUri;
   return `
-The lab is up: S-CSCF ${proxy} (UDP and TCP, domain ${HOME_DOMAIN}), IMS AS ${world.applicationServer}
+The lab is up: S-CSCF ${proxy} (UDP and TCP, domain ${HOME_DOMAIN}), IMS AS ${world.applicationServer},
+  DC AS ${world.dcAs} (customer-service menu, application ${MENU_APPLICATION})
 
   a UE that answers:   npx imsdc ue --identity sip:carol@${HOME_DOMAIN} --proxy ${proxy} -c register -c 'answer --timeout 0' -c 'echo 1000' -c 'wait ended --timeout 0'
   a UE that calls it:  npx imsdc ue --identity sip:dave@${HOME_DOMAIN} --proxy ${proxy} -c register -c 'call sip:carol@${HOME_DOMAIN}' -c list -c 'open 10000001' -c 'send 1000 hello' -c 'receive 1000' -c hangup
+  the DC AS's menu:    ... the same, with -c 'open ${MENU_APPLICATION} --endpoint server' -c 'receive 1000' -c 'send 1000 {"tap":"bill"}' -c 'receive 1000'
   SIPp in place of us: npx imsdc-sipp run bootstrap-invite --target ${world.applicationServer.slice('sip:'.length)}   (sipp/README.md)
   what they hold:      curl ${world.admin.dcsf}/status ; curl ${world.admin.mf}/status
 

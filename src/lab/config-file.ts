@@ -15,6 +15,11 @@ export const APPLICATIONS = [
   { applicationId: '10000006', folder: 'tap-menu', anchor: 'e2e' },
 ] as const;
 
+/** The customer-service menu: its channel ends at the DC AS of the lab (P2A). */
+export const MENU_APPLICATION = '20000001';
+/** Of nobody but this lab on loopback. */
+export const DC_AS_SECRET = 'shared by the DCSF and the DC AS of the lab';
+
 export interface LabFiles {
   readonly directory: string;
   readonly config: string;
@@ -26,6 +31,8 @@ export interface LabPorts {
   readonly applicationServer: number;
   readonly scscf: number;
   readonly mrm: number;
+  /** Where the lab's DC AS takes channels; absent: the lab has none. */
+  readonly dcAs?: number;
 }
 
 export interface LabConfigOptions {
@@ -71,6 +78,11 @@ export function writeLabConfig(options: LabConfigOptions): LabFiles {
         applications: {
           rules: Object.fromEntries(APPLICATIONS.map(({ applicationId, anchor }) => [applicationId, { anchor }])),
         },
+        ...(options.ports.dcAs !== undefined && {
+          dcAs: {
+            [MENU_APPLICATION]: { url: `ws://${LOOPBACK}:${options.ports.dcAs}/channels`, secret: DC_AS_SECRET },
+          },
+        }),
       },
     },
     dcar: {

@@ -37,6 +37,7 @@ export async function runLab(options: LabOptions = {}): Promise<RunningLab> {
   const onStep = options.onStep ?? (() => undefined);
   const extra = (own: readonly string[] = []) => [...UNKNOWN_UE_ARGS, ...own];
   const world = await startWorld({
+    dcAs: true,
     ...options,
     startedMs,
     ueArgs: { alice: extra(options.ueArgs?.alice), bob: extra(options.ueArgs?.bob) },
@@ -48,7 +49,7 @@ export async function runLab(options: LabOptions = {}): Promise<RunningLab> {
     ok: true,
     atMs: 0,
     ms: upMs,
-    note: `IMS AS ${world.applicationServer}, S-CSCF ${world.proxyUri}`,
+    note: `IMS AS ${world.applicationServer}, S-CSCF ${world.proxyUri}${world.dcAs === null ? '' : `, DC AS ${world.dcAs}`}`,
   };
   onStep(up);
   const steps = [up, ...(await runSteps(options.steps ?? SCENARIO, world, { startedMs, onStep }))];

@@ -2,7 +2,16 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createLogger } from '../base/log.ts';
 import { ImsdcError } from '../errors.ts';
-import { ALICE, BOB, type ConfigObject, type LabFiles, LOOPBACK, writeLabConfig } from './config-file.ts';
+import {
+  ALICE,
+  BOB,
+  type ConfigObject,
+  DC_AS_SECRET,
+  type LabFiles,
+  LOOPBACK,
+  MENU_APPLICATION,
+  writeLabConfig,
+} from './config-file.ts';
 import { freePort } from './ports.ts';
 import { LabChild } from './process/child.ts';
 import { UeProcess } from './process/ue-process.ts';
@@ -12,7 +21,7 @@ import { observedTransports, type SipObservation, summarise } from './sip-trace.
 
 export type { ConfigObject };
 
-export const LANES = ['Alice', 'S-CSCF', 'IMS AS', 'MF', 'Bob'] as const;
+export const LANES = ['Alice', 'S-CSCF', 'IMS AS', 'MF', 'DC AS', 'Bob'] as const;
 
 export interface WorldOptions {
   /** Default `.imsdc/lab`. */
@@ -20,6 +29,8 @@ export interface WorldOptions {
   readonly apps?: string;
   readonly engine?: 'auto' | 'embedded' | 'native';
   readonly overrides?: ConfigObject;
+  /** Starts the sample DC AS, too: the customer-service menu. Default false. */
+  readonly dcAs?: boolean;
   /** More options of `imsdc ue` for one of them: tests of bad cases. */
   readonly ueArgs?: { readonly alice?: readonly string[]; readonly bob?: readonly string[] };
   /** 0: any free port. */
@@ -43,6 +54,8 @@ export interface World {
   readonly proxyUri: string;
   /** Where ISC of the AS is. */
   readonly applicationServer: string;
+  /** Where the DC AS takes channels; null: there is none. */
+  readonly dcAs: string | null;
   readonly admin: { readonly mf: string; readonly dcsf: string };
   /** Rejects as soon as a process that should run has ended. */
   readonly failure: Promise<never>;
@@ -80,16 +93,17 @@ async function start(options: WorldOptions, closers: Closer[], close: Closer): P
   mkdirSync(directory, { recursive: true });
   // A former lab's packages would hide that seeding works.
   rmSync(join(directory, 'repository'), { recursive: true, force: true });
-  const [applicationServerPort, scscfPort, mrm] = await Promise.all([
+  const [applicationServerPort, scscfPort, mrm, dcAsPort] = await Promise.all([
     freePort(LOOPBACK),
     options.scscfPort || freePort(LOOPBACK),
     freePort(LOOPBACK),
+    options.dcAs ? freePort(LOOPBACK) : undefined,
   ]);
   const files = writeLabConfig({
     directory,
     apps: options.apps ?? resolve(import.meta.dirname, '../../apps'),
     engine: options.engine ?? 'auto',
-    ports: { applicationServer: applicationServerPort, scscf: scscfPort, mrm },
+    ports: { applicationServer: applicationServerPort, scscf: scscfPort, mrm, ...(dcAsPort && { dcAs: dcAsPort }) },
     ...(options.overrides ? { overrides: options.overrides } : {}),
   });
   const applicationServer = `sip:${LOOPBACK}:${applicationServerPort}`;
@@ -132,17 +146,28 @@ async function start(options: WorldOptions, closers: Closer[], close: Closer): P
     closers.push(() => started.child.stop());
     return started;
   };
+  const dcAs =
+    dcAsPort === undefined
+      ? undefined
+      : new LabChild({
+          name: 'dc-as',
+          args: ['dc-as', '--menu', MENU_APPLICATION, '--port', String(dcAsPort)],
+          directory,
+          env: { IMSDC_DC_AS_SECRET: DC_AS_SECRET },
+          speaks: 'ipc',
+        });
+  if (dcAs) closers.push(() => dcAs.stop());
   const mf = networkFunction('mf');
   const dcsf = networkFunction('dcsf');
   const alice = ue('alice', ALICE.identity);
   const bob = ue('bob', BOB.identity);
   const failure = new Promise<never>((_, reject) => {
-    for (const one of [mf, dcsf, alice.child, bob.child]) one.on('died', reject);
+    for (const one of [mf, dcsf, alice.child, bob.child, dcAs]) one?.on('died', reject);
   });
   // Whoever races against it sees the rejection; without a race it must not end the process.
   failure.catch(() => undefined);
   const [mfReady, dcsfReady, aliceReady, bobReady] = await Promise.race([
-    Promise.all([mf.ready(), dcsf.ready(), alice.event('ready'), bob.event('ready')]),
+    Promise.all([mf.ready(), dcsf.ready(), alice.event('ready'), bob.event('ready'), dcAs?.ready()]),
     failure,
   ]);
   parties.set(String(aliceReady.contact).split('@')[1]!, 'Alice');
@@ -158,6 +183,7 @@ async function start(options: WorldOptions, closers: Closer[], close: Closer): P
     messages,
     proxyUri,
     applicationServer,
+    dcAs: dcAsPort === undefined ? null : `ws://${LOOPBACK}:${dcAsPort}/channels`,
     admin: { mf: adminUrl(mfReady), dcsf: adminUrl(dcsfReady) },
     failure,
     close,

@@ -17,6 +17,7 @@ const LEFT_OVERS: readonly {
   { name: 'MF flows', process: 'mf', path: ['flows'] },
   { name: 'MF media sockets', process: 'mf', path: ['ports', 'taken'] },
   { name: 'MF bootstrap streams', process: 'mf', path: ['bootstrapStreams'] },
+  { name: 'channels to the DC AS', process: 'mf', path: ['mdc2Channels'] },
   { name: 'AS calls', process: 'dcsf', path: ['imsAs', 'calls'] },
   { name: 'AS contexts', process: 'dcsf', path: ['imsAs', 'contexts'] },
   { name: 'DCSF sessions', process: 'dcsf', path: ['dcsf', 'sessions'] },
