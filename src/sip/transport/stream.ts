@@ -26,7 +26,7 @@ export const STREAM_LIMITS: StreamLimits = {
   keepAliveMs: 0,
 };
 
-/** How long `close` waits for the last bytes. */
+/** How long the end of a connection waits for the last bytes. */
 const CLOSE_GRACE_MS = 500;
 /** RFC 5626 4.4.1: a flow whose pong has not come after so long is dead. */
 const PONG_TIMEOUT_MS = 10_000;
@@ -186,6 +186,12 @@ export class StreamTransport implements SipTransport {
     });
   }
 
+  /** To a peer that does not read, no more is written: what waits for it says as well that the flow lives. */
+  #pong(socket: Socket, remoteAddress: string, remotePort: number): void {
+    if (!socket.writableNeedDrain) socket.write('\r\n');
+    else this.#sink.trouble('backlogFull', hostPort(remoteAddress, remotePort));
+  }
+
   #adopt(socket: Socket, remoteAddress: string, remotePort: number, verifiedFor?: string): StreamConnection {
     const { transport } = this;
     const id = this.#table.newId(transport);
@@ -210,20 +216,27 @@ export class StreamTransport implements SipTransport {
     const framer = new StreamFramer();
     const sink = {
       message: (bytes: Buffer): void => this.#sink.received(bytes, connection.flow),
-      ping: (): void => void socket.write('\r\n'),
+      ping: (): void => this.#pong(socket, remoteAddress, remotePort),
       broken: (status: number, reason: string, bytes: Buffer): void => {
         this.#sink.broken(status, reason, bytes, connection.flow);
-        socket.destroySoon();
+        endSoon(socket);
       },
     };
     socket.on('data', (chunk) => framer.push(chunk, sink));
-    socket.setTimeout(this.#limits.idleTimeoutMs, () => socket.destroySoon());
+    socket.setTimeout(this.#limits.idleTimeoutMs, () => endSoon(socket));
     socket.on('error', (error) =>
       this.#sink.trouble('connectionFailed', `${hostPort(remoteAddress, remotePort)}: ${error.message}`),
     );
     socket.once('close', () => this.#table.remove(connection));
     return connection;
   }
+}
+
+/** What was written may still go out, but a peer that does not read is not waited for. */
+function endSoon(socket: Socket): void {
+  socket.destroySoon();
+  const guard = setTimeout(() => socket.destroy(), CLOSE_GRACE_MS);
+  socket.once('close', () => clearTimeout(guard));
 }
 
 function proven(binding: StreamBinding, socket: Socket): Pick<Flow, 'peerNames'> {

@@ -15,6 +15,8 @@ const SUBPROTOCOL = 'sip';
 /** A client that has not answered a ping when the next is due is gone. */
 const PING_INTERVAL_MS = 30_000;
 const CLOSE_GRACE_MS = 500;
+/** With more than that in its way, a keep-alive is not answered. */
+const MAX_UNREAD_BYTES = 16_384;
 const DOUBLE_CRLF = '\r\n\r\n';
 
 export interface WebSocketOptions {
@@ -58,6 +60,7 @@ export class WebSocketTransport implements SipTransport {
       server: this.#http,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
+      autoPong: false,
       handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
       verifyClient: ({ req }, decide) => this.#verify(req, decide),
     });
@@ -168,6 +171,7 @@ export class WebSocketTransport implements SipTransport {
       handshakeTimeout: limits.connectTimeoutMs,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
+      autoPong: false,
       ...(tls !== undefined && clientOptions(tls, to)),
       ...(to.serverName !== undefined && { headers: { Host: `${to.serverName}:${to.port}` } }),
     });
@@ -203,6 +207,7 @@ export class WebSocketTransport implements SipTransport {
     this.#table.add(connection);
     this.#table.index(connection, remoteAddress, remotePort);
     socket.on('message', (data) => this.#received(connection, data));
+    socket.on('ping', (data) => this.#answer(connection, () => socket.pong(data)));
     socket.on('pong', () => {
       connection.alive = true;
     });
@@ -217,8 +222,16 @@ export class WebSocketTransport implements SipTransport {
     connection.alive = true;
     const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
     // RFC 5626 4.4.1 as sip.js and JsSIP use it over WebSocket.
-    if (bytes.length === DOUBLE_CRLF.length && bytes.equals(Buffer.from(DOUBLE_CRLF))) connection.socket.send('\r\n');
+    if (bytes.length === DOUBLE_CRLF.length && bytes.equals(Buffer.from(DOUBLE_CRLF)))
+      this.#answer(connection, () => connection.socket.send('\r\n'));
     else this.#sink.received(bytes, connection.flow);
+  }
+
+  /** Answers a keep-alive, unless its peer does not read: RFC 6455 5.5.3 lets us answer the last of several pings only. */
+  #answer({ remoteAddress, socket }: SocketConnection, send: () => void): void {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (socket.bufferedAmount <= MAX_UNREAD_BYTES) send();
+    else this.#sink.trouble('backlogFull', remoteAddress);
   }
 
   #pingAll(): void {
