@@ -14,6 +14,8 @@ export interface Http2PeerOptions {
   readonly maxResponseBytes?: number;
   /** A session that leaves a PING unanswered until the next is given up. Default 10 s. */
   readonly pingIntervalMs?: number;
+  /** A session whose peer leaves so much unread is given up. Default 16 MiB. */
+  readonly maxUnsentBytes?: number;
   /** Called at each new session. */
   readonly onConnected?: () => void;
   /** A session that worked was ended by the peer's host: the process may be gone. */
@@ -164,7 +166,7 @@ export class Http2Peer {
   }
 
   #connect(): ClientConnection {
-    const { tls, log, pingIntervalMs = 10_000, onConnected, onEndedByPeer } = this.#options;
+    const { tls, log, pingIntervalMs = 10_000, maxUnsentBytes = 16 << 20, onConnected, onEndedByPeer } = this.#options;
     let pingPending = false;
     let connectedAtMs = 0;
     let pingTimer: NodeJS.Timeout | undefined;
@@ -172,6 +174,7 @@ export class Http2Peer {
       tls,
       streamWindowBytes: this.#maxResponseBytes + 65_535,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      maxUnsentBytes,
       onConnected: () => {
         connectedAtMs = Date.now();
         pingTimer = setInterval(() => {

@@ -33,6 +33,8 @@ export interface ConnectionOptions {
   /** Longest answer that a stream may bring before we ask for more: its flow-control window. */
   readonly streamWindowBytes: number;
   readonly connectTimeoutMs: number;
+  /** Above it the peer counts as dead: it does not read. */
+  readonly maxUnsentBytes: number;
   onConnected(): void;
   /** Nothing follows. */
   onClosed(reason: string): void;
@@ -280,8 +282,8 @@ export class ClientConnection {
     if (flags & FLAG.END_STREAM) this.#end(streamId, open);
   }
 
-  #onBody({ flags, streamId, payload }: Frame): void {
-    this.#received += payload.length;
+  #onBody({ flags, streamId, payload, wholeBytes }: Frame): void {
+    this.#received += wholeBytes;
     if (this.#received > CONNECTION_WINDOW_BYTES / 2) {
       this.#write(numberFrame(TYPE.WINDOW_UPDATE, 0, this.#received));
       this.#received = 0;
@@ -289,6 +291,9 @@ export class ClientConnection {
     const open = this.#streams.get(streamId);
     if (!open) return;
     if (!open.answered) throw new ConnectionError(CODE.PROTOCOL_ERROR, 'a body before its head');
+    const padding = wholeBytes - payload.length;
+    // The stream's window is for the body alone.
+    if (padding > 0) this.#write(numberFrame(TYPE.WINDOW_UPDATE, streamId, padding));
     if (payload.length > 0) open.stream.onData(payload);
     if (flags & FLAG.END_STREAM && this.#streams.has(streamId)) this.#end(streamId, open);
   }
@@ -385,6 +390,7 @@ export class ClientConnection {
     if (this.#out.length === 0 || this.#socket.destroyed || this.#socket.writableEnded) return;
     this.#socket.write(this.#out.length === 1 ? this.#out[0]! : Buffer.concat(this.#out));
     this.#out = [];
+    if (this.#socket.writableLength > this.#options.maxUnsentBytes) this.destroy('the peer does not read');
   }
 }
 

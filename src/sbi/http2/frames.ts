@@ -54,6 +54,8 @@ export interface Frame {
   readonly streamId: number;
   /** Without padding and priority fields. */
   readonly payload: Buffer;
+  /** With them: what flow control counts (RFC 9113 6.9.1). */
+  readonly wholeBytes: number;
 }
 
 /** What breaks the connection: RFC 9113 5.4.1. */
@@ -120,7 +122,7 @@ export class FrameReader {
       const [type, flags, streamId] = [bytes[3]!, bytes[4]!, bytes.readUInt32BE(5) & 0x7fffffff];
       const payload = stripped(type, flags, bytes.subarray(FRAME_HEADER_BYTES, end));
       bytes = bytes.subarray(end);
-      yield { type, flags, streamId, payload };
+      yield { type, flags, streamId, payload, wholeBytes: length };
     }
     if (bytes.length > 0) this.#rest = bytes;
   }
