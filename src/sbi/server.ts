@@ -1,4 +1,4 @@
-import http2, { type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import http2, { constants, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { type FastifyInstance, type FastifyRequest, fastify, type RouteGenericInterface } from 'fastify';
 import { TypedEmitter } from '../base/emitter.ts';
@@ -34,6 +34,8 @@ export interface SbiServerOptions {
   readonly maxSessions?: number;
   /** How often a peer is asked whether it still lives. Default 20 s. */
   readonly pingIntervalMs?: number;
+  /** A request in which nothing has moved for so long, in either direction, is cut. Default 60 s: longer than any answer of ours. */
+  readonly streamIdleMs?: number;
 }
 
 export interface SbiServerRequest<Body = unknown> {
@@ -80,6 +82,7 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
   readonly #app: Http2App;
   readonly #options: SbiServerOptions;
   readonly #maxInFlight: number;
+  readonly #streamIdleMs: number;
   readonly #requests: Counter;
   readonly #refused: Counter;
   readonly #methods = new Map<string, Set<string>>();
@@ -96,6 +99,7 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
     }
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? 1_000;
+    this.#streamIdleMs = options.streamIdleMs ?? 60_000;
     const count = options.metrics ?? { counter: () => ({ value: 0 }) };
     this.#requests = count.counter('imsdc_sbi_served_total', 'SBI requests served');
     this.#refused = count.counter('imsdc_sbi_refused_total', 'SBI requests refused because of load');
@@ -206,7 +210,9 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
     this.#requests.value++;
     this.#inFlight++;
     // 'close' comes however the stream ends, also when the peer cancels before we answer.
-    request.raw.stream.once('close', this.#released);
+    const { stream } = request.raw;
+    stream.once('close', this.#released);
+    stream.setTimeout(this.#streamIdleMs, () => stream.close(constants.NGHTTP2_CANCEL));
     const priority = parseMessagePriority(request.headers[SBI_HEADER.messagePriority]);
     const limit = priority < DEFAULT_MESSAGE_PRIORITY ? this.#maxInFlight * 1.125 : this.#maxInFlight;
     if (this.#inFlight > limit) {
