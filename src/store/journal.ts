@@ -3,8 +3,9 @@ import type { Metrics } from '../base/metrics.ts';
 import type { Timer, Timers } from '../base/timers.ts';
 import type { ImsdcError } from '../errors.ts';
 import type { Disk } from './disk.ts';
-import { checkpointLine, headerLine, putLine, readLines, removeLine } from './line.ts';
+import { checkpointLine, putLine, readLines, removeLine } from './line.ts';
 import { type Location, type Replayed, replay } from './replay.ts';
+import { Segments } from './segments.ts';
 
 /** One kind of record: who owns them says what they are, when they are asked for. */
 export interface Space {
@@ -71,11 +72,8 @@ export class Journal {
   readonly #rooms: Room[] = [];
   readonly #found: Replayed;
   readonly #counters;
-  #segment = '';
-  #segmentBytes = 0;
-  /** Segments before the current one. */
-  #older: string[];
-  #totalBytes: number;
+  readonly #segments: Segments;
+  /** Of the lines that a restart would use. */
   #liveBytes = 0;
   #pending = 0;
   #timer: Timer | undefined;
@@ -93,9 +91,7 @@ export class Journal {
   private constructor(options: JournalOptions, found: Replayed) {
     this.#options = options;
     this.#found = found;
-    this.#older = [...found.segments];
-    this.#totalBytes = found.bytes;
-    this.#nextSegment();
+    this.#segments = new Segments(options.disk, found);
     const { metrics } = options;
     const counter = (name: string, help: string) => metrics.counter(`imsdc_state_${name}_total`, help);
     this.#counters = {
@@ -117,7 +113,7 @@ export class Journal {
   }
 
   status(): { stored: number; pending: number; bytes: number; failed: boolean } {
-    return { stored: this.stored, pending: this.#pending, bytes: this.#totalBytes, failed: this.#failed };
+    return { stored: this.stored, pending: this.#pending, bytes: this.#segments.bytes, failed: this.#failed };
   }
 
   /** What a former process left in the space `name`. */
@@ -197,7 +193,7 @@ export class Journal {
     if (this.#failed) return;
     const worthBytes = Math.max(this.#options.rewriteFromBytes ?? REWRITE_FROM_BYTES, 2 * this.#liveBytes);
     if (!this.#rewriting) {
-      this.#rewriteWanted ||= this.#totalBytes > worthBytes;
+      this.#rewriteWanted ||= this.#segments.bytes > worthBytes;
       return;
     }
     await this.#write(this.#owed());
@@ -209,7 +205,7 @@ export class Journal {
   #beginRewrite(): void {
     this.#rewriteWanted = false;
     this.#rewriting = true;
-    this.#nextSegment();
+    this.#segments.begin();
     for (const { space, owed } of this.#rooms) for (const id of space.ids()) owed.add(id);
   }
 
@@ -242,7 +238,7 @@ export class Journal {
         if (text === undefined) continue;
         const line = text === null ? undefined : putLine(room.name, id, text);
         const from = line === undefined ? room.stored.get(id) : undefined;
-        if (line !== undefined || (from !== undefined && from.segment !== this.#segment))
+        if (line !== undefined || (from !== undefined && from.segment !== this.#segments.current))
           batch.push({ room, id, line, from });
       }
     }
@@ -257,9 +253,10 @@ export class Journal {
     }
     if (written.length === 0) return;
     let offset = await this.#append(written.map(({ line }) => line));
+    const segment = this.#segments.current;
     for (const { room, id, line } of written) {
       const removed = line[REMOVE_SIGN_AT] === REMOVE_SIGN;
-      this.#place(room, id, removed ? undefined : { segment: this.#segment, offset, length: line.length });
+      this.#place(room, id, removed ? undefined : { segment, offset, length: line.length });
       offset += line.length;
     }
     this.#counters.records.value += written.length;
@@ -276,15 +273,9 @@ export class Journal {
 
   /** The offset of the first of these lines. */
   async #append(lines: readonly Buffer[]): Promise<number> {
-    const isNew = this.#segmentBytes === 0;
-    const all = isNew ? [headerLine(), ...lines] : lines;
-    const bytes = all.reduce((sum, line) => sum + line.length, 0);
-    await this.#options.disk.append(this.#segment, all);
-    const start = this.#segmentBytes + (isNew ? all[0]!.length : 0);
-    this.#segmentBytes += bytes;
-    this.#totalBytes += bytes;
+    const { offset, bytes } = await this.#segments.append(lines);
     this.#counters.bytes.value += bytes;
-    return start;
+    return offset;
   }
 
   /** All of it is in the current segment. */
@@ -292,33 +283,17 @@ export class Journal {
     this.#rewriting = false;
     this.#counters.rewrites.value++;
     for (const room of this.#rooms)
-      for (const [id, at] of room.stored) if (at.segment !== this.#segment) this.#place(room, id, undefined);
-    for (const name of this.#older.splice(0)) {
-      try {
-        await this.#options.disk.remove(name);
-      } catch (error) {
-        // Void all the same: the checkpoint says so.
-        this.#options.log.warn({ name, reason: (error as Error).message }, 'old state not removed');
-      }
-    }
-    this.#totalBytes = this.#segmentBytes;
+      for (const [id, at] of room.stored) if (at.segment !== this.#segments.current) this.#place(room, id, undefined);
+    await this.#segments.dropOlder((name, { message }) => {
+      // Void all the same: the checkpoint says so.
+      this.#options.log.warn({ name, reason: message }, 'old state not removed');
+    });
   }
 
   #place(room: Room, id: string, at: Location | undefined): void {
     this.#liveBytes += (at?.length ?? 0) - (room.stored.get(id)?.length ?? 0);
     if (at === undefined) room.stored.delete(id);
     else room.stored.set(id, at);
-  }
-
-  #nextSegment(): void {
-    if (this.#segmentBytes > 0) this.#older.push(this.#segment);
-    const newest = Math.max(
-      0,
-      Number(this.#segment.slice(-DIGITS)),
-      ...this.#older.map((name) => Number(name.slice(-DIGITS))),
-    );
-    this.#segment = `journal-${String(newest + 1).padStart(DIGITS, '0')}`;
-    this.#segmentBytes = 0;
   }
 
   /** What waits is let go; everything is written anew once the disk takes it. */
@@ -333,13 +308,11 @@ export class Journal {
       room.owed.clear();
     }
     this.#pending = 0;
-    // A write that failed may have left half a line: nothing follows it in that file.
-    if (this.#segmentBytes === 0) this.#segmentBytes = 1;
+    this.#segments.distrust();
     if (this.#running === undefined) this.#schedule(RETRY_MS);
   }
 }
 
-const DIGITS = 8;
 /** After the checksum and a blank. */
 const REMOVE_SIGN_AT = 9;
 const REMOVE_SIGN = 0x2d;
