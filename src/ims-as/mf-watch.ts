@@ -52,6 +52,8 @@ export class MfWatch {
   #lost: ReadonlySet<string> | null = null;
   #timer: Timer | undefined;
   #refusals = 0;
+  /** Its host ended a session, and it has not answered since. */
+  #ended = false;
   /** When the first question was asked that got no answer, and none since; null: it answered the last one. */
   #silentSinceMs: number | null = null;
   #askedMs = Number.NEGATIVE_INFINITY;
@@ -89,6 +91,7 @@ export class MfWatch {
 
   /** A connection was ended by the MF's host. Who is killed says no more than that, so it is asked at once. */
   suspect(): void {
+    this.#ended = true;
     if (this.#timer === undefined || this.#silentSinceMs !== null || this.#lost !== null) return;
     this.#timer.cancel();
     this.#timer = undefined;
@@ -131,6 +134,7 @@ export class MfWatch {
       return;
     }
     this.#refusals = 0;
+    this.#ended = false;
     this.#silentSinceMs = null;
     this.#unsure.delete(contextId);
     // Its turn is over; it may also have been removed while we asked.
@@ -173,13 +177,16 @@ export class MfWatch {
       if (error.details.status !== undefined || error.code === 'MRM_MALFORMED') return 'held';
       // While it is lost, nobody needs to hear it every second.
       if (this.#lost === null) log.warn({ reason: error.message }, 'MF does not answer');
-      return error.details.endedByPeer === true ? 'refused' : 'silence';
+      // Where a container or a machine ends, its address goes too, and then nobody is there to refuse a connection.
+      const isGone = this.#ended && error.code === 'MRM_UNAVAILABLE';
+      return error.details.endedByPeer === true || isGone ? 'refused' : 'silence';
     }
   }
 
   /** All of them at once: each call waits for its turn by itself. */
   #lose(reason: string): void {
     this.#refusals = 0;
+    this.#ended = false;
     this.#silentSinceMs = null;
     const lost = new Set(this.#contexts);
     this.#contexts.clear();

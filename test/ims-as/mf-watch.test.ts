@@ -7,7 +7,7 @@ import { ImsdcError } from '../../src/errors.ts';
 import { MfWatch } from '../../src/ims-as/mf-watch.ts';
 import type { PatchItem } from '../../src/services/nmf-mrm.ts';
 
-type Answer = 'held' | 'unknown' | 'overloaded' | 'refused' | 'silence';
+type Answer = 'held' | 'unknown' | 'overloaded' | 'refused' | 'unreachable' | 'silence';
 
 /** An MF that answers as the test says, and a watch of it in virtual time. */
 function rig(options: { answer: Answer; probeMs?: number; patienceMs?: number }) {
@@ -34,6 +34,7 @@ function rig(options: { answer: Answer; probeMs?: number; patienceMs?: number })
         await after(mf.slowMs);
         if (mf.answer === 'unknown') throw new ImsdcError('MRM_NOT_FOUND', { contextId, status: 404 });
         if (mf.answer === 'overloaded') throw new ImsdcError('MRM_UNAVAILABLE', { status: 503 });
+        if (mf.answer === 'unreachable') throw new ImsdcError('MRM_UNAVAILABLE', { endedByPeer: false });
         if (mf.answer === 'refused') throw new ImsdcError('MRM_UNAVAILABLE', { endedByPeer: true });
         return undefined;
       },
@@ -126,6 +127,24 @@ describe('the watch over an MF', () => {
       [7_501],
     );
     assert.equal(timers.nowMs(), 8_500);
+  });
+
+  it('takes an address that has gone for a network that fails, unless the connection was ended before', async () => {
+    for (const [ended, lostMs] of [
+      [true, 7_501],
+      [false, 18_000],
+    ] as const) {
+      const { watch, mf, lost, pass } = rig({ answer: 'held' });
+      watch.add('a');
+      await pass(6_500);
+      mf.answer = 'unreachable';
+      if (ended) watch.suspect();
+      await pass(20_000);
+      assert.deepEqual(
+        lost.map(({ atMs }) => atMs),
+        [lostMs],
+      );
+    }
   });
 
   it('asks one that ends every connection behind its answer once a second, not more', async () => {
