@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,6 +6,8 @@ import { LOOPBACK, writeLabConfig } from '../src/lab/config-file.ts';
 import { freePort } from '../src/lab/ports.ts';
 import { LabChild } from '../src/lab/process/child.ts';
 import { DTLS_DC_AS } from './dc-as.ts';
+import { MF_PORTS } from './mf-ports.ts';
+import type { LostMf } from './script/steps.ts';
 
 /** `imsdc dcsf` and `imsdc mf` on loopback, set up as the scripts expect it. */
 export interface Core {
@@ -15,8 +17,10 @@ export interface Core {
   readonly dc4: string;
   /** What the DCSF process holds right now. */
   holds(): Promise<Holdings>;
-  /** Kills the DCSF process (-9) as soon as so many calls are up and on its disk, and starts it again. */
-  restart(calls: number): Promise<void>;
+  /** Kills the DCSF process (-9) as soon as so many calls are up and on its disk, and starts it again; not after `over`. */
+  restart(calls: number, over: AbortSignal): Promise<void>;
+  /** Kills the MF (-9) as soon as so many calls are up, with the spare one running by then, if there is to be one. */
+  loseMf(calls: number, over: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -58,8 +62,10 @@ export const POLICY = {
       },
     },
   },
-  mf: { media: { firstPort: 20_000, lastPort: 32_767 } },
+  mf: { media: { firstPort: MF_PORTS.first.firstPort, lastPort: MF_PORTS.spare.lastPort } },
 } as const;
+/** Calls that find no other MF know it at once: nobody will start the one that was killed. */
+const NO_MF_LIMIT_MS = 500;
 
 interface Status {
   readonly imsAs: Holdings;
@@ -68,22 +74,28 @@ interface Status {
 
 const POLL_MS = 20;
 
-/** Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. */
-export async function startCore(): Promise<Core> {
+/**
+ * Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. `losing`: its MF will be lost,
+ * so that each MF has media ports of its own.
+ */
+export async function startCore(losing?: LostMf): Promise<Core> {
   const directory = mkdtempSync(join(tmpdir(), 'imsdc-sipp-core-'));
   const [applicationServer, mrm, dc4] = [await freePort(LOOPBACK), await freePort(LOOPBACK), await freePort(LOOPBACK)];
+  const spareMrm = losing?.spare ? await freePort(LOOPBACK) : undefined;
+  const apps = resolve(import.meta.dirname, '../apps');
   const listeners = ['127.0.0.1', '::1'].flatMap((address) =>
     (['udp', 'tcp'] as const).map((transport) => ({ transport, address, port: applicationServer })),
   );
   const files = writeLabConfig({
     directory,
-    apps: resolve(import.meta.dirname, '../apps'),
+    apps,
     engine: 'auto',
     ports: { applicationServer, scscf: 0, mrm },
     overrides: {
       ...POLICY,
+      ...(losing === undefined ? {} : { mf: { media: MF_PORTS.first } }),
       state: { dir: join(directory, 'state') },
-      imsAs: { ...POLICY.imsAs, listeners },
+      imsAs: { ...POLICY.imsAs, listeners, ...(losing === undefined ? {} : { mf: repairs(losing, mrm, spareMrm) }) },
       dcsf: { ...POLICY.dcsf, dc4: { enabled: true, port: dc4 } },
     },
   });
@@ -93,12 +105,20 @@ export async function startCore(): Promise<Core> {
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    const start = async (name: 'mf' | 'dcsf', log: string = name) => {
-      const child = new LabChild({ name: log, args: [name, '--config', files.config], directory, speaks: 'ipc' });
+    const start = async (name: 'mf' | 'dcsf', log: string = name, config = files.config) => {
+      const child = new LabChild({ name: log, args: [name, '--config', config], directory, speaks: 'ipc' });
       children.push(child);
       return { child, ready: await child.ready() };
     };
-    let [, dcsf] = await Promise.all([start('mf'), start('dcsf')]);
+    const startSpare = (port: number) => {
+      const ports = { applicationServer, scscf: 0, mrm: port };
+      const place = join(directory, 'spare');
+      mkdirSync(place);
+      const overrides = { mf: { media: MF_PORTS.spare } };
+      const { config } = writeLabConfig({ directory: place, apps, engine: 'auto', ports, overrides });
+      return start('mf', 'mf-spare', config);
+    };
+    let [mf, dcsf] = await Promise.all([start('mf'), start('dcsf')]);
     const status = async () => {
       const { address, port } = dcsf.ready.admin as { address: string; port: number };
       return (await (await fetch(`http://${address}:${port}/status`)).json()) as Status;
@@ -107,21 +127,40 @@ export async function startCore(): Promise<Core> {
       const { calls, contexts } = (await status()).imsAs;
       return { calls, contexts };
     };
-    const restart = async (calls: number) => {
+    const areUp = async (calls: number, over: AbortSignal) => {
       // Each call is a record, and so is its session at the DCSF.
       const isThere = ({ imsAs, state }: Status) =>
         imsAs.calls >= calls && state.stored >= 2 * calls && state.pending === 0;
-      while (!isThere(await status())) await pause(POLL_MS);
-      const died = dcsf.child.next('died');
-      dcsf.child.process.kill('SIGKILL');
+      while (!over.aborted && !isThere(await status())) await pause(POLL_MS);
+      return !over.aborted;
+    };
+    const kill = async ({ child }: typeof mf) => {
+      const died = child.next('died');
+      child.process.kill('SIGKILL');
       await died;
+    };
+    const restart = async (calls: number, over: AbortSignal) => {
+      if (!(await areUp(calls, over))) return;
+      await kill(dcsf);
       dcsf = await start('dcsf', 'dcsf-again');
+    };
+    const loseMf = async (calls: number, over: AbortSignal) => {
+      if (!(await areUp(calls, over))) return;
+      // Not before: all calls are to be at the other one.
+      const spare = spareMrm === undefined ? undefined : await startSpare(spareMrm);
+      await kill(mf);
+      if (spare !== undefined) mf = spare;
     };
     const script = resolve(import.meta.dirname, 'dc4.sh');
     const command = [script, `http://${LOOPBACK}:${dc4}`, dcAs.secret].join(' ');
-    return { port: applicationServer, dc4: command, holds, restart, stop };
+    return { port: applicationServer, dc4: command, holds, restart, loseMf, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function repairs({ offer, spare }: LostMf, ...mrm: readonly (number | undefined)[]) {
+  const urls = mrm.filter((port) => port !== undefined).map((port) => `http://${LOOPBACK}:${port}`);
+  return { urls, repair: { offer: offer ?? 'inPlace', ...(spare ? {} : { limitMs: NO_MF_LIMIT_MS }) } };
 }

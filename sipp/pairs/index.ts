@@ -3,6 +3,7 @@ import { APPLICATION } from './application.ts';
 import { BOOTSTRAP } from './bootstrap.ts';
 import { DIALOG } from './dialog.ts';
 import { EARLY } from './early.ts';
+import { LOST_MF } from './lost-mf.ts';
 import { MULTIPLEX } from './multiplex.ts';
 import { NETWORK } from './network.ts';
 import { PLAIN_CALLS } from './plain.ts';
@@ -20,4 +21,5 @@ export const PAIRS: readonly Pair[] = [
   ...DIALOG,
   ...RACES,
   ...RESTART,
+  ...LOST_MF,
 ];

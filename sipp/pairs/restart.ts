@@ -39,6 +39,6 @@ export const RESTART: readonly Pair[] = [
       asked('ACK'),
       ...isHungUpOn(),
     ],
-    run: { restart: true, retransmissions: 'any' },
+    run: { accident: { kind: 'asRestarted' }, retransmissions: 'any' },
   },
 ];

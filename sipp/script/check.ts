@@ -35,6 +35,21 @@ export function mediaLines(count: number): readonly Check[] {
   ];
 }
 
+/**
+ * The first `count` lines with a tls-id have one of our form (20 characters), and none of them is among those that were
+ * kept as `before`: each is a new association (R12). Kept as `name` for later.
+ */
+export function tlsIds(name: string, count: number, ...before: readonly Check[]): Check {
+  const pattern = Array<string>(count).fill('a=tls-id:([A-Za-z0-9_-]{20})').join('.*');
+  const unlike = before.flatMap((check) => groupsOf(check));
+  return { in: 'body', pattern, mode: 'tlsIds', name, ...(unlike.length === 0 ? {} : { unlike }) };
+}
+
+/** Variables that hold what the groups of the pattern found. */
+export function groupsOf({ name, pattern }: Check): readonly string[] {
+  return Array.from(pattern.matchAll(/\(/g), (_, n) => `${name}${n + 1}`);
+}
+
 export function header(name: string, pattern: string): Check {
   return { in: `${name}:`, pattern, mode: 'matches' };
 }

@@ -58,10 +58,15 @@ export interface Check {
   /** `body`, or a header with its colon. */
   readonly in: string;
   readonly pattern: string;
-  /** `save` only keeps what was found, for `[$name]` in later messages. */
-  readonly mode: 'matches' | 'lacks' | 'save';
-  /** For `save`, and for jumps. */
+  /**
+   * `save` only keeps what was found, for `[$name]` in later messages. `tlsIds` also keeps its groups, as `name1`,
+   * `name2`, and must find them.
+   */
+  readonly mode: 'matches' | 'lacks' | 'save' | 'tlsIds';
+  /** For `save`, `tlsIds` and jumps. */
   readonly name?: string;
+  /** Variables whose values, with those of the groups, must all differ. */
+  readonly unlike?: readonly string[];
 }
 
 /** A call script of two ends: the S-CSCF with the served user behind it, and the next hop. */
@@ -77,6 +82,19 @@ export interface Pair {
   readonly run?: PairRun;
 }
 
+export type Accident =
+  /** `imsdc dcsf` ends by kill -9 and is started again, in the core of the other pairs, when they are done. */
+  | { readonly kind: 'asRestarted' }
+  /** The MF that holds every call ends by kill -9, in a core of this pair alone. */
+  | { readonly kind: 'mfLost'; readonly mf: LostMf };
+
+export interface LostMf {
+  /** Another one is there for the lines. */
+  readonly spare: boolean;
+  /** imsAs.mf.repair.offer */
+  readonly offer?: 'inPlace' | 'newLine';
+}
+
 /** How the pair has to be run, where that is not the usual way. */
 export interface PairRun {
   readonly transport?: 'udp' | 'tcp';
@@ -88,8 +106,8 @@ export interface PairRun {
   readonly uasCalls?: number;
   /** The call may end before it reaches the next hop: only the UAC is judged. */
   readonly uasMayMiss?: boolean;
-  /** The core is killed and started again once every call is up: only with a core of our own. */
-  readonly restart?: boolean;
+  /** What happens to the core once every call is up: only with a core of our own. */
+  readonly accident?: Accident;
   /** What must be seen in the statistics: nothing is sent twice, something is, or either. Default `none`. */
   readonly retransmissions?: 'none' | 'some' | 'any';
 }

@@ -1,3 +1,4 @@
+import { groupsOf } from './check.ts';
 import { type Repeats, repeatsOf } from './repeats.ts';
 import type { Check, Pair, Receive, Send, Step } from './steps.ts';
 
@@ -30,7 +31,14 @@ class Variables {
   readonly names = new Set<string>();
 
   of(check: Check): string {
-    const name = check.name ?? `check${this.names.size + 1}`;
+    return check.name === undefined ? this.next() : this.add(check.name);
+  }
+
+  next(): string {
+    return this.add(`check${this.names.size + 1}`);
+  }
+
+  add(name: string): string {
     this.names.add(name);
     return name;
   }
@@ -121,14 +129,32 @@ class Scenario {
       when,
     ].join('');
     if (step.checks.length === 0) return `  <recv${attributes} />`;
-    const checks = step.checks.map((check) => `      ${this.#check(check)}`);
+    const checks = step.checks.flatMap((check) => this.#check(check)).map((element) => `      ${element}`);
     return [`  <recv${attributes}>`, '    <action>', ...checks, '    </action>', '  </recv>'].join('\n');
   }
 
-  #check(check: Check): string {
+  #check(check: Check): readonly string[] {
     const where = check.in === 'body' ? 'search_in="body"' : `search_in="hdr" header="${check.in}"`;
-    const must = { matches: ' check_it="true"', lacks: ' check_it_inverse="true"', save: '' }[check.mode];
-    return `<ereg regexp="${escaped(check.pattern)}" ${where}${must} assign_to="${this.#variables.of(check)}" />`;
+    const must = {
+      matches: ' check_it="true"',
+      lacks: ' check_it_inverse="true"',
+      save: '',
+      tlsIds: ' check_it="true"',
+    };
+    const names = [this.#variables.of(check)];
+    if (check.mode === 'tlsIds') names.push(...groupsOf(check).map((name) => this.#variables.add(name)));
+    const variables = names.join(',');
+    const found = `<ereg regexp="${escaped(check.pattern)}" ${where}${must[check.mode]} assign_to="${variables}" />`;
+    return [found, ...(check.unlike === undefined ? [] : this.#differ([...check.unlike, ...groupsOf(check)]))];
+  }
+
+  /** SIPp compares no variables, but an expression that refers back finds what stands in a text twice. */
+  #differ(names: readonly string[]): readonly string[] {
+    const [all, twice] = [this.#variables.next(), this.#variables.next()];
+    return [
+      `<assignstr assign_to="${all}" value="${names.map((name) => `[$${name}]`).join(' ')}" />`,
+      `<ereg regexp="([^ ]+) (.* )?\\1( |$)" search_in="var" variable="${all}" check_it_inverse="true" assign_to="${twice}" />`,
+    ];
   }
 }
 

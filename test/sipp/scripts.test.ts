@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { runWithAccident } from '../../sipp/accident.ts';
 import { type Core, startCore } from '../../sipp/core.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
-import { runPair, runPairCleanly, sippAvailable } from '../../sipp/sipp.ts';
+import { runPairCleanly, sippAvailable } from '../../sipp/sipp.ts';
 
 /** CI installs SIPp, so there a missing one is a failure and not a reason to skip. */
 const skip = !sippAvailable() && !process.env.CI && 'sipp is not installed (Debian: sip-tester)';
@@ -22,7 +23,7 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
 
   describe('each pair', { concurrency: AT_ONCE }, () => {
     for (const { name, shows, run } of PAIRS) {
-      if (run?.restart) continue;
+      if (run?.accident !== undefined) continue;
       test(`${name}: ${shows}`, async () => {
         const calls = run?.lossPercent === undefined ? 3 : 60;
         const rate = run?.lossPercent === undefined ? 10 : 30;
@@ -33,11 +34,11 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
     }
   });
 
-  for (const { name, shows } of PAIRS.filter(({ run }) => run?.restart)) {
+  for (const { name, shows } of PAIRS.filter(({ run }) => run?.accident !== undefined)) {
     test(`${name}: ${shows}`, async () => {
-      const calls = 3;
-      const options = { name, target: { address: '127.0.0.1', port: core.port }, calls, rate: 10 };
-      const [result] = await Promise.all([runPair(options), core.restart(calls)]);
+      const result = await runWithAccident(core, ({ dc4, port }) => {
+        return { name, target: { address: '127.0.0.1', port }, dc4, calls: 3, rate: 10 };
+      });
       assert.deepEqual(result.problems, []);
     });
   }
