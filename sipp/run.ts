@@ -57,8 +57,8 @@ if (values.help || (command !== 'run' && command !== 'list')) {
   process.stderr.write(USAGE);
   process.exitCode = values.help ? 0 : EXIT.usage;
 } else if (wanted.length === 0) {
-  sayWhatIsLeftOut();
-  process.stderr.write(`no script matches ${patterns.join(' ')}; there are: ${pairNames().join(', ')}\n`);
+  if (named.length > 0) sayWhatIsLeftOut();
+  else process.stderr.write(`no script matches ${patterns.join(' ')}; there are: ${pairNames().join(', ')}\n`);
   process.exitCode = EXIT.usage;
 } else if (command === 'list') {
   for (const { name, shows } of PAIRS) if (wanted.includes(name)) process.stdout.write(`${name}: ${shows}\n`);

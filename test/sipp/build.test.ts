@@ -6,6 +6,7 @@ import { outdatedFiles } from '../../sipp/build.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
 import { asked, invited, respond } from '../../sipp/script/callee.ts';
 import { ack, establishes, expect, invite, reinvite } from '../../sipp/script/caller.ts';
+import { tlsIds } from '../../sipp/script/check.ts';
 import type { Step } from '../../sipp/script/steps.ts';
 import { scenarioXml } from '../../sipp/script/xml.ts';
 
@@ -66,6 +67,20 @@ test('the 200 of an INVITE that has its ACK is passed over, and not taken for th
     'response="200" response_txn="invite1" optional="true"',
     'response="200" timeout="40000"',
   ]);
+});
+
+test('tls-ids are kept, and compared with those of before', () => {
+  const before = tlsIds('known', 2);
+  const steps = [expect(200, before), expect('INVITE', tlsIds('renewed', 1, before))];
+  const xml = scenarioXml({ name: 'x', shows: '', conformance: [], uac: steps }, 'uac');
+  const [text, twice] = [
+    /assignstr assign_to="(\w+)" value="(.*)"/,
+    /search_in="var" variable="(\w+)" check_it_inverse/,
+  ].map((pattern) => pattern.exec(xml));
+  assert.equal(text?.[2], '[$known1] [$known2] [$renewed1]');
+  assert.equal(twice?.[1], text?.[1], 'what was put together is what is looked at');
+  assert.match(xml, /assign_to="known,known1,known2"[\s\S]*assign_to="renewed,renewed1"/);
+  for (const name of ['known2', 'renewed1', text![1]]) assert.match(xml, new RegExp(`<Reference .*\\b${name}\\b`));
 });
 
 test('one message behind a request is what SIPp repeats by itself', () => {
