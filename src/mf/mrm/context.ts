@@ -1,24 +1,17 @@
 import { ImsdcError } from '../../errors.ts';
-import { requireValid } from '../../sbi/validation.ts';
-import {
-  type DcMedia,
-  MediaContext,
-  type MediaEvent,
-  type MediaUsage,
-  type PatchItem,
-} from '../../services/nmf-mrm.ts';
+import type { DcMedia, MediaContext, MediaEvent, MediaUsage, PatchItem } from '../../services/nmf-mrm.ts';
 import type { AssociationStateName, KeyStats } from '../engine/types.ts';
 import {
   type Desired,
   type DesiredAssociation,
-  entryId,
   type Mdc2Rules,
   type RequestedValues,
   requestedValues,
 } from './desired.ts';
 import type { Executor } from './execute.ts';
 import { type Held, type HeldAssociation, isBroken, NOTHING_HELD } from './held.ts';
-import { applyPatch, clone, deepEqual } from './json-patch.ts';
+import { applyPatch, deepEqual } from './json-patch.ts';
+import { patched } from './patched.ts';
 import { isEmpty, type PlanOptions, plan } from './plan.ts';
 import { readDesired } from './read-desired.ts';
 import { type RenderOptions, render, toldBy, withoutRefused } from './render.ts';
@@ -89,7 +82,7 @@ export class Context {
   /** Rejects with MF_CONTEXT_INVALID and what the executor rejects with; then nothing is held. */
   create(document: MediaContext): Promise<Representation> {
     return this.#turn(async () => {
-      await this.#apply(document, (_, dcMedia) => requestedValues(dcMedia));
+      await this.#apply(document, requestedValues);
       return this.representation;
     });
   }
@@ -101,33 +94,8 @@ export class Context {
   patch(items: readonly PatchItem[]): Promise<Representation | undefined> {
     return this.#turn(async () => {
       const told = toldBy(this.#held);
-      const draft = clone(this.#document);
-      const former = new Map<DcMedia, { requested: RequestedValues; imsdc: object | undefined }>();
-      for (const { terminationId, medias } of draft.terminations) {
-        for (const { mediaId, dcMedia } of medias) {
-          const requested = this.#requested.get(entryId(terminationId, mediaId));
-          if (dcMedia && requested) former.set(dcMedia, { requested, imsdc: dcMedia.imsdc });
-        }
-      }
-      const written = new Map<object, Set<string>>();
-      const patched = applyPatch(draft, items, (parent, key) => {
-        written.set(parent, (written.get(parent) ?? new Set()).add(key));
-      });
-      requireValid<MediaContext>(MediaContext, patched);
-      // Our response wrote our own values over the peer's in some members: unless the patch wrote there again, what
-      // the consumer asked for last still counts.
-      await this.#apply(patched, (_, dcMedia) => {
-        const now = requestedValues(dcMedia);
-        const before = former.get(dcMedia);
-        if (!before) return now;
-        const wrote = (object: object | undefined, key: string) => object && written.get(object)?.has(key);
-        const sameImsdc = before.imsdc === dcMedia.imsdc && !wrote(dcMedia.imsdc, 'maxMessageSizeBytes');
-        return {
-          securitySetup: (wrote(dcMedia, 'securitySetup') ? now : before.requested).securitySetup,
-          maxMessageSize: (wrote(dcMedia, 'maxMessageSize') ? now : before.requested).maxMessageSize,
-          maxMessageSizeBytes: (sameImsdc ? before.requested : now).maxMessageSizeBytes,
-        };
-      });
+      const { document, requested } = patched(this.#document, this.#requested, items);
+      await this.#apply(document, requested);
       return deepEqual(toldBy(this.#held), told) ? undefined : this.representation;
     });
   }
@@ -238,7 +206,7 @@ export class Context {
     return undefined;
   }
 
-  async #apply(document: MediaContext, requested: (entry: string, dcMedia: DcMedia) => RequestedValues): Promise<void> {
+  async #apply(document: MediaContext, requested: (dcMedia: DcMedia) => RequestedValues): Promise<void> {
     const asked = new Map<string, RequestedValues>();
     const owners = new Map<string, string>();
     for (const { entries, id } of this.#held.associations.values()) for (const entry of entries) owners.set(entry, id);
@@ -246,7 +214,7 @@ export class Context {
       associationOf: (entry) => owners.get(entry),
       mdc2: this.#env.mdc2,
       requested: (entry, dcMedia) => {
-        const values = requested(entry, dcMedia);
+        const values = requested(dcMedia);
         asked.set(entry, values);
         return values;
       },
