@@ -34,7 +34,7 @@ export interface Holdings {
 const dcAs = { url: 'ws://127.0.0.1:9/', secret: 'scripts-speak-no-DTLS' } as const;
 
 /**
- * What the scripts need beside the lab's own configuration: two users with profiles of their own, applications that
+ * What the scripts need beside the lab's own configuration: users with profiles of their own, applications that
  * end at a DC AS, enough media ports for a load (a freed one rests 30 s, R6), and no limit that a slow machine meets.
  */
 export const POLICY = {
@@ -59,6 +59,9 @@ export const POLICY = {
       inline: {
         'sip:standalone@ims.example.com': { standalone: true },
         'sip:barred@ims.example.com': { allowed: false },
+        'sip:one-application@ims.example.com': { applications: ['10000001'] },
+        'sip:two-channels@ims.example.com': { maxChannels: 2 },
+        'sip:no-a2p@ims.example.com': { a2p: false },
       },
     },
   },

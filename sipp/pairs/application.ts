@@ -3,63 +3,31 @@ import { answers, request as ask, asked, invited, keep, respond } from '../scrip
 import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
-import type { Pair, Step } from '../script/steps.ts';
+import type { Pair } from '../script/steps.ts';
 import {
   ANSWER,
+  adds,
+  alicePast,
+  bobPast,
   bootstrapped,
   calls,
+  changes,
   E2,
   hangsUp,
+  isAdded,
   isCalled,
   isHungUpOn,
   LEGACY,
   OFFER,
   ONLY_OWN,
   registersWithoutTag,
+  SECOND,
+  SECOND_AT_BOB,
+  SEEN_AT_ALICE,
+  SEEN_AT_BOB,
 } from './flows.ts';
 
-/** The usual call, then one re-INVITE of the caller with these media beside the bootstrap lines. */
-function adds(media: readonly string[], answer: readonly Parameters<typeof expect>[1][]): readonly Step[] {
-  return [
-    ...bootstrapped.uac,
-    reinvite(2, sdp('alice', 2, ...OFFER, ...media)),
-    ...maybe(100),
-    expect(200, body('m=audio 42000 ', LINE.own, LINE.sender), ...answer),
-    ack(2),
-  ];
-}
-
-/** The callee's part of `adds`. */
-function isAdded(offer: readonly Parameters<typeof asked>[1][], media: readonly string[]): readonly Step[] {
-  return [
-    ...bootstrapped.uas,
-    asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...offer),
-    answers(200, { body: sdp('bob', 2, ...ANSWER, ...media) }),
-    asked('ACK'),
-  ];
-}
-
-/** A later re-INVITE, as both ends see it. */
-function changes(cseq: number, media: readonly string[], ...answer: Parameters<typeof expect>[1][]): readonly Step[] {
-  return [reinvite(cseq, sdp('alice', cseq, ...OFFER, ...media)), ...maybe(100), expect(200, ...answer), ack(cseq)];
-}
-
-function isChanged(cseq: number, media: readonly string[], ...offer: Parameters<typeof asked>[1][]): readonly Step[] {
-  return [asked('INVITE', ...offer), answers(200, { body: sdp('bob', cseq, ...ANSWER, ...media) }), asked('ACK')];
-}
-
 const past = { app: APP.past } as const;
-const alicePast = applicationLine('alice', { ...past, setup: 'actpass' });
-const bobPast = applicationLine('bob', { ...past, setup: 'passive' });
-/** The handset's own values travel untouched when nothing is anchored. */
-const SEEN_AT_BOB = body(
-  'm=application 40020 ',
-  'a=tls-id:aliceapp00000000000',
-  'a=dcmap:1000 ',
-  requestedApplication(APP.past, [1000]),
-);
-const SEEN_AT_ALICE = body('m=application 42020 ', 'a=setup:passive', 'a=tls-id:bobapp0000000000000', 'a=dcmap:1000 ');
-
 const datagramsWith = (change: { readonly tlsId?: string }) =>
   applicationLine('alice', { app: APP.datagrams, endpoint: 'Server', ...change });
 const toDatagrams = datagramsWith({});
@@ -72,8 +40,6 @@ const DC_AS_ANSWERS = [
   ),
   ...mediaLines(4),
 ] as const;
-
-const SECOND = { app: APP.e2DCe, ids: [1004], port: 40_022, tlsId: 'alicesecondapp000001' } as const;
 
 export const APPLICATION: readonly Pair[] = [
   {
@@ -189,7 +155,7 @@ export const APPLICATION: readonly Pair[] = [
     uas: [
       ...isAdded(
         [SEEN_AT_BOB, body('m=application 40020 ', LIVE, 'a=dcmap:1004 '), without('alicesecond'), ...mediaLines(5)],
-        [bobPast, applicationLine('bob', { ...SECOND, port: 42_022, tlsId: 'bobsecondapp00000001' })],
+        [bobPast, applicationLine('bob', SECOND_AT_BOB)],
       ),
       ...isHungUpOn(),
     ],
@@ -281,96 +247,6 @@ export const APPLICATION: readonly Pair[] = [
       asked('INVITE', body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver), without('a=dcmap:1000 ')),
       answers(200, { body: sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1)) }),
       asked('ACK'),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2p-remove',
-    shows: 'The application ends by port 0; its place stays in the SDP of both legs.',
-    conformance: [['26.114 6.2.10.2', 'a data channel m-line is removed by port 0']],
-    uac: [
-      ...adds([alicePast], [SEEN_AT_ALICE]),
-      ...changes(3, [closed()], body('m=audio 42000 ', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
-      ...hangsUp(4),
-    ],
-    uas: [
-      ...isAdded([SEEN_AT_BOB], [bobPast]),
-      ...isChanged(3, [closed()], body('m=audio 40000 ', LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2p-remove-anchored',
-    shows: 'The same for a line through the MF.',
-    conformance: [['26.114 6.2.10.2', 'an anchored data channel m-line is removed by port 0']],
-    uac: [
-      ...adds([applicationLine('alice', { app: APP.e2DCe })], [body(LINE.sender, LIVE, 'a=dcmap:1000 ')]),
-      ...changes(3, [closed()], body('m=audio 42000 ', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
-      ...hangsUp(4),
-    ],
-    uas: [
-      ...isAdded([body(LINE.receiver, LIVE, 'a=dcmap:1000 ')], [applicationLine('bob', { app: APP.e2DCe })]),
-      ...isChanged(3, [closed()], body('m=audio 40000 ', LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2p-drop-channel',
-    shows: 'One of two channels ends: its dcmap is left out, the line and the other channel stay.',
-    conformance: [['26.114 6.2.10.2', 'a channel is removed by leaving its dcmap out']],
-    uac: [
-      ...adds(
-        [applicationLine('alice', { app: APP.e2DCe, ids: [1000, 1002] })],
-        [body('a=dcmap:1000 ', 'a=dcmap:1002 '), ...mediaLines(4)],
-      ),
-      ...changes(
-        3,
-        [applicationLine('alice', { app: APP.e2DCe, ids: [1000] })],
-        body(LINE.sender, LIVE, 'a=dcmap:1000 '),
-        without('a=dcmap:1002 '),
-        ...mediaLines(4),
-      ),
-      ...hangsUp(4),
-    ],
-    uas: [
-      ...isAdded(
-        [body('a=dcmap:1000 ', 'a=dcmap:1002 '), ...mediaLines(4)],
-        [applicationLine('bob', { app: APP.e2DCe, ids: [1000, 1002] })],
-      ),
-      ...isChanged(
-        3,
-        [applicationLine('bob', { app: APP.e2DCe, ids: [1000] })],
-        body(LINE.receiver, LIVE, 'a=dcmap:1000 '),
-        without('a=dcmap:1002 '),
-      ),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2p-again',
-    shows: 'An application is removed and another one takes its place in the SDP.',
-    conformance: [['RFC 3264 8', 'the slot of a removed line is used again, as another line']],
-    uac: [
-      ...adds([alicePast], [SEEN_AT_ALICE]),
-      ...changes(3, [closed()], body('m=audio 42000 ', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
-      ...changes(
-        4,
-        [applicationLine('alice', SECOND)],
-        body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1004 '),
-        ...mediaLines(4),
-      ),
-      ...hangsUp(5),
-    ],
-    uas: [
-      ...isAdded([SEEN_AT_BOB], [bobPast]),
-      ...isChanged(3, [closed()], body('m=audio 40000 ', LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
-      ...isChanged(
-        4,
-        [applicationLine('bob', { ...SECOND, port: 42_022, tlsId: 'bobsecondapp00000001' })],
-        body(LINE.receiver, LIVE, 'a=dcmap:1004 '),
-        without('alicesecond'),
-        ...mediaLines(4),
-      ),
       ...isHungUpOn(),
     ],
   },

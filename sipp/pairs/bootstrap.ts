@@ -1,6 +1,17 @@
 import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
 import { ack, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
-import { body, DEAD, header, LINE, LIVE, mediaLines, without } from '../script/check.ts';
+import {
+  body,
+  DEAD,
+  header,
+  LINE,
+  LIVE,
+  mediaLines,
+  newAssociation,
+  remember,
+  sameAssociation,
+  without,
+} from '../script/check.ts';
 import { audio, closed, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {
@@ -260,14 +271,14 @@ export const BOOTSTRAP: readonly Pair[] = [
       ['R19', 'a re-INVITE that changes nothing is answered by the AS itself'],
     ],
     uac: [
-      ...bootstrapped.uac,
+      ...calls({ body: sdp('alice', 1, ...OFFER) }, ...E4, ...remember('own', 0), ...remember('sender', 100)),
       reinvite(2, sdp('alice', 2, ...RENEWED)),
       ...maybe(100),
-      expect(200, ...E4),
+      expect(200, ...E4, newAssociation('own', 0), ...sameAssociation('sender', 100), ...remember('renewed', 0)),
       ack(2),
       reinvite(3, sdp('alice', 2, ...RENEWED)),
       ...maybe(100),
-      expect(200, ...E4),
+      expect(200, ...E4, ...sameAssociation('renewed', 0), ...sameAssociation('sender', 100)),
       ack(3),
       ...hangsUp(4),
     ],

@@ -1,4 +1,4 @@
-import { asked, invited, ok, respond } from '../script/callee.ts';
+import { answers, asked, invited, ok, respond } from '../script/callee.ts';
 import {
   ack,
   alone,
@@ -9,10 +9,20 @@ import {
   invite,
   maybe,
   type Request,
+  reinvite,
   request,
 } from '../script/caller.ts';
 import { body, DEAD, header, LINE, mediaLines, without } from '../script/check.ts';
-import { audio, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
+import {
+  APP,
+  applicationLine,
+  audio,
+  ownLine,
+  receiverLine,
+  requestedApplication,
+  sdp,
+  senderLine,
+} from '../script/sdp.ts';
 import type { Check, Step } from '../script/steps.ts';
 
 /** Sequences that most pairs begin and end with, and the SDP of the usual call with bootstrap channels. */
@@ -89,6 +99,55 @@ export const bootstrapped = {
   uac: calls({ body: sdp('alice', 1, ...OFFER) }, ...E4),
   uas: isCalled(E2, sdp('bob', 1, ...ANSWER)),
 } as const;
+
+/** The usual call, then one re-INVITE of the caller with these media beside the bootstrap lines. */
+export function adds(media: readonly string[], answer: readonly Check[]): readonly Step[] {
+  return [
+    ...bootstrapped.uac,
+    reinvite(2, sdp('alice', 2, ...OFFER, ...media)),
+    ...maybe(100),
+    expect(200, body('m=audio 42000 ', LINE.own, LINE.sender), ...answer),
+    ack(2),
+  ];
+}
+
+/** The callee's part of `adds`. */
+export function isAdded(offer: readonly Check[], media: readonly string[]): readonly Step[] {
+  return [
+    ...bootstrapped.uas,
+    asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...offer),
+    answers(200, { body: sdp('bob', 2, ...ANSWER, ...media) }),
+    asked('ACK'),
+  ];
+}
+
+/** A later re-INVITE, as both ends see it. */
+export function changes(cseq: number, media: readonly string[], ...answer: Check[]): readonly Step[] {
+  return [reinvite(cseq, sdp('alice', cseq, ...OFFER, ...media)), ...maybe(100), expect(200, ...answer), ack(cseq)];
+}
+
+export function isChanged(cseq: number, media: readonly string[], ...offer: Check[]): readonly Step[] {
+  return [asked('INVITE', ...offer), answers(200, { body: sdp('bob', cseq, ...ANSWER, ...media) }), asked('ACK')];
+}
+
+/** An application line past the MF: the handsets' own values travel untouched. */
+export const alicePast = applicationLine('alice', { app: APP.past, setup: 'actpass' });
+export const bobPast = applicationLine('bob', { app: APP.past, setup: 'passive' });
+export const SEEN_AT_BOB = body(
+  'm=application 40020 ',
+  'a=tls-id:aliceapp00000000000',
+  'a=dcmap:1000 ',
+  requestedApplication(APP.past, [1000]),
+);
+export const SEEN_AT_ALICE = body(
+  'm=application 42020 ',
+  'a=setup:passive',
+  'a=tls-id:bobapp0000000000000',
+  'a=dcmap:1000 ',
+);
+/** A second application on a line of its own. */
+export const SECOND = { app: APP.e2DCe, ids: [1004], port: 40_022, tlsId: 'alicesecondapp000001' } as const;
+export const SECOND_AT_BOB = { ...SECOND, port: 42_022, tlsId: 'bobsecondapp00000001' } as const;
 
 /** A callee of whom `registersWithoutTag` has told the AS. */
 export const LEGACY = 'legacy-[field1]@[field2]';

@@ -1,6 +1,7 @@
 import type { Pair } from '../script/steps.ts';
 import { APPLICATION } from './application.ts';
 import { BOOTSTRAP } from './bootstrap.ts';
+import { CHANNELS } from './channels.ts';
 import { DIALOG } from './dialog.ts';
 import { EARLY } from './early.ts';
 import { LOST_MF } from './lost-mf.ts';
@@ -9,14 +10,17 @@ import { NETWORK } from './network.ts';
 import { PLAIN_CALLS } from './plain.ts';
 import { RACES } from './race.ts';
 import { RESTART } from './restart.ts';
+import { SUBSCRIPTION } from './subscription.ts';
 
 /** Every pair of the suite. */
 export const PAIRS: readonly Pair[] = [
   ...PLAIN_CALLS,
   ...BOOTSTRAP,
   ...APPLICATION,
+  ...CHANNELS,
   ...MULTIPLEX,
   ...NETWORK,
+  ...SUBSCRIPTION,
   ...EARLY,
   ...DIALOG,
   ...RACES,

@@ -62,3 +62,40 @@ export function noHeader(name: string): Check {
 export function save(variable: string, name: string, pattern = '.*'): Check {
   return { in: `${name}:`, pattern, mode: 'save', name: variable };
 }
+
+/**
+ * What an m-line says of its association, the role apart, which is open in a first offer only: where it ends, and who is
+ * there. `streamId`: of its first `a=dcmap`.
+ */
+function association(streamId: number): { readonly where: string; readonly who: string } {
+  const anyLine = '([^m]|m[^=])*';
+  const who = `a=fingerprint:${anyLine}a=tls-id:[-A-Za-z0-9_+/]+`;
+  const last = `..a=dcmap:${streamId} `;
+  return {
+    where: `(m=application ${anyLine})a=setup:[a-z]+..${who}${last}`,
+    who: `(${who})${last}`,
+  };
+}
+
+/** Keeps what the m-line that begins with this stream says of its association. */
+export function remember(name: string, streamId: number): readonly Check[] {
+  const { where, who } = association(streamId);
+  return [
+    { in: 'body', pattern: where, mode: 'save', name: `${name}Where`, part: true },
+    { in: 'body', pattern: who, mode: 'save', name: `${name}Who`, part: true },
+  ];
+}
+
+/** The m-line that begins with this stream says, byte for byte, what `remember` has kept: the association goes on. */
+export function sameAssociation(former: string, streamId: number): readonly Check[] {
+  const { where, who } = association(streamId);
+  return [
+    { in: 'body', pattern: where, mode: 'same', former: `${former}Where`, part: true },
+    { in: 'body', pattern: who, mode: 'same', former: `${former}Who`, part: true },
+  ];
+}
+
+/** It says something else: a new association. */
+export function newAssociation(former: string, streamId: number): Check {
+  return { in: 'body', pattern: association(streamId).who, mode: 'differs', former: `${former}Who`, part: true };
+}

@@ -59,12 +59,15 @@ export interface Check {
   readonly in: string;
   readonly pattern: string;
   /**
-   * `save` only keeps what was found, for `[$name]` in later messages. `tlsIds` also keeps its groups, as `name1`,
-   * `name2`, and must find them.
+   * `save` only keeps what was found, for `[$name]` in later messages; `same` and `differs` compare it with what
+   * another check has kept under `former`. `tlsIds` also keeps its groups, as `name1`, `name2`, and must find them.
    */
-  readonly mode: 'matches' | 'lacks' | 'save' | 'tlsIds';
+  readonly mode: 'matches' | 'lacks' | 'save' | 'same' | 'differs' | 'tlsIds';
   /** For `save`, `tlsIds` and jumps. */
   readonly name?: string;
+  readonly former?: string;
+  /** Only what stands in the first parentheses of the pattern is kept or compared. */
+  readonly part?: boolean;
   /** Variables whose values, with those of the groups, must all differ. */
   readonly unlike?: readonly string[];
 }

@@ -135,20 +135,29 @@ class Scenario {
 
   #check(check: Check): readonly string[] {
     const where = check.in === 'body' ? 'search_in="body"' : `search_in="hdr" header="${check.in}"`;
-    const must = {
-      matches: ' check_it="true"',
-      lacks: ' check_it_inverse="true"',
-      save: '',
-      tlsIds: ' check_it="true"',
-    };
-    const names = [this.#variables.of(check)];
-    if (check.mode === 'tlsIds') names.push(...groupsOf(check).map((name) => this.#variables.add(name)));
+    const must = check.mode === 'save' ? '' : check.mode === 'lacks' ? ' check_it_inverse="true"' : ' check_it="true"';
+    const name = this.#variables.of(check);
+    const names = [...(check.part ? [this.#variables.next()] : []), name];
+    if (check.mode === 'tlsIds') names.push(...groupsOf(check).map((group) => this.#variables.add(group)));
     const variables = names.join(',');
-    const found = `<ereg regexp="${escaped(check.pattern)}" ${where}${must[check.mode]} assign_to="${variables}" />`;
-    return [found, ...(check.unlike === undefined ? [] : this.#differ([...check.unlike, ...groupsOf(check)]))];
+    return [
+      `<ereg regexp="${escaped(check.pattern)}" ${where}${must} assign_to="${variables}" />`,
+      ...(check.unlike === undefined ? [] : this.#differ([...check.unlike, ...groupsOf(check)])),
+      ...(check.former === undefined ? [] : this.#compare(check.former, name, check.mode === 'same')),
+    ];
   }
 
   /** SIPp compares no variables, but an expression that refers back finds what stands in a text twice. */
+  #compare(former: string, name: string, isSame: boolean): readonly string[] {
+    const [both, twice] = [this.#variables.next(), this.#variables.next()];
+    const must = isSame ? 'check_it' : 'check_it_inverse';
+    return [
+      `<assignstr assign_to="${both}" value="[$${former}]@@[$${name}]" />`,
+      `<ereg regexp="^(.*)@@\\1$" search_in="var" variable="${both}" ${must}="true" assign_to="${twice}" />`,
+    ];
+  }
+
+  /** The same for several that must all differ. */
   #differ(names: readonly string[]): readonly string[] {
     const [all, twice] = [this.#variables.next(), this.#variables.next()];
     return [

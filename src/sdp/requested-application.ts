@@ -36,6 +36,24 @@ export function parseRequestedApplication(text: string): RequestedApplication | 
   return { applicationId, ...(plmnId === undefined ? {} : { plmnId }), channels, boundBy: 'attribute' };
 }
 
+const ENDPOINT = String.raw`"?\d{1,5}[-:/]?(?:UE|SERVER)"?`;
+/** One list of `<id>-UE`, `<id>-Server`, with its key if it has one. */
+const CHANNELS = new RegExp(String.raw`(^|[;,\s])([\w-]+[=:])?(${ENDPOINT}(?:,${ENDPOINT})*)(?=[;,\s]|$)`, 'gi');
+
+/**
+ * An a=3gpp-req-app value without the streams that do not go on (TS 26.114 6.2.10.3), everything else of it verbatim.
+ * Undefined: it is about such streams only. A value without a stream list is about whatever is on the line, and stays.
+ */
+export function withoutChannels(text: string, keep: (streamId: number) => boolean): string | undefined {
+  const channels = parseRequestedApplication(text)?.channels ?? [];
+  if (channels.every(({ streamId }) => keep(streamId))) return text;
+  if (!channels.some(({ streamId }) => keep(streamId))) return undefined;
+  return text.replace(CHANNELS, (_, before: string, key: string | undefined, list: string) => {
+    const left = list.split(',').filter((channel) => keep(Number.parseInt(channel.replace('"', ''), 10)));
+    return left.length === 0 ? '' : `${before}${key ?? ''}${left.join(',')}`;
+  });
+}
+
 /** `key=value` or `key:value`; the colon form only for keys we know, because application ids may hold colons. */
 function splitKey(token: string): { key?: string; value: string } {
   const at = token.search(/[=:]/);

@@ -4,7 +4,7 @@ import { DATA_CHANNEL_FORMAT, DATA_CHANNEL_PROTOCOL } from './data-channel.ts';
 import { formatDcmap } from './dcmap.ts';
 import { connectionText, removeAttributes, setAttribute, withConnection, withPort } from './edit.ts';
 import { attributeText, isAttribute } from './lines.ts';
-import { FIRST_APPLICATION_STREAM, parseRequestedApplication } from './requested-application.ts';
+import { FIRST_APPLICATION_STREAM, parseRequestedApplication, withoutChannels } from './requested-application.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from './streams.ts';
 import type { DataChannelStream, MediaSection, SdpLines, SessionDescription } from './types.ts';
 
@@ -108,9 +108,16 @@ export function readdressedSection(
   return { ...moved, lines: end.ice ? [...lines, ...iceLines(end, end.ice)] : lines };
 }
 
-/** `section` without the a=dcmap and a=dcsa lines of refused streams (TS 26.114 6.2.10.3). */
+/** `section`, to be offered, without the a=dcmap, a=dcsa and bindings of refused streams (TS 26.114 6.2.10.3). */
 export function withStreams(section: MediaSection, keep: (streamId: number) => boolean): MediaSection {
-  return { ...section, lines: withoutStreams(section.lines, keep) };
+  const lines = withoutStreams(section.lines, keep).flatMap((line) => {
+    if (!isAttribute(line, '3gpp-req-app')) return [line];
+    const text = attributeText(line);
+    const left = withoutChannels(text, keep);
+    if (left === text) return [line];
+    return left === undefined ? [] : [`a=3gpp-req-app:${left}`];
+  });
+  return { ...section, lines };
 }
 
 function withoutStreams(lines: SdpLines, keep: (streamId: number) => boolean): SdpLines {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import {
   parseBindingLabel,
   parseRequestedApplication,
   requestedApplications,
+  withoutChannels,
 } from '../../src/sdp/requested-application.ts';
 import type { DataChannelStream } from '../../src/sdp/types.ts';
 
@@ -83,4 +84,27 @@ test('an attribute without streams takes those that are left, the label tells wh
     { applicationId: 'a', channels: [SERVER(1000), UE(1001)], boundBy: 'attribute' },
   ]);
   assert.deepEqual(notes, ["3gpp-req-app ';' names no application"]);
+});
+
+describe('a binding without the streams 1002 and 1004', () => {
+  for (const [text, expected] of [
+    ['a;adc-stream-id-endpoint=1000-UE,1002-UE,1006-Server', 'a;adc-stream-id-endpoint=1000-UE,1006-Server'],
+    ['a;adc-stream-id-endpoint=1002-UE,1000-UE;app-dc-status=x', 'a;adc-stream-id-endpoint=1000-UE;app-dc-status=x'],
+    ['adc-stream-id-endpoint="1000-UE","1002-UE";app-id=a', 'adc-stream-id-endpoint="1000-UE";app-id=a'],
+    ['a;1000-UE;1002-UE;1006-UE', 'a;1000-UE;1006-UE'],
+    ['a,1002UE,1001SERVER', 'a,1001SERVER'],
+    ['a b=1002-UE b=1000-UE', 'a b=1002-UE b=1000-UE'],
+    ['a;adc-stream-id-endpoint=1002-UE;adc-stream-id-endpoint=1000-UE', 'a;adc-stream-id-endpoint=1000-UE'],
+    ['a;adc-stream-id-endpoint=1000-UE', 'a;adc-stream-id-endpoint=1000-UE'],
+    ['a;adc-stream-id-endpoint=1002-UE,1004-UE', undefined],
+    ['a', 'a'],
+    [';', ';'],
+  ] as const) {
+    test(text, () => {
+      assert.equal(
+        withoutChannels(text, (id) => id !== 1002 && id !== 1004),
+        expected,
+      );
+    });
+  }
 });

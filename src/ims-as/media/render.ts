@@ -62,7 +62,7 @@ export function renderOffer(
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
         return reanchoredSection(
-          theirs,
+          withStreams(theirs, kept([line])),
           endFor(
             media,
             line,
@@ -72,12 +72,11 @@ export function renderOffer(
             offeredSetup(media, line, to, fork, end),
             sizeFor(media, line, to, fork, config),
           ),
-          kept([line]),
         );
       case 'flow':
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
-        return readdressedSection(theirs, { address: end.local.address, port: end.local.port });
+        return readdressedSection(withStreams(theirs, kept([line])), end.local);
       case 'terminate':
       case 'originate':
         return ownSection(line, slot, end) ?? gap();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { AsHarness, flow, originate, pass, relay, remove, terminate } from '../as-harness.ts';
+import { AsHarness, flow, originate, pass, reject, relay, remove, terminate } from '../as-harness.ts';
 import {
   ANSWER_AUDIO,
   ANSWER_SESSION,
@@ -168,6 +168,48 @@ describe('application channels', () => {
       .filter(({ path }) => path.endsWith('/streams'));
     assert.deepEqual(Object.keys(streams.at(-1)?.value as object), ['1000']);
   });
+
+  // conformance: R17 — a channel that the DCSF refuses on a live line is no news for the other peer
+  for (const [how, instructions] of [
+    ['e2DCe', relay('m1', 1000, 1002)],
+    ['e2e', flow('m1', 1000, 1002)],
+    ['not anchored', pass('m1')],
+  ] as const) {
+    test(`${how}: a third channel on a live line is refused, the callee hears neither of it nor of its binding`, async () => {
+      const as = new AsHarness();
+      as.respond(await offered(as, instructions), 200, { sdp: ANSWER });
+      const { message: ok } = as.only();
+      as.inDialog('ACK', 'caller', ok, 7);
+      as.take();
+      if (as.mrm.length > 0) as.mfAnswers();
+      const third = APPLICATION.replace('a=3gpp-req-app', 'a=dcmap:1004 label="x"\r\na=3gpp-req-app').replace(
+        '1002-UE',
+        '1002-UE,1004-UE',
+      );
+      as.inDialog('INVITE', 'caller', ok, 8, { sdp: SESSION.replace('3001 1 ', '3001 2 ') + AUDIO + third });
+      const asked = as.mrm.length;
+      const refused = as.instruct(reject('m1'));
+      if (as.mrm.length > asked) as.mfAnswers();
+      assert.ok((await refused).ok);
+      as.notified();
+      const answer = as.only().message;
+      assert.equal(answer.status, 200);
+      assert.equal(sections(answer.body)[1], sections(ok.body)[1]);
+    });
+  }
+
+  for (const [how, instructions] of [
+    ['e2DCe', relay('m1', 1000)],
+    ['e2e', flow('m1', 1000)],
+  ] as const) {
+    test(`${how}: a channel refused from the start is not offered to the callee, nor is its binding`, async () => {
+      const as = new AsHarness();
+      const onward = await offered(as, instructions);
+      const line = sections(onward.body)[1] ?? '';
+      assert.match(line, /a=dcmap:1000 /);
+      assert.doesNotMatch(line, /1002/);
+    });
+  }
 });
 
 describe('free-standing instructions', () => {
