@@ -127,13 +127,19 @@ test('a section that carries datagrams end to end keeps its DTLS and SCTP lines'
   ]);
 });
 
+// conformance: 26.114 6.2.10.3 — one of two channels refused: the answer repeats the binding whole, an onward offer does not
 test('E8: refusing one of two channels leaves out its dcmap', () => {
-  const section = parsed('e6-reinvite-p2p').media[3]!;
-  const answered = withStreams(section, (id) => id === 1000);
-  assert.deepEqual(
-    section.lines.filter((line) => !answered.lines.includes(line)),
-    ['a=dcmap:1002 label="local_10000005_1_pos";ordered=false;max-time=150'],
-  );
+  const sdp = parsed('e6-reinvite-p2p');
+  const section = sdp.media[3]!;
+  const lost = (lines: readonly string[]) =>
+    section.lines.filter((line) => /dcmap|req-app/.test(line) && !lines.includes(line));
+  const keep = (id: number) => id === 1000;
+  const refused = 'a=dcmap:1002 label="local_10000005_1_pos";ordered=false;max-time=150';
+  assert.deepEqual(lost(reanchoredSection(section, endOf(read(sdp, 3)), keep).lines), [refused]);
+  const binding = 'a=3gpp-req-app:10000005;adc-stream-id-endpoint=1000-UE';
+  const offered = withStreams(section, keep).lines;
+  assert.deepEqual(lost(offered), [refused, `${binding},1002-UE`]);
+  assert.ok(offered.includes(binding));
   assert.equal(refusedSection(section).lines[0], parsed('e8-rejections').media[1]!.lines[0]);
 });
 
