@@ -4,6 +4,7 @@ import { BOOTSTRAP } from './bootstrap.ts';
 import { CHANNELS } from './channels.ts';
 import { DIALOG } from './dialog.ts';
 import { EARLY } from './early.ts';
+import { FORWARDING } from './forwarding.ts';
 import { LOST_MF } from './lost-mf.ts';
 import { MULTIPLEX } from './multiplex.ts';
 import { NETWORK } from './network.ts';
@@ -22,6 +23,7 @@ export const PAIRS: readonly Pair[] = [
   ...NETWORK,
   ...SUBSCRIPTION,
   ...EARLY,
+  ...FORWARDING,
   ...DIALOG,
   ...RACES,
   ...RESTART,

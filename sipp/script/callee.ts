@@ -138,6 +138,7 @@ export function ackFailure(cseq: number): Send {
 const REASONS: Readonly<Record<number, string>> = {
   100: 'Trying',
   180: 'Ringing',
+  181: 'Call Is Being Forwarded',
   183: 'Session Progress',
   200: 'OK',
   202: 'Accepted',
