@@ -36,15 +36,16 @@ class Lab {
   readonly park = new UePark(() => this.world.proxyUri);
   /** By the apiRoot that the AS knows. */
   readonly mfs = new Map<string, LabChild>();
+  readonly #admins = new Map<string, string>();
   world!: World;
 
-  async start(): Promise<void> {
+  async start(watch: { readonly patienceMs?: number } = {}): Promise<void> {
     const ports = await Promise.all([freePort(LOOPBACK), freePort(LOOPBACK)]);
     await Promise.all(ports.map((port, n) => this.#startMf(port, n)));
     this.world = await startWorld({
       directory: join(this.directory, 'world'),
       startedMs: performance.timeOrigin + performance.now(),
-      overrides: { imsAs: { mf: { urls: [...this.mfs.keys()], probeMs: 300 } } },
+      overrides: { imsAs: { mf: { urls: [...this.mfs.keys()], probeMs: 300, ...watch } } },
     });
   }
 
@@ -58,8 +59,15 @@ class Lab {
       ports: { applicationServer: 0, scscf: 0, mrm },
     });
     const child = new LabChild({ name: `mf${n}`, args: ['mf', '--config', files.config], directory, speaks: 'ipc' });
-    this.mfs.set(`http://${LOOPBACK}:${mrm}`, child);
-    await child.ready();
+    const name = `http://${LOOPBACK}:${mrm}`;
+    this.mfs.set(name, child);
+    const { address, port } = (await child.ready()).admin as { address: string; port: number };
+    this.#admins.set(name, `http://${address}:${port}`);
+  }
+
+  /** What the MF itself says that it holds. */
+  async contextsAt(name: string): Promise<number> {
+    return ((await statusOf(this.#admins.get(name)!)) as { contexts: number }).contexts;
   }
 
   async close(): Promise<void> {
@@ -177,5 +185,45 @@ describe('an MF is killed in mid-call', { timeout: 180_000 }, () => {
     await call.outgoing.hangup();
     await call.incoming.ended();
     await lab.until(({ calls }) => calls === 0);
+  });
+});
+
+describe('an MF stands still in mid-call, and goes on', { timeout: 120_000 }, () => {
+  const lab = new Lab();
+  before(() => lab.start({ patienceMs: 1_000 }));
+  after(() => lab.close());
+
+  // conformance: R25 — an MF that was taken for lost and is back lets go of what nobody needs any more
+  it('its lines have moved, and it keeps nothing of them once it is back', async () => {
+    const call = await connect(await lab.park.ue(), await lab.park.ue());
+    await call.outgoing.openApplication(application(DOODLE));
+    await transfer(call.outgoing, call.incoming, DOODLE.streamId);
+    const { mfs } = await lab.as();
+    const { name } = mfs[0]!;
+    assert.deepEqual([await lab.contextsAt(name), mfs[1]!.contexts], [1, 1]);
+    const { process } = lab.mfs.get(name)!;
+    process.kill('SIGSTOP');
+    try {
+      await lab.until(({ reanchored }) => reanchored === 1);
+      await renewed(call.outgoing, [2, 2, 2]);
+      await transfer(call.outgoing, call.incoming, DOODLE.streamId);
+    } finally {
+      process.kill('SIGCONT');
+    }
+    await lab.until((as) => as.mfs.every(({ lost }) => !lost));
+    for (const deadline = Date.now() + LIMIT_MS; (await lab.contextsAt(name)) > 0; await pause(20))
+      assert.ok(Date.now() < deadline, 'a context is left');
+    // Neither UE is told anything by the end of the old ones.
+    await transfer(call.incoming, call.outgoing, DOODLE.streamId);
+    assert.deepEqual(
+      [associations(call.outgoing), associations(call.incoming)],
+      [
+        [2, 2, 2],
+        [1, 1, 1],
+      ],
+    );
+    await call.outgoing.hangup();
+    await call.incoming.ended();
+    await lab.until(({ calls, contexts }) => calls === 0 && contexts === 0);
   });
 });
