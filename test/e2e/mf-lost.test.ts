@@ -18,6 +18,9 @@ const LIMIT_MS = 30_000;
 const DOODLE = { applicationId: '10000005', streamId: 1000 } as const;
 const TAP_MENU = { applicationId: '10000006', streamId: 1002 } as const;
 
+/** Slot of the caller's line for its own network. */
+const OWN_LINE = 1;
+
 interface AsStatus {
   readonly calls: number;
   readonly contexts: number;
@@ -222,6 +225,35 @@ describe('an MF stands still in mid-call, and goes on', { timeout: 120_000 }, ()
         [1, 1, 1],
       ],
     );
+    await call.outgoing.hangup();
+    await call.incoming.ended();
+    await lab.until(({ calls, contexts }) => calls === 0 && contexts === 0);
+  });
+});
+
+describe('an MF with a multiplexed association is killed', { timeout: 120_000 }, () => {
+  const lab = new Lab();
+  before(() => lab.start());
+  after(() => lab.close());
+
+  // conformance: 23.228 Annex AC (multiplexing) — a multiplexed association is made anew at another MF, with all its far ends
+  it('one new association carries the bootstrap channel and that of the peer again', async () => {
+    const [caller, callee] = [await lab.park.ue({ multiplexing: true }), await lab.park.ue()];
+    const call = await connect(caller, callee);
+    await call.outgoing.openApplication(application(DOODLE), OWN_LINE);
+    await transfer(call.outgoing, call.incoming, DOODLE.streamId);
+    assert.deepEqual(associations(call.outgoing), [1, 1], 'the lines of both networks, and none for the application');
+    const { mfs } = await lab.as();
+    const victim = lab.mfs.get(mfs[0]!.name)!;
+    const died = victim.next('died');
+    victim.process.kill('SIGKILL');
+    await died;
+    await lab.until(({ reanchored }) => reanchored === 1);
+    await renewed(call.outgoing, [2, 2]);
+    assert.equal((await (await caller.bootstrap(call.outgoing, 0)).list()).status, 200);
+    await transfer(call.outgoing, call.incoming, DOODLE.streamId);
+    await transfer(call.incoming, call.outgoing, DOODLE.streamId);
+    await speak(call);
     await call.outgoing.hangup();
     await call.incoming.ended();
     await lab.until(({ calls, contexts }) => calls === 0 && contexts === 0);
