@@ -3,6 +3,7 @@ import { findSdp } from '../../sip/message/index.ts';
 import type { ServerKey, SipMessage } from '../../sip/types.ts';
 import { onwardRequest } from '../b2bua/compose.ts';
 import { contactParams, contactUri } from '../b2bua/party.ts';
+import { forkSdp } from '../media/state.ts';
 import { acknowledged } from './acknowledge.ts';
 import { answerArrived, negotiated } from './answer.ts';
 import { deferChannels } from './deferred.ts';
@@ -115,8 +116,11 @@ export function ackArrived(turn: Turn, leg: LegName, message: SipMessage) {
   dialog.ack = { cseq: exchange.cseqOut, wire };
   awaitRest(turn);
   out.emit({ kind: 'transmit', wire, nextHop: dialog.nextHop });
-  if (span === undefined || call.media === null) return;
-  negotiated(turn, fork.index, far);
+  if (exchange.sdp !== 'late' || call.media === null) return;
+  const { offerAnswer } = forkSdp(call.media, fork.index)[far];
+  // Without a body here the answer went with a PRACK (RFC 3262 5); another offer may be open by now.
+  if (span === undefined && (offerAnswer.state !== 'stable' || offerAnswer.agreed === undefined)) return;
+  if (span !== undefined || call.negotiation.step === 'stable') negotiated(turn, fork.index, far);
   deferChannels(turn, far);
 }
 

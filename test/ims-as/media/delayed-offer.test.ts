@@ -236,6 +236,35 @@ describe('relayed lines of a delayed offer', () => {
     assert.equal(as.mrm.at(-1)!.operation.method, 'DELETE');
   });
 
+  // conformance: RFC 3262 5, R18 — an offer in a reliable 18x, answered in the PRACK, is a delayed offer like any other
+  test('offered in a reliable 183 and answered in the PRACK: added once the call is up', async () => {
+    const as = new AsHarness();
+    as.invite();
+    const onward = as.only().message;
+    const reliable = 'Require: 100rel\r\nRSeq: 1\r\n';
+    as.respond(onward, 183, { sdp: BOB + RECEIVER_BOOTSTRAP, headers: reliable });
+    const progress = as.only().message;
+    assert.deepEqual(media(progress.body), ['m=audio 40200']);
+    as.inDialog('PRACK', 'caller', progress, 8, { sdp: ALICE, headers: 'RAck: 1 7 INVITE\r\n' });
+    const prack = as.only().message;
+    assert.deepEqual(media(prack.body), ['m=audio 40000', 'm=application 0']);
+    as.respond(prack, 200);
+    as.respond(onward, 200);
+    as.take();
+    assert.ok(!as.events().some((event) => event.endsWith('_REQUEST')), 'nobody is asked while the call is set up');
+    as.inDialog('ACK', 'caller', progress, 7);
+    as.take();
+    assert.equal(as.events().at(-1), 'MEDIA_CHANGE_REQUEST');
+    const offered = Object.entries(as.lastNotification.notification.mediaInfoList ?? {});
+    const [id = ''] = offered.find(([, { mediaType }]) => mediaType === 'DC') ?? [];
+    const result = as.instruct(relay(id, 100));
+    as.mfAnswers();
+    assert.ok((await result).ok);
+    as.notified();
+    const toAlice = as.only().message;
+    assert.match(sections(toAlice.body)[1]!, /^m=application [1-9].*a=3gpp-bdc-used-by:receiver/s);
+  });
+
   test('a binding comes back to its peer as that one wrote it, with ICE if it did ICE', async () => {
     const as = new AsHarness();
     const ice = 'a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n';
