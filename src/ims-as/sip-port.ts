@@ -98,7 +98,11 @@ export class EndpointPort implements SipPort {
     const { destination } = this.#hop(nextHop);
     if (destination !== undefined) return this.#endpoint.sendStateless(this.#within(wire, destination), destination);
     this.#endpoint.resolve(nextHop).then(
-      ([to]) => to !== undefined && this.#endpoint.sendStateless(this.#addressed(wire, to), to),
+      ([to]) => {
+        const addressed = to === undefined ? undefined : this.#addressed(wire, to);
+        if (to === undefined || addressed === undefined) this.#unroutable(nextHop, 'no listener of ours reaches it');
+        else this.#endpoint.sendStateless(addressed, to);
+      },
       (error: Error) => this.#unroutable(nextHop, error.message),
     );
   }
@@ -116,9 +120,10 @@ export class EndpointPort implements SipPort {
       : withoutHeaders(wire, TRUST_DOMAIN_HEADERS);
   }
 
-  /** The transport of a name is known only once it is resolved, and the Via must say it. */
-  #addressed(wire: string, to: Destination): string {
-    return withTopVia(this.#within(wire, to), to.transport, this.#endpoint.hostFor(to));
+  /** The transport of a name is known only once it is resolved, and the Via must say it. Undefined: there is no way. */
+  #addressed(wire: string, to: Destination): string | undefined {
+    const host = this.#endpoint.nameFor(to);
+    return host === undefined ? undefined : withTopVia(this.#within(wire, to), to.transport, host);
   }
 
   #unroutable(nextHop: string, reason: string, key?: ClientKey) {
@@ -150,11 +155,12 @@ export class EndpointPort implements SipPort {
 
   #localFor(transport: Transport, destination: Destination | undefined): LocalAddress {
     const addresses = this.#endpoint.addresses();
-    const fits = destination !== undefined && addresses.some((address) => address.transport === transport);
     // A client over WSS says transport=ws in its Contact as well (RFC 7118 5.2.1).
     const same = (other: Transport) => other === transport || (transport === 'ws' && other === 'wss');
     const found = addresses.find((address) => same(address.transport)) ?? addresses[0]!;
-    const host = fits ? this.#endpoint.hostFor(destination) : hostPort(found.host, found.port);
+    // A place that no listener reaches fails when something is sent there, and only that.
+    const named = destination === undefined ? undefined : this.#endpoint.nameFor(destination);
+    const host = named ?? hostPort(found.host, found.port);
     const reuse = found.transport === 'tcp' || found.transport === 'tls' ? ';alias' : '';
     return {
       via: `SIP/2.0/${found.transport.toUpperCase()} ${host}${reuse}${LOSS_CONTROL_OFFER}`,

@@ -217,6 +217,11 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
     return this.#listeners.hostFor(to);
   }
 
+  /** The same; undefined when no listener of ours reaches it. */
+  nameFor(to: Destination): string | undefined {
+    return this.#listeners.nameFor(to);
+  }
+
   /** RFC 3263: where a Request-URI or Route value leads, in the order to try. Rejects with SIP_UNROUTABLE. */
   async resolve(uriOrRoute: string): Promise<readonly Destination[]> {
     const found = await this.#resolver.resolve(uriOrRoute);
