@@ -55,7 +55,8 @@ function forkOfResponse(turn: Turn, leg: LegName, message: SipMessage): Fork | u
     return first;
   }
   if (message.status >= 300) return first;
-  if (call.forks.length >= MAX_FORKS) return undefined;
+  // One that answers is heard all the same: it is the call, or has to be ended.
+  if (call.forks.length >= (message.status < 200 ? MAX_FORKS : 2 * MAX_FORKS)) return undefined;
   const near = otherLeg(leg);
   const index = call.forks.length;
   const dialogs = { ...first.dialogs };
