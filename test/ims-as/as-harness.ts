@@ -80,7 +80,13 @@ export class AsHarness {
   #port = 50_000;
 
   constructor(
-    options: { config?: Partial<CallConfig>; maxCalls?: number; worker?: number; elsewhere?: DialogsElsewhere } = {},
+    options: {
+      config?: Partial<CallConfig>;
+      maxCalls?: number;
+      worker?: number;
+      elsewhere?: DialogsElsewhere;
+      onError?: (error: unknown) => void;
+    } = {},
   ) {
     const { worker = 0 } = options;
     this.dispatcher = new Dispatcher({
@@ -118,9 +124,11 @@ export class AsHarness {
         this.ledger.over(call);
         this.ended.push(call);
       },
-      onError: (error) => {
-        throw error;
-      },
+      onError:
+        options.onError ??
+        ((error) => {
+          throw error;
+        }),
     });
   }
 
@@ -194,9 +202,9 @@ export class AsHarness {
     from: 'caller' | 'callee',
     of: SipMessage,
     cseq: number,
-    options: { sdp?: string; headers?: string; type?: string } = {},
+    options: { sdp?: string; headers?: string; type?: string; maxForwards?: number } = {},
   ): SipMessage {
-    const { sdp = '', headers = '', type = 'application/sdp' } = options;
+    const { sdp = '', headers = '', type = 'application/sdp', maxForwards = 70 } = options;
     const caller = from === 'caller';
     const ours = caller ? of.toTag : of.fromTag;
     const theirs = caller ? 'alice1' : 'bob1';
@@ -206,7 +214,7 @@ export class AsHarness {
     const contact =
       method === 'INVITE' || method === 'UPDATE' ? `Contact: <sip:${from}@192.0.2.${caller ? 10 : 20}>;moved\r\n` : '';
     return this.receive(
-      `${method} sip:as@${AS} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.9:6060;branch=z9hG4bKd${this.#serial++}\r\nMax-Forwards: 70\r\n` +
+      `${method} sip:as@${AS} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.9:6060;branch=z9hG4bKd${this.#serial++}\r\nMax-Forwards: ${maxForwards}\r\n` +
         `From: ${parties[0]};tag=${theirs}\r\nTo: ${parties[1]};tag=${ours}\r\nCall-ID: ${of.callId}\r\nCSeq: ${cseq} ${method}\r\n${contact}${headers}` +
         `${sdp === '' ? '' : `Content-Type: ${type}\r\n`}Content-Length: ${sdp.length}\r\n\r\n${sdp}`,
     );

@@ -81,7 +81,7 @@ export function onwardRequest(call: Call, message: SipMessage, options: OnwardOp
   return (
     `${message.method} ${target} SIP/2.0\r\n` +
     `Via: ${env.local(nextHop).via};branch=${options.branch};rport\r\n` +
-    `Max-Forwards: ${hops - 1}\r\n` +
+    `Max-Forwards: ${Math.max(0, hops - 1)}\r\n` +
     route +
     `From: ${leg.localParty};tag=${dialog.localTag}\r\n` +
     `To: ${to}\r\n` +

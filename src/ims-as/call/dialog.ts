@@ -1,5 +1,5 @@
 import { own } from '../../base/owned.ts';
-import { findSdp } from '../../sip/message/index.ts';
+import { findSdp, parseMaxForwards } from '../../sip/message/index.ts';
 import type { ServerKey, SipMessage } from '../../sip/types.ts';
 import { onwardRequest } from '../b2bua/compose.ts';
 import { contactParams, contactUri } from '../b2bua/party.ts';
@@ -26,6 +26,7 @@ export function requestArrived(turn: Turn, leg: LegName, key: ServerKey, message
   if (message.cseq < dialog.remoteCseq) return refuse(turn, leg, key, message, 500);
   if (message.cseq === dialog.remoteCseq) return refuse(turn, leg, key, message, 482);
   dialog.remoteCseq = message.cseq;
+  if (parseMaxForwards(message.first('max-forwards') ?? '') === 0) return refuse(turn, leg, key, message, 483);
   if (message.method === 'BYE') return byeArrived(turn, leg, fork, key, message);
   if (call.state === 'ending' || call.state === 'ended' || fork.state === 'ended')
     return refuse(turn, leg, key, message, 481);
