@@ -347,6 +347,7 @@ export class Dispatcher {
       this.#options.sip.respond(exchange.server, 500, ownResponse(exchange, 500, tag));
     }
     call.record.outcome = 'internal error';
+    this.#instructions.abandon(call.id);
     this.#forget(call);
   }
 

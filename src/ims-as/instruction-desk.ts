@@ -6,7 +6,7 @@ const MAX_INSTRUCTIONS = 64;
 
 /** Instructions that wait for their call, and the answers to those that may come again (29.500 6.10). */
 export class InstructionDesk {
-  readonly #waiting = new Map<string, (result: InstructionResult) => void>();
+  readonly #waiting = new Map<string, { readonly callId: string; resolve(result: InstructionResult): void }>();
   readonly #answers = new Map<string, Map<string, Promise<InstructionResult>>>();
   #serial = 0;
 
@@ -16,7 +16,7 @@ export class InstructionDesk {
     const known = answers?.get(idempotencyKey);
     if (known !== undefined) return known;
     const id = `i${this.#serial++}`;
-    const result = new Promise<InstructionResult>((resolve) => this.#waiting.set(id, resolve));
+    const result = new Promise<InstructionResult>((resolve) => this.#waiting.set(id, { callId, resolve }));
     if (answers === undefined) this.#answers.set(callId, (answers = new Map()));
     if (answers.size < MAX_INSTRUCTIONS) answers.set(idempotencyKey, result);
     deliver(id);
@@ -24,17 +24,23 @@ export class InstructionDesk {
   }
 
   answer(id: string, result: InstructionResult): void {
-    const resolve = this.#waiting.get(id);
+    const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    resolve?.(result);
+    waiting?.resolve(result);
   }
 
   forget(callId: string): void {
     this.#answers.delete(callId);
   }
 
+  /** The call threw: nobody else answers what waits in it. */
+  abandon(callId: string): void {
+    for (const [id, waiting] of this.#waiting)
+      if (waiting.callId === callId) this.answer(id, { ok: false, problem: noSuchSession() });
+  }
+
   close(): void {
-    for (const resolve of this.#waiting.values()) resolve({ ok: false, problem: noSuchSession() });
+    for (const { resolve } of this.#waiting.values()) resolve({ ok: false, problem: noSuchSession() });
     this.#waiting.clear();
   }
 }
