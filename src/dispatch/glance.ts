@@ -36,7 +36,8 @@ export function glance(text: string, token: string): Glance {
           return { method, worker: ofBranch(text, start, at, token), callId };
         break;
       case 0x74: // t, To, Target-Dialog
-        if (isHeader(text, start, 'to', 't')) {
+        // That of a response may be of another session of ours: it goes by its Via.
+        if (!isResponse && isHeader(text, start, 'to', 't')) {
           const named = ofTag(text, start, at, token);
           if (named >= 0) return { method, worker: named, callId };
         } else if (isHeader(text, start, 'target-dialog'))
