@@ -172,6 +172,7 @@ export class Contexts implements MrmService {
       await context.create(document);
     } catch (error) {
       this.#contexts.delete(context.id);
+      this.#endIfDrained();
       throw error;
     }
     this.#leases.add(peer, context);
@@ -196,6 +197,10 @@ export class Contexts implements MrmService {
     this.#contexts.delete(context.id);
     this.#leases.remove(context.peer, context);
     await context.end();
+    this.#endIfDrained();
+  }
+
+  #endIfDrained(): void {
     if (this.#draining && this.#contexts.size === 0) this.#drained();
   }
 
