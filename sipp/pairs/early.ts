@@ -1,9 +1,9 @@
 import { request as ask, asked, invited, isCancelled, keep, ok, respond } from '../script/callee.ts';
-import { ack, ackFailure, cancel, establishes, expect, invite, maybe, request } from '../script/caller.ts';
+import { ack, ackFailure, cancel, establishes, expect, invite, maybe, reply, request } from '../script/caller.ts';
 import { body, header, LINE, mediaLines, save } from '../script/check.ts';
-import { APP, applicationLine, audio, receiverLine, sdp, senderLine } from '../script/sdp.ts';
-import type { Pair } from '../script/steps.ts';
-import { ANSWER, E2, E4, hangsUp, isHungUpOn, isTold, OFFER, tells } from './flows.ts';
+import { APP, applicationLine, audio, flipped, receiverLine, sdp, senderLine } from '../script/sdp.ts';
+import { type Pair, pause } from '../script/steps.ts';
+import { ANSWER, E2, E4, hangsUp, isHungUpOn, isTold, LONGER_THAN_T1_MS, OFFER, tells } from './flows.ts';
 
 /** Everything before the 2xx. */
 
@@ -178,6 +178,41 @@ export const EARLY: readonly Pair[] = [
     ],
   },
   {
+    name: 'update-early-by-callee',
+    shows:
+      'The callee puts the call on hold before it answers: UPDATE after a reliable answer, towards the served caller.',
+    conformance: [['RFC 3311 5.1', 'UPDATE with an offer of the callee in an early dialog']],
+    uac: [
+      invite({ body: ALICE, headers: ['Require: 100rel'] }),
+      ...maybe(100),
+      establishes(183, ...E4, RSEQ),
+      prack(2),
+      expect(200),
+      expect(
+        'UPDATE',
+        body('m=audio 42000 ', 'a=sendonly', 'a=dcmap:0 ', 'a=3gpp-bdc-used-by:receiver'),
+        ...mediaLines(3),
+      ),
+      reply(200, { body: sdp('alice', 2, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!)) }),
+      ...maybe(180),
+      establishes(200),
+      ack(),
+      ...hangsUp(3),
+    ],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(183, { body: BOB, headers: RELIABLE }),
+      asked('PRACK', RACK),
+      ok(),
+      ask('UPDATE', 1, { body: sdp('bob', 2, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped)) }),
+      expect(200, body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)),
+      respond(180, { to: 'invite' }),
+      respond(200, { to: 'invite' }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
     name: 'update-too-early',
     shows: 'UPDATE with an offer while the offer in the INVITE has no answer yet: 500 with Retry-After.',
     conformance: [['RFC 3311 5.2', 'an UPDATE offer of the side whose offer is open: 500 with Retry-After']],
@@ -287,5 +322,44 @@ export const EARLY: readonly Pair[] = [
     uac: [invite({ body: ALICE }), expect(100), cancel(), ...maybe(180), expect(200), expect(487), ackFailure()],
     run: { uasMayMiss: true },
     uas: [invited(...keep()), respond(180), ...isCancelled()],
+  },
+  {
+    name: 'cancel-after-prack',
+    shows: 'CANCEL after a reliable answer: the early dialog ends, with all that it started.',
+    conformance: [['RFC 3261 9', 'CANCEL after a reliable provisional response']],
+    uac: [
+      invite({ body: ALICE, headers: ['Require: 100rel'] }),
+      ...maybe(100),
+      establishes(183, ...E4, RSEQ),
+      prack(2),
+      expect(200),
+      cancel(),
+      expect(200),
+      expect(487),
+      ackFailure(),
+    ],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(183, { body: BOB, headers: RELIABLE }),
+      asked('PRACK', RACK),
+      ok(),
+      ...isCancelled(),
+    ],
+  },
+  {
+    name: 'cancel-before-ringing',
+    shows: 'CANCEL before the callee has said anything: 487 at once, and a CANCEL onward once it says something.',
+    conformance: [['RFC 3261 9.1', 'no CANCEL before a provisional response has come']],
+    // Without data channels, so that nobody is asked and the INVITE is on its way onward when its 100 comes.
+    uac: [
+      invite({ body: sdp('alice', 1, audio('alice')) }),
+      expect(100),
+      cancel(),
+      expect(200),
+      expect(487),
+      ackFailure(),
+    ],
+    uas: [invited(...keep()), pause(LONGER_THAN_T1_MS), respond(180), ...isCancelled(header('Reason', 'cause=487'))],
+    run: { retransmissions: 'any' },
   },
 ];

@@ -27,6 +27,9 @@ import type { Check, Step } from '../script/steps.ts';
 
 /** Sequences that most pairs begin and end with, and the SDP of the usual call with bootstrap channels. */
 
+/** Longer than the first interval after which a message is sent again (T1, 500 ms), and a busy machine's delay. */
+export const LONGER_THAN_T1_MS = 1_200;
+
 /** Call-ID-less mark that the odd header and the odd attribute of the INVITE have come through byte for byte. */
 export const UNTOUCHED: readonly Check[] = [
   body('a=x-imsdc-untouched:7 keep me'),

@@ -11,6 +11,7 @@ import { NETWORK } from './network.ts';
 import { PLAIN_CALLS } from './plain.ts';
 import { RACES } from './race.ts';
 import { RESTART } from './restart.ts';
+import { SPIRAL } from './spiral.ts';
 import { SUBSCRIPTION } from './subscription.ts';
 
 /** Every pair of the suite. */
@@ -19,6 +20,7 @@ export const PAIRS: readonly Pair[] = [
   ...BOOTSTRAP,
   ...APPLICATION,
   ...CHANNELS,
+  ...SPIRAL,
   ...MULTIPLEX,
   ...NETWORK,
   ...SUBSCRIPTION,

@@ -1,9 +1,26 @@
 import { asked, invited, respond } from '../script/callee.ts';
 import { ack, ackFailure, alone, establishes, expect, invite, maybe } from '../script/caller.ts';
-import { body, header, LINE, mediaLines, save, without } from '../script/check.ts';
-import { audio, ownLine, sdp, senderLine } from '../script/sdp.ts';
+import { body, header, LINE, LIVE, mediaLines, save, without } from '../script/check.ts';
+import { applicationLine, audio, ownLine, sdp, senderLine } from '../script/sdp.ts';
 import { label, type Pair, type Step } from '../script/steps.ts';
-import { ANSWER, bootstrapped, calls, E2, E4, hangsUp, isCalled, isHungUpOn, OFFER, UNTOUCHED } from './flows.ts';
+import {
+  ANSWER,
+  alicePast,
+  bobPast,
+  bootstrapped,
+  calls,
+  E2,
+  E4,
+  hangsUp,
+  isCalled,
+  isHungUpOn,
+  OFFER,
+  SECOND,
+  SECOND_AT_BOB,
+  SEEN_AT_ALICE,
+  SEEN_AT_BOB,
+  UNTOUCHED,
+} from './flows.ts';
 
 const PLAIN = { body: sdp('alice', 1, audio('alice')) } as const;
 const HELLO_BOB = [body('m=audio 42000 RTP/AVP 104 105'), ...mediaLines(1)];
@@ -242,6 +259,33 @@ export const PLAIN_CALLS: readonly Pair[] = [
       ...isCalled(
         [body(LINE.sender, LINE.receiver), without('m=audio'), ...mediaLines(2)],
         sdp('bob', 1, ...ANSWER.slice(1)),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'standalone-application',
+    shows: 'The same with an application in the first offer: bootstrap and application at once, without voice.',
+    conformance: [['24.186 9.3.2.2.4', 'standalone session with bootstrap and application lines in one offer']],
+    uac: [
+      ...calls(
+        { caller: STANDALONE, body: sdp('alice', 1, ...OFFER.slice(1), alicePast, applicationLine('alice', SECOND)) },
+        body(LINE.own, LINE.sender, LIVE, LIVE, 'a=dcmap:1004 '),
+        SEEN_AT_ALICE,
+        without('m=audio'),
+        ...mediaLines(4),
+      ),
+      ...hangsUp(2, { caller: STANDALONE }),
+    ],
+    uas: [
+      ...isCalled(
+        [
+          body(LINE.sender, LIVE, LIVE, 'a=dcmap:1004 ', LINE.receiver),
+          SEEN_AT_BOB,
+          without('m=audio'),
+          ...mediaLines(4),
+        ],
+        sdp('bob', 1, ANSWER[1]!, bobPast, applicationLine('bob', SECOND_AT_BOB), ANSWER[2]!),
       ),
       ...isHungUpOn(),
     ],

@@ -12,6 +12,7 @@ import {
   isCalled,
   isHungUpOn,
   isTold,
+  LONGER_THAN_T1_MS,
   OFFER,
   tells,
   UNTOUCHED,
@@ -26,8 +27,6 @@ const HELD = sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1));
 const called = [invited(...E2, ...keep()), respond(180), respond(200, { body: BOB }), asked('ACK')];
 /** So SIPp sends the INVITE again after T1. */
 const LOST_100 = { ...expect(100), optional: true, lostPercent: 100 } as const;
-/** Longer than the first interval after which a message is sent again (T1, 500 ms), and a busy machine's delay. */
-const LONGER_THAN_T1_MS = 1_200;
 
 export const RACES: readonly Pair[] = [
   {
