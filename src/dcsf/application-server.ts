@@ -13,13 +13,20 @@ type Transport = Pick<ApplicationServer, 'endpoint' | 'protocol' | 'proxy' | 'ta
 
 /** Throws DCSF_DC_AS when the MF could not be told where to go, or would have to go there without TLS. */
 export function applicationServer(application: string, entry: Entry): ApplicationServer {
-  const { between, interworking, secret, tellIdentities } = entry;
+  const { between, endsLines, interworking, secret, tellIdentities } = entry;
   const refuse = (problem: string) => new ImsdcError('DCSF_DC_AS', { application, problem });
   const transport = entry.mdc2 === 'WEBSOCKET' ? webSocket(entry, refuse) : dtls(entry, refuse);
   if (between && transport.proxy === 'UDP_PROXY' && !transport.endpoint) {
     throw refuse('with UDP_PROXY and dc4Url it cannot stand between two users: it would not know the second one');
   }
-  return { ...transport, tellIdentities, between, interworking, seal: (claims) => sealTicket(claims, secret) };
+  return {
+    ...transport,
+    tellIdentities,
+    between,
+    endsLines,
+    interworking,
+    seal: (claims) => sealTicket(claims, secret),
+  };
 }
 
 function webSocket({ address, url: text }: Entry, refuse: (problem: string) => ImsdcError): Transport {

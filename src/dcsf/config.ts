@@ -183,6 +183,10 @@ export const DcsfConfig = Type.Object({
             default: false,
             description: 'channels between two UEs end here too, on both legs (P2A2P)',
           }),
+          endsLines: Type.Boolean({
+            default: true,
+            description: 'WEBSOCKET: a line whose last channel it closes (1000) goes to port 0 (DELETE_MEDIA)',
+          }),
           interworking: Type.Boolean({
             default: false,
             description: 'serves channels whose far UE has no data channels: P2P becomes P2A (23.228 AC.7.9)',

@@ -24,6 +24,7 @@ import type {
 } from './call/types.ts';
 
 import { CallDeadlines } from './call-deadlines.ts';
+import { type ClosedLine, ClosedLines } from './closed-lines.ts';
 import { type Counterparts, type DialogsElsewhere, keyOf } from './dialogs-elsewhere.ts';
 import { InstructionDesk, noSuchSession } from './instruction-desk.ts';
 import { answerAlone } from './out-of-dialog.ts';
@@ -86,6 +87,7 @@ export class Dispatcher {
   readonly #deadlines: CallDeadlines;
   /** Why, by context: told one by one, looked up together. */
   readonly #lost = new Map<string, string>();
+  readonly #closedLines: ClosedLines;
   /** What other workers have said of the dialogs that the message being served names. */
   #counterparts: Counterparts = NONE;
   #closed = false;
@@ -102,6 +104,7 @@ export class Dispatcher {
       local: (nextHop) => options.sip.local(nextHop),
       counterpart: (name) => this.counterpart(name) ?? this.#counterparts.get(keyOf(name)),
     };
+    this.#closedLines = new ClosedLines(options.timers, (lines) => this.#serverClosed(lines));
     this.#deadlines = new CallDeadlines(options.timers, (id, name) => {
       const call = this.#calls.get(id);
       if (call === undefined) return;
@@ -298,6 +301,24 @@ export class Dispatcher {
       const contextId = call.media?.context.contextId;
       if (contextId !== undefined && contextIds.has(contextId))
         this.#run(call, { from: 'mf', kind: 'lost', contextId, reason });
+    }
+  }
+
+  /** The MF says that the DC AS of a line has closed its last channel. */
+  serverClosed(line: ClosedLine) {
+    this.#closedLines.add(line);
+  }
+
+  /** So many were not looked at, because too many waited. */
+  get closedLinesDropped(): number {
+    return this.#closedLines.dropped;
+  }
+
+  #serverClosed(lines: readonly ClosedLine[]) {
+    const byContext = Map.groupBy(lines, ({ contextId }) => contextId);
+    for (const call of [...this.#calls.values()]) {
+      const closed = byContext.get(call.media?.context.contextId ?? '') ?? [];
+      for (const line of closed) this.#run(call, { from: 'mf', kind: 'serverClosed', ...line });
     }
   }
 

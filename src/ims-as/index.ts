@@ -185,6 +185,11 @@ export async function startImsAs(
     'calls that lost their data channels with their MF',
     () => running.counts.givenUp,
   );
+  metrics.gauge(
+    'imsdc_ims_as_closed_lines_dropped',
+    'lines that stay although their DC AS has closed them: too many at once',
+    () => running.closedLinesDropped,
+  );
   log.info({ addresses: endpoint.addresses() }, 'IMS AS listens');
 
   return {

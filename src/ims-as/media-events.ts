@@ -19,6 +19,8 @@ export async function listenForMediaEvents(config: ImsAsConfig, log: Logger, tak
 /** R25: a context that is lost is repaired by the call; one association that fails is the UE's affair, and logged. */
 export function mediaEvent(dispatcher: Dispatcher, log: Logger, event: MediaEvent): void {
   if (event.state === 'failed') log.info({ ...event }, 'association failed');
+  const { contextId, mediaId, state } = event;
+  if (state === 'serverClosed') dispatcher.serverClosed({ contextId, mediaId });
   if (event.reason === 'workerExit' || event.reason === 'workerHung')
     dispatcher.contextLost(event.contextId, `MF lost the context: ${event.reason}`);
 }

@@ -87,12 +87,13 @@ export async function startMf(config: MfConfig, dependencies: MfDependencies): P
     slowReaderLimitMs: config.slowReaderLimitMs,
     log,
     metrics,
+    closedByServer: (stream) => contexts.closedByServer(stream),
   });
   const userAgent = `MF-${formatRouteToken(token)}`;
   const mdc2BindAddress = config.mdc2.localAddress ?? bindAddress;
   const events = new EventPoster({ userAgent, tls: config.tls, log, metrics });
   const ids = new IdMint(token);
-  const contexts = new Contexts({
+  const contexts: Contexts = new Contexts({
     engine,
     context: {
       executor: new Executor({ engine, ports, bindAddress, mdc2BindAddress, bootstrap, application, log }),

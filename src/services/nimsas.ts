@@ -26,7 +26,12 @@ export const SESSION_EVENT_TYPES = [
   'MEDIA_CHANGE_FAILURE',
   'SESSION_TERMINATION',
 ] as const;
-export type SessionEventType = (typeof SESSION_EVENT_TYPES)[number];
+/**
+ * Vendor extension: the DC AS of the lines named has closed the last of their channels; the SDP is as it was. Nobody
+ * waits for the answer, and a DCSF that does not know it lets the lines be.
+ */
+export const CHANNELS_CLOSED = 'IMSDC_CHANNELS_CLOSED';
+export type SessionEventType = (typeof SESSION_EVENT_TYPES)[number] | typeof CHANNELS_CLOSED;
 
 export const NotifiedMedia = Type.Object({
   mediaId: Type.String({ minLength: 1, maxLength: 128 }),

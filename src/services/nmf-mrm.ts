@@ -124,7 +124,8 @@ export const MediaEvent = Type.Object({
   mediaId: Type.String(),
   /**
    * With `usage`: `ended`: nothing carries the medium any more; `superseded`: another association does (R12);
-   * `streamClosed`: one stream of it was closed.
+   * `streamClosed`: one stream of it was closed. `serverClosed`: its DC AS has closed the last channel of it, on every
+   * leg; association and medium are there as before.
    */
   state: Type.Union([
     Type.Literal('connected'),
@@ -133,6 +134,7 @@ export const MediaEvent = Type.Object({
     Type.Literal('ended'),
     Type.Literal('streamClosed'),
     Type.Literal('superseded'),
+    Type.Literal('serverClosed'),
   ]),
   reason: Type.Optional(Type.String()),
   usage: Type.Optional(MediaUsage),

@@ -38,6 +38,10 @@ async function voice(world: World): Promise<void> {
   }
 }
 
+/** What the network has said last: media and port of each line. */
+const linesOf = ({ remote }: { readonly [detail: string]: unknown }) =>
+  [...String(remote).matchAll(/^m=(\S+ \d+)/gm)].map(([, line]) => line);
+
 const SETTLE_LIMIT_MS = 10_000;
 
 /** So many channels end at DC ASs, each with one socket: at once, or as soon as what closes has closed. */
@@ -161,6 +165,25 @@ describe('two UEs and a DC AS, over the whole core', { timeout: 120_000 }, () =>
       const closed = alice.next('event', (event) => event.event === 'channel' && event.streamId === 1001);
       await lab.dc4.end(line);
       await closed;
+      await mdc2Is(lab.world, 3);
+    });
+
+    // conformance: 23.228 AC.7.2.2 — the DC AS hangs up: DELETE_MEDIA, port 0 towards the UE by re-INVITE
+    test('the menu says goodbye: its line goes to port 0, the others stay, and it can be opened again', async () => {
+      const { alice } = lab.world;
+      await alice.run(`open ${MENU} --endpoint server --stream 1004`);
+      const before = linesOf(await alice.event('negotiated'));
+      const reoffered = alice.next('event', ({ event }) => event === 'negotiated');
+      await alice.run('send 1004 \'{"bye":true}\'');
+      const after = linesOf(await reoffered);
+      const changed = after.filter((line, slot) => line !== before[slot]);
+      assert.deepEqual(changed, ['application 0'], `${before} → ${after}`);
+      assert.equal(after.length, before.length);
+      await mdc2Is(lab.world, 3);
+      await voice(lab.world);
+      await alice.run(`open ${MENU} --endpoint server --stream 1006`);
+      assert.equal(await page(alice, 1006), '');
+      await alice.run('close 1006');
       await mdc2Is(lab.world, 3);
     });
 

@@ -1,6 +1,9 @@
 /** Text as a string, binary as bytes. */
 export type DcAsMessage = string | Uint8Array;
 
+/** `failed`: the application threw; `goingAway`: this process ends. */
+export type ChannelEnd = 'done' | 'failed' | 'goingAway';
+
 /** What carries one channel: a WebSocket, or a stream of an SCTP association (docs/mdc2.md). */
 export interface ChannelCarrier {
   readonly open: boolean;
@@ -14,6 +17,6 @@ export interface ChannelCarrier {
   read(message: DcAsMessage, unread: number): void;
   /** So many messages wait for the application. */
   waiting(unread: number): void;
-  /** Ends the channel behind what was sent. `failed`: the application did. */
-  close(reason: string, failed?: boolean): void;
+  /** Ends the channel behind what was sent. Default `done`: nothing more will come, and the line may end, too. */
+  close(reason: string, why?: ChannelEnd): void;
 }

@@ -81,7 +81,12 @@ export class DcAsChannel implements AsyncIterable<DcAsMessage> {
 
   /** For the server only: the application threw. */
   fail(reason: string): void {
-    this.#carrier.close(reason, true);
+    this.#carrier.close(reason, 'failed');
+  }
+
+  /** The process ends, not the application. */
+  leave(): void {
+    this.#carrier.close('shutdown', 'goingAway');
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<DcAsMessage, void> {

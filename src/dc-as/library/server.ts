@@ -154,7 +154,7 @@ export class Room {
   }
 
   close(): void {
-    for (const session of this.#sessions.values()) for (const channel of session.channels) channel.close('shutdown');
+    for (const session of this.#sessions.values()) for (const channel of session.channels) channel.leave();
     this.#sockets.close();
   }
 

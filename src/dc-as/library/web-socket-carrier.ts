@@ -1,10 +1,10 @@
 import type { RawData, WebSocket } from 'ws';
-import type { ChannelCarrier, DcAsMessage } from './carrier.ts';
+import type { ChannelCarrier, ChannelEnd, DcAsMessage } from './carrier.ts';
 
 /** Messages that wait for their reader; then the socket, the MF and at last the UE wait too. */
 const MAX_UNREAD = 16;
-/** RFC 6455 7.4.1: the server met something that it could not do. */
-const INTERNAL_ERROR = 1011;
+/** RFC 6455 7.4.1. Only `done` tells the network that the line may end (docs/mdc2.md). */
+const CLOSE_CODES: Readonly<Record<ChannelEnd, number>> = { done: 1000, failed: 1011, goingAway: 1001 };
 
 /** A channel in a WebSocket of its own. */
 export class WebSocketCarrier implements ChannelCarrier {
@@ -48,9 +48,9 @@ export class WebSocketCarrier implements ChannelCarrier {
     if (unread >= MAX_UNREAD) this.#socket.pause();
   }
 
-  close(reason: string, failed = false): void {
+  close(reason: string, why: ChannelEnd = 'done'): void {
     this.#socket.resume();
-    this.#socket.close(failed ? INTERNAL_ERROR : 1000, reason);
+    this.#socket.close(CLOSE_CODES[why], reason);
   }
 }
 

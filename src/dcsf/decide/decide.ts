@@ -1,10 +1,10 @@
 import { dictionary } from '../../base/dictionary.ts';
 import type { Environment } from '../../base/environment.ts';
-import type { MediaInstruction, NotifiedMedia } from '../../services/nimsas.ts';
+import { CHANNELS_CLOSED, type MediaInstruction, type NotifiedMedia } from '../../services/nimsas.ts';
 import { applicationRuling } from './application.ts';
 import { bootstrapRuling, ownLine } from './bootstrap.ts';
 import { spoken } from './emit.ts';
-import { ended, established, NOTHING, withdrawn } from './ended.ts';
+import { closedByServer, ended, established, NOTHING, withdrawn } from './ended.ts';
 import { dividedRulings, mayDivide, partsOf } from './multiplex.ts';
 import { sentence } from './reasons.ts';
 import { BOOTSTRAP_IDS, FIRST_APPLICATION_ID, type Ruling, reject, type Scene, sessionOf, streamIds } from './scene.ts';
@@ -44,6 +44,8 @@ export function decide(question: Question, environment: Environment): Step {
       case 'SESSION_ESTABLISHMENT_SUCCESS':
       case 'MEDIA_CHANGE_SUCCESS':
         return decided(established(question));
+      case CHANNELS_CLOSED:
+        return decided(closedByServer(question));
       default: // progress, alerting, and strings of later releases (3.6: preserved, acted on only when known)
         return decided({ ...NOTHING, session: question.session });
     }

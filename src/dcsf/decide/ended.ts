@@ -1,8 +1,11 @@
 import { dictionary } from '../../base/dictionary.ts';
+import type { MediaInstruction } from '../../services/nimsas.ts';
+import { own } from './own.ts';
+import { sentence } from './reasons.ts';
 import { sessionOf, streamIds } from './scene.ts';
 import type { DecidedMedia, Decision, Question, Session } from './types.ts';
 
-/** What became of lines that were decided before: agreed, refused, over. Nothing is instructed then. */
+/** What became of lines that were decided before: agreed, refused, over. Only a DC AS that hangs up has us instruct anything. */
 
 export const NOTHING: Omit<Decision, 'session'> = { instructions: {}, outcomes: [], grants: [], revoke: [] };
 
@@ -26,6 +29,36 @@ export function withdrawn({ notification, session }: Question): Decision {
     ...NOTHING,
     revoke: gone.flatMap(([, line]) => line.tokens),
     session: { ...session, media: dictionary(named ? withoutDropped(stays, dropped) : stays) },
+  };
+}
+
+/**
+ * The DC AS of these lines has closed their last channels: where the policy says so, they end (DELETE_MEDIA). A line whose
+ * change is not agreed yet is about to have other channels, and stays.
+ */
+export function closedByServer({ notification, policy, session }: Question): Decision {
+  if (!session) return { ...NOTHING, session };
+  const gone = Object.keys(notification.mediaInfoList ?? {}).flatMap((mediaId) => {
+    const { dcAs, status } = own(session.media, mediaId) ?? {};
+    if (dcAs === undefined || status !== 'established' || !own(policy.dcAs, dcAs)?.endsLines) return [];
+    return [{ mediaId, sentence: sentence('DC_AS_CLOSED', { application: dcAs }) }];
+  });
+  if (gone.length === 0) return { ...NOTHING, session };
+  const ids = new Set(gone.map(({ mediaId }) => mediaId));
+  return {
+    ...NOTHING,
+    instructions: dictionary(
+      gone.map(({ mediaId }): [string, MediaInstruction] => [
+        mediaId,
+        { mediaId, mediaResourceType: 'DC', mediaInstruction: 'DELETE_MEDIA' },
+      ]),
+    ),
+    outcomes: gone.map((one) => ({ ...one, outcome: 'delete', code: 'DC_AS_CLOSED' })),
+    session: {
+      ...session,
+      revision: session.revision + 1,
+      media: dictionary(Object.entries(session.media).filter(([mediaId]) => !ids.has(mediaId))),
+    },
   };
 }
 

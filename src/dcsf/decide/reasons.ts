@@ -20,6 +20,7 @@ export const REASONS = {
   BOOTSTRAP_TRANSIT_ANCHORED: 'bootstrap line of the other network, relayed by the MF',
   BOOTSTRAP_TRANSIT_PASSED: 'bootstrap line of the other network, not anchored',
   CHANNELS_EXCEEDED: 'more than the {limit} application channels of the subscription',
+  DC_AS_CLOSED: 'application {application}: its DC AS has closed the last channel of the line',
   DC_AS_MISSING: 'application {application} ends at a server, and no DC AS is configured for it',
   DC_AS_NEEDS_UE: 'application {application}: DTLS ends at its DC AS, which must know the UE before it is called',
   DC_AS_UNAVAILABLE: 'the DC AS of application {application} gives no endpoint: {problem}',

@@ -45,6 +45,8 @@ export interface ApplicationServer {
   readonly between: boolean;
   /** Stands in for a UE without data channels (AC.7.9). */
   readonly interworking: boolean;
+  /** A line goes to port 0 when it has closed the last channel of it. */
+  readonly endsLines: boolean;
   /** Signs a ticket with the secret that it shares with us; the same claims give the same ticket. */
   seal(claims: Mdc2Ticket): string;
 }
@@ -94,7 +96,16 @@ export interface Policy {
 
 export type MediaKind = 'bootstrap' | 'application';
 /** What became of a line. `known`: decided before and unchanged. */
-export type Outcome = 'terminate' | 'relay' | 'pass' | 'originate' | 'update' | 'reject' | 'known' | 'ignored';
+export type Outcome =
+  | 'terminate'
+  | 'relay'
+  | 'pass'
+  | 'originate'
+  | 'update'
+  | 'delete'
+  | 'reject'
+  | 'known'
+  | 'ignored';
 
 /** A line the DCSF has decided on and that is not gone yet. */
 export interface DecidedMedia {

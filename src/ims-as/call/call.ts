@@ -2,6 +2,7 @@ import type { Sink } from '../../base/environment.ts';
 import { repeat2xx } from './acknowledge.ts';
 import { askPeers } from './audit.ts';
 import { barrierExpired, instructed, mrmReplied, notified } from './barrier.ts';
+import { channelsClosed } from './channels-closed.ts';
 import { cutOff } from './cut-off.ts';
 import { ackArrived, cancelArrived, clientFailed, requestArrived } from './dialog.ts';
 import { endCall, finish, releaseCall } from './end.ts';
@@ -31,7 +32,9 @@ export function handleCallEvent(call: Call, event: CallEvent, env: CallEnvironme
       break;
     case 'mf':
       if (event.kind === 'reply') mrmReplied(turn, event.id, event.outcome);
-      else if (event.contextId === call.media?.context.contextId) contextLost(turn, event.reason);
+      else if (event.contextId !== call.media?.context.contextId) break;
+      else if (event.kind === 'lost') contextLost(turn, event.reason);
+      else channelsClosed(turn, event.mediaId);
       break;
     case 'timer':
       due(turn, event.name);

@@ -275,6 +275,7 @@ export type CallEvent =
   | { readonly from: 'dcsf'; readonly kind: 'notified'; readonly id: string; readonly outcome: Outcome }
   | { readonly from: 'mf'; readonly kind: 'reply'; readonly id: string; readonly outcome: Outcome<MrmReply> }
   | { readonly from: 'mf'; readonly kind: 'lost'; readonly contextId: string; readonly reason: string }
+  | { readonly from: 'mf'; readonly kind: 'serverClosed'; readonly contextId: string; readonly mediaId: string }
   | { readonly from: 'timer'; readonly name: DeadlineName }
   | { readonly from: 'operator'; readonly command: 'release' }
   /** The record was found by a restarted process (design 7). */

@@ -12,6 +12,8 @@ export interface ChannelOptions {
   readonly log: Logger;
   /** Resets the stream: its DC AS is not there. */
   reset(reason: string): void;
+  /** The DC AS has closed it of its own accord (1000), not because it goes away. */
+  closedByServer(): void;
   ended(): void;
 }
 
@@ -151,6 +153,7 @@ export class ApplicationChannel {
       return;
     }
     log.info({ code, reason: problem.slice(0, 123) }, 'DC AS closed the channel');
+    if (code !== 1001) this.#options.closedByServer();
     this.#closing = true;
     this.#deliver();
   }

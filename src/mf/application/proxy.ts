@@ -13,6 +13,8 @@ export interface ApplicationProxyOptions extends Mdc2SocketOptions {
   readonly slowReaderLimitMs: number;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** A DC AS has closed this channel because it is done with it. */
+  closedByServer(stream: StreamRef): void;
 }
 
 /**
@@ -72,6 +74,7 @@ export class ApplicationProxy implements ApplicationPort {
         this.#resets.value++;
         engine.resetStream(ref, reason).catch((error: Error) => log.debug({ reason: error.message }, 'no reset'));
       },
+      closedByServer: () => this.#options.closedByServer(ref),
       ended: () => this.#forget(ref, channel),
     });
     entry(this.#channels, key, () => new Map()).set(streamId, channel);

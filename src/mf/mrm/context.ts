@@ -61,6 +61,8 @@ export class Context {
   #waiting = 0;
   /** Streams by key whose figures were told already. */
   readonly #counted = new Map<string, ReadonlySet<number>>();
+  /** `key streamId` of channels that their DC AS has closed, as long as the document has them. */
+  #closedByServer: ReadonlySet<string> = new Set();
   #ended = false;
 
   constructor(id: string, peer: string, env: ContextEnvironment) {
@@ -153,6 +155,34 @@ export class Context {
     }, true);
   }
 
+  /** The consumer hears of it when no channel of the medium is left, on any leg. */
+  closedByServer(key: string, streamId: number): Promise<void> {
+    return this.#turn(async () => {
+      const association = this.#find(key);
+      if (this.#ended || association === undefined) return;
+      this.#closedByServer = new Set([...this.#closedByServer, `${key} ${streamId}`]);
+      for (const entry of association.entries) {
+        const channels = this.#channelsOf(entry.slice(entry.indexOf('/') + 1));
+        if (!channels.includes(`${key} ${streamId}`)) continue;
+        if (channels.every((channel) => this.#closedByServer.has(channel)))
+          this.#post(association.eventUri, entry, 'serverClosed');
+      }
+    }, true);
+  }
+
+  /** `key streamId` of every channel of a medium, or of all media. */
+  #channelsOf(wanted?: string): string[] {
+    const keys = new Map<string, string>();
+    for (const { entries, key } of this.#held.associations.values()) for (const entry of entries) keys.set(entry, key);
+    return this.#document.terminations.flatMap(({ medias, terminationId }) =>
+      medias.flatMap(({ dcMedia, mediaId }) => {
+        const key = keys.get(entryId(terminationId, mediaId));
+        if (key === undefined || (wanted !== undefined && mediaId !== wanted)) return [];
+        return Object.keys(dcMedia?.streams ?? {}).map((streamId) => `${key} ${streamId}`);
+      }),
+    );
+  }
+
   /** The engine lost these keys without our doing. */
   keysLost(keys: ReadonlySet<string>, reason: string): Promise<void> {
     return this.#turn(async () => {
@@ -223,6 +253,9 @@ export class Context {
     this.#desired = withoutWishes(desired);
     this.#requested = asked;
     this.#document = render(this.id, document, this.#held, this.#env.render);
+    // Offered again, a stream is another channel.
+    if (this.#closedByServer.size > 0)
+      this.#closedByServer = this.#closedByServer.intersection(new Set(this.#channelsOf()));
   }
 
   async #execute(desired: Desired): Promise<void> {

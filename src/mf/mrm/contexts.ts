@@ -127,6 +127,12 @@ export class Contexts implements MrmService {
     this.#leases.renew(peer);
   }
 
+  /** A DC AS has closed this channel because it is done with it. */
+  closedByServer({ key, streamId }: { key: string; streamId: number }): void {
+    const context = this.#contexts.get(contextIdOf(key));
+    if (context) this.#settle(context.closedByServer(key, streamId), context);
+  }
+
   /** Ends leases, gives up associations that never came up. */
   tick(): void {
     const { log, nowMs } = this.#options;

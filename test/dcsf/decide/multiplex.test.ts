@@ -17,6 +17,7 @@ const SERVER: ApplicationServer = {
   tellIdentities: false,
   between: false,
   interworking: false,
+  endsLines: true,
   seal: (claims) => sealTicket(claims, 'a secret'),
 };
 const POLICY: Run = { policy: { dcAs: { [SERVER_APP]: SERVER, [BOARD_APP]: { ...SERVER, between: true } } } };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ApplicationServer, DecidedMedia, Session } from '../../../src/dcsf/decide/types.ts';
 import { openTicket, sealTicket } from '../../../src/services/mdc2.ts';
-import type { MediaInstruction, NotifiedMedia } from '../../../src/services/nimsas.ts';
+import { CHANNELS_CLOSED, type MediaInstruction, type NotifiedMedia } from '../../../src/services/nimsas.ts';
 import { ALICE, BOB, decideAll, line, notification, outcomeOf, PEER, POLICY, PROFILE, type Run } from './fixtures.ts';
 
 const APP = '10000006';
@@ -16,6 +16,7 @@ const SERVER: ApplicationServer = {
   tellIdentities: false,
   between: false,
   interworking: false,
+  endsLines: true,
   seal: (claims) => sealTicket(claims, SECRET),
 };
 const served = (change: Partial<ApplicationServer> = {}, run: Run = {}): Run => ({
@@ -110,6 +111,32 @@ describe('application lines that end at a DC AS', () => {
     assert.equal(ticketOf(decision.instructions.m4)!.mode, 'P2A2P');
     const terminating = { case: 'TERMINATING_IMS_SESSION' };
     assert.equal(outcomeOf(decideLine(TO_UE, served({ between: true }), terminating), 'm4'), 'pass APPLICATION_PASSED');
+  });
+
+  // conformance: 23.228 AC.7.2.2 — a DC AS hangs up: DELETE_MEDIA, by policy
+  test('a DC AS that has closed the last channel ends the line; nothing else of the session', () => {
+    const closed = (ids: string[], session: Session, policy = {}) => {
+      const media = Object.fromEntries(ids.map((id) => [id, { ...TO_SERVER, mediaId: id }]));
+      return decideAll(notification(media, { event: CHANNELS_CLOSED }), { ...served(policy), session });
+    };
+    const bootstrap: DecidedMedia = { ...live({}).media.m4!, kind: 'bootstrap', streams: [0], offered: [0] };
+    const { dcAs: _, ...own } = bootstrap;
+    const session = { ...live({}), media: { ...live({}).media, m1: own } };
+    const decision = closed(['m4', 'm1', 'm9', '__proto__'], session);
+    assert.deepEqual(
+      [Object.keys(decision.instructions), decision.instructions.m4!.mediaInstruction],
+      [['m4'], 'DELETE_MEDIA'],
+    );
+    assert.equal(outcomeOf(decision, 'm4'), 'delete DC_AS_CLOSED');
+    assert.deepEqual([Object.keys(decision.session!.media), decision.session!.revision], [['m1'], 5]);
+    for (const [one, policy] of [
+      [session, { endsLines: false }],
+      [live({ status: 'pending' }), {}],
+      [live({ dcAs: 'another' }), {}],
+    ] as const) {
+      const kept = closed(['m4'], one, policy);
+      assert.deepEqual([kept.instructions, kept.session], [{}, one]);
+    }
   });
 
   // conformance: 23.228 AC.7.9 — P2P becomes P2A when the other user has no data channels

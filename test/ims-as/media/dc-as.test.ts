@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Mdc2Target } from '../../../src/services/common-data.ts';
-import type { MediaInstruction } from '../../../src/services/nimsas.ts';
-import { AsHarness } from '../as-harness.ts';
+import { CHANNELS_CLOSED, type MediaInstruction } from '../../../src/services/nimsas.ts';
+import { AsHarness, remove, terminate } from '../as-harness.ts';
 import {
   ANSWER_AUDIO,
   ANSWER_SESSION,
   APPLICATION,
   AUDIO,
+  LOCAL_BOOTSTRAP,
   MF_FINGERPRINT,
   media,
   SESSION,
@@ -206,5 +207,60 @@ describe('DTLS ends at the MF, and again at the DC AS', () => {
         [6_666, 5_002, undefined],
       ],
     );
+  });
+});
+
+describe('the DC AS of a line has closed its last channel', () => {
+  const overWebSocket = (): Record<string, MediaInstruction> => ({
+    m1: {
+      mediaId: 'm1',
+      mediaResourceType: 'DC',
+      mediaInstruction: 'TERMINATE_MEDIA',
+      dcMediaSpecification: {
+        mediaProxyConfig: 'DC_APPLICATION_PROXY',
+        mdc2EndpointDcAs: { ...DC_AS, transport: 'TCP' },
+        mdc2Protocol: 'TCP',
+        imsdcMdc2: { url: 'ws://127.0.0.7:5555/channels' },
+        streams: { 1000: { streamId: 1000 }, 1002: { streamId: 1002 } },
+      },
+    },
+  });
+  const told = (as: AsHarness) =>
+    as.notifications
+      .map(({ notification }) => notification)
+      .filter(({ notificationEvent }) => notificationEvent.eventType === CHANNELS_CLOSED);
+  const closes = (as: AsHarness, contextId: string, mediaId: string) => {
+    as.dispatcher.serverClosed({ contextId, mediaId });
+    as.timers.advance(100);
+    return told(as).length;
+  };
+
+  // conformance: 23.228 AC.7.2.2 — a DC AS hangs up: the DCSF is told, and ends the line by DELETE_MEDIA and port 0
+  test('the DCSF hears of it, and what it instructs goes to the UE', async () => {
+    const as = new AsHarness();
+    const { outcome, onward } = await offered(as, overWebSocket());
+    assert.ok(outcome.ok);
+    answered(as, onward);
+    assert.equal(closes(as, 'ctx-1', 'm1'), 1);
+    assert.deepEqual(Object.keys(told(as)[0]!.mediaInfoList!), ['m1']);
+    assert.deepEqual(as.take(), [], 'nothing is said to anybody before the DCSF has decided');
+    assert.ok((await as.instruct(remove('m1'))).ok);
+    assert.deepEqual(media(as.only().message.body), ['m=audio 40200', 'm=application 0']);
+    assert.equal(closes(as, 'ctx-1', 'm1'), 1, 'told again of a line that is closing');
+  });
+
+  test('neither other contexts, other lines, nor a call that rings', async () => {
+    const as = new AsHarness();
+    const { onward } = await offered(as, overWebSocket());
+    assert.equal(closes(as, 'ctx-1', 'm1'), 0, 'it rings');
+    answered(as, onward);
+    assert.deepEqual([closes(as, 'ctx-9', 'm1'), closes(as, 'ctx-1', 'm0'), closes(as, 'ctx-1', 'm7')], [0, 0, 0]);
+  });
+
+  test('bootstrap lines are never ended so', async () => {
+    const as = new AsHarness();
+    const { onward } = await offered(as, terminate('m1', 0), LOCAL_BOOTSTRAP);
+    answered(as, onward);
+    assert.equal(closes(as, 'ctx-1', 'm1'), 0);
   });
 });

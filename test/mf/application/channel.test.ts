@@ -20,6 +20,7 @@ class Rig {
   readonly engine = new FakeEngine();
   readonly proxy: ApplicationProxy;
   readonly server: WebSocketServer;
+  readonly closedByServer: string[] = [];
   readonly #sockets: WebSocket[] = [];
   #arrived: () => void = () => undefined;
 
@@ -37,6 +38,7 @@ class Rig {
       connectTimeoutMs: 1_000,
       log: silentLogger,
       metrics: new Metrics(),
+      closedByServer: ({ key, streamId }) => this.closedByServer.push(`${key} ${streamId}`),
     });
     this.server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     this.server.on('connection', (socket) => {
@@ -118,6 +120,24 @@ describe('a channel to a DC AS', () => {
     assert.deepEqual(got, ['a', 'b', 'c']);
     rig.proxy.endAll(REF.key);
     await ended(socket);
+  });
+
+  test('a DC AS that is done is told of; one that goes away, fails or breaks off is not', async () => {
+    for (const [close, told] of [
+      [(socket: WebSocket) => socket.close(1000), 1],
+      [(socket: WebSocket) => socket.close(), 1],
+      [(socket: WebSocket) => socket.close(1001), 0],
+      [(socket: WebSocket) => socket.close(1011), 0],
+      [(socket: WebSocket) => socket.terminate(), 0],
+    ] as const) {
+      rig.closedByServer.length = 0;
+      rig.serve();
+      rig.open();
+      close(await rig.socket());
+      await until(() => rig.proxy.size === 0 && rig.proxy.sockets === 0);
+      assert.equal(rig.closedByServer.length, told);
+      rig.proxy.endAll(REF.key);
+    }
   });
 
   test('a UE that takes nothing stops its DC AS, and later gets everything in order', async () => {

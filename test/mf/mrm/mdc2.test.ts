@@ -93,6 +93,45 @@ describe('a DC AS at the other end of DTLS', () => {
   });
 });
 
+describe('a DC AS that is done (WebSocket)', () => {
+  const EVENTS = { imsdc: { eventUri: 'http://127.0.0.1:1/events' } };
+  const overWebSocket = (...ids: number[]) =>
+    line({ ...EVENTS, streams: Object.fromEntries(ids.map((streamId) => [String(streamId), { streamId }])) });
+  const close = async (rig: Rig, n: number, streamId: number) => {
+    rig.contexts.closedByServer({ key: key(n), streamId });
+    await rig.settle();
+    return rig.events.map(({ terminationId, mediaId, state }) => `${terminationId} ${mediaId} ${state}`);
+  };
+
+  // conformance: 23.228 AC.7.2.2 — a DC AS hangs up: the MF says so with the last channel of the line
+  test('the consumer hears of it with the last channel of the medium', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overWebSocket(1000, 1002)] }));
+    assert.deepEqual(await close(rig, 1, 1000), []);
+    assert.deepEqual(await close(rig, 9, 1002), [], 'no association of ours');
+    assert.deepEqual(await close(rig, 1, 1004), [], 'no channel of the medium');
+    assert.deepEqual(await close(rig, 1, 1002), ['served m3 serverClosed']);
+  });
+
+  test('in two terminations (P2A2P): when both users have none left', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overWebSocket(1000)], remote: [overWebSocket(1000)] }));
+    assert.deepEqual(await close(rig, 1, 1000), []);
+    assert.deepEqual(await close(rig, 2, 1000), ['remote m3 serverClosed']);
+  });
+
+  test('a channel that is taken out and offered again is a new one', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [overWebSocket(1000, 1002)] }));
+    await close(rig, 1, 1000);
+    const path = '/terminations/0/medias/0/dcMedia/streams/1000';
+    await rig.patch('ctx1', [{ op: 'remove', path }]);
+    await rig.patch('ctx1', [{ op: 'add', path, value: { streamId: 1000 } }]);
+    assert.deepEqual(await close(rig, 1, 1002), []);
+    assert.deepEqual(await close(rig, 1, 1000), ['served m3 serverClosed']);
+  });
+});
+
 describe('datagrams to a DC AS', () => {
   const datagrams = (mediaId = 'm3') => line({ mediaProxyConfig: 'UDP_PROXY', mdc2Protocol: 'UDP/DTLS/SCTP' }, mediaId);
 
