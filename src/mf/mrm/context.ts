@@ -1,6 +1,7 @@
 import { ImsdcError } from '../../errors.ts';
 import type { DcMedia, MediaContext, MediaEvent, MediaUsage, PatchItem } from '../../services/nmf-mrm.ts';
 import type { AssociationStateName, KeyStats } from '../engine/types.ts';
+import { channelId, channelsOf } from './channels.ts';
 import {
   type Desired,
   type DesiredAssociation,
@@ -61,7 +62,7 @@ export class Context {
   #waiting = 0;
   /** Streams by key whose figures were told already. */
   readonly #counted = new Map<string, ReadonlySet<number>>();
-  /** `key streamId` of channels that their DC AS has closed, as long as the document has them. */
+  /** Channels (channelId) that their DC AS has closed, as long as the document has them. */
   #closedByServer: ReadonlySet<string> = new Set();
   #ended = false;
 
@@ -160,27 +161,14 @@ export class Context {
     return this.#turn(async () => {
       const association = this.#find(key);
       if (this.#ended || association === undefined) return;
-      this.#closedByServer = new Set([...this.#closedByServer, `${key} ${streamId}`]);
+      const closed = channelId(key, streamId);
+      this.#closedByServer = new Set([...this.#closedByServer, closed]);
       for (const entry of association.entries) {
-        const channels = this.#channelsOf(entry.slice(entry.indexOf('/') + 1));
-        if (!channels.includes(`${key} ${streamId}`)) continue;
-        if (channels.every((channel) => this.#closedByServer.has(channel)))
+        const channels = channelsOf(this.#document, this.#held, entry.slice(entry.indexOf('/') + 1));
+        if (channels.includes(closed) && channels.every((channel) => this.#closedByServer.has(channel)))
           this.#post(association.eventUri, entry, 'serverClosed');
       }
     }, true);
-  }
-
-  /** `key streamId` of every channel of a medium, or of all media. */
-  #channelsOf(wanted?: string): string[] {
-    const keys = new Map<string, string>();
-    for (const { entries, key } of this.#held.associations.values()) for (const entry of entries) keys.set(entry, key);
-    return this.#document.terminations.flatMap(({ medias, terminationId }) =>
-      medias.flatMap(({ dcMedia, mediaId }) => {
-        const key = keys.get(entryId(terminationId, mediaId));
-        if (key === undefined || (wanted !== undefined && mediaId !== wanted)) return [];
-        return Object.keys(dcMedia?.streams ?? {}).map((streamId) => `${key} ${streamId}`);
-      }),
-    );
   }
 
   /** The engine lost these keys without our doing. */
@@ -255,7 +243,7 @@ export class Context {
     this.#document = render(this.id, document, this.#held, this.#env.render);
     // Offered again, a stream is another channel.
     if (this.#closedByServer.size > 0)
-      this.#closedByServer = this.#closedByServer.intersection(new Set(this.#channelsOf()));
+      this.#closedByServer = this.#closedByServer.intersection(new Set(channelsOf(this.#document, this.#held)));
   }
 
   async #execute(desired: Desired): Promise<void> {
