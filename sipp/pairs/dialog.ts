@@ -28,6 +28,7 @@ const held = { alice: audio('alice', 'sendonly'), bob: audio('bob', 'recvonly') 
 const SAME_LINES = body(LINE.own, LINE.sender);
 
 const SAME_CALLER_LINES = body('a=dcmap:0 ', 'a=dcmap:100 ', 'a=3gpp-bdc-used-by:receiver');
+const HOUR_S = 3600;
 const TIMER_UAC = ['Session-Expires: 1800;refresher=uac', 'Require: timer'];
 
 /** Identifiers that the AS minted: SIPp's own Call-IDs look like 1-4711@127.0.0.1, and its tags are short. */
@@ -184,6 +185,42 @@ export const DIALOG: readonly Pair[] = [
       expect(200, header('Session-Expires', '1800')),
       ...isHungUpOn(),
     ],
+  },
+  {
+    name: 'session-timer-too-small',
+    shows:
+      'The callee wants fewer refreshes: 422 with its Min-SE passes, the second INVITE asks for an hour and gets it.',
+    conformance: [['RFC 4028 7.2', '422 passes with Min-SE, and the INVITE that obeys it']],
+    uac: [
+      invite({ body: sdp('alice', 1, ...OFFER) }),
+      ...maybe(100),
+      expect(422, header('Min-SE', '3600')),
+      ackFailure(),
+      ...calls(
+        { body: sdp('alice', 1, ...OFFER), cseq: 2, expires: HOUR_S, minSe: HOUR_S },
+        ...E4,
+        header('Session-Expires', '3600;refresher=uac'),
+      ),
+      ...hangsUp(3),
+    ],
+    uas: [
+      {
+        ...invited(...E2, save('enough', 'Session-Expires', '3600')),
+        jump: { to: '1', when: 'enough' },
+      },
+      respond(422, { headers: [`Min-SE: ${HOUR_S}`] }),
+      { ...asked('ACK'), jump: { to: '2' } },
+      label('1'),
+      respond(180),
+      respond(200, {
+        body: sdp('bob', 1, ...ANSWER),
+        headers: [`Session-Expires: ${HOUR_S};refresher=uac`, 'Require: timer'],
+      }),
+      asked('ACK'),
+      ...isHungUpOn(),
+      label('2'),
+    ],
+    run: { uasCalls: 2 },
   },
   {
     name: 'requests-inside',

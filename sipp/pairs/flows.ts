@@ -63,7 +63,7 @@ export const ONLY_OWN: readonly Check[] = [body('m=audio 42000 ', LINE.own, DEAD
 
 /** INVITE to ACK at the caller. */
 export function calls(options: Invite, ...answer: readonly Check[]): readonly Step[] {
-  return [invite(options), ...maybe(100, 180), establishes(200, ...answer), ack(1, userOf(options))];
+  return [invite(options), ...maybe(100, 180), establishes(200, ...answer), ack(options.cseq ?? 1, userOf(options))];
 }
 
 /** Who calls must stand in From of every later request too. */

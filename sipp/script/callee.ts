@@ -144,6 +144,7 @@ const REASONS: Readonly<Record<number, string>> = {
   202: 'Accepted',
   302: 'Moved Temporarily',
   407: 'Proxy Authentication Required',
+  422: 'Session Interval Too Small',
   486: 'Busy Here',
   487: 'Request Terminated',
   488: 'Not Acceptable Here',

@@ -29,6 +29,9 @@ export interface Invite extends Call {
   readonly cseq?: number;
   /** `uac`: the handset refreshes the session (RFC 4028). */
   readonly refresher?: 'uac' | 'uas';
+  /** Seconds of Session-Expires and of Min-SE; default 1800 and 90. */
+  readonly expires?: number;
+  readonly minSe?: number;
   /** More routes between the AS and the next hop. */
   readonly routes?: readonly string[];
   readonly callId?: string;
@@ -39,7 +42,15 @@ export interface Invite extends Call {
 export function invite(options: Invite): Send {
   const { body, caller = CALLER, callee = CALLEE, serves = 'caller' } = options;
   const served = serves === 'caller' ? [caller, 'orig'] : [callee, 'term'];
-  const { cseq = 1, maxForwards = 68, refresher = 'uac', headers = [], routes = [] } = options;
+  const {
+    cseq = 1,
+    maxForwards = 68,
+    refresher = 'uac',
+    expires = 1800,
+    minSe = 90,
+    headers = [],
+    routes = [],
+  } = options;
   return send(
     [
       `INVITE sip:${callee} SIP/2.0`,
@@ -68,8 +79,8 @@ export function invite(options: Invite): Send {
       'Allow: INVITE, ACK, CANCEL, BYE, UPDATE, INFO, PRACK, NOTIFY, MESSAGE, REFER, OPTIONS',
       'Supported: 100rel, timer, precondition, gruu, sec-agree, histinfo, norefersub, replaces',
       'Accept: application/sdp, application/3gpp-ims+xml',
-      `Session-Expires: 1800;refresher=${refresher}`,
-      'Min-SE: 90',
+      `Session-Expires: ${expires};refresher=${refresher}`,
+      `Min-SE: ${minSe}`,
       'Privacy: none',
       'User-Agent: imsdc-sipp/1.0 (IMS UE)',
       'X-Untouched:  two  spaces ; and a "quoted, comma"',
