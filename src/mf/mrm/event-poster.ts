@@ -17,7 +17,7 @@ const RETRY_DELAYS_MS = [200, 1_000, 3_000];
 const TIMEOUT_MS = 2_000;
 /** Events on their way; more are dropped and counted: a PATCH of `test` operations tells the same (R25). */
 const MAX_PENDING = 10_000;
-/** Different consumers; a request names the URI, so it must not make us keep sessions without end. */
+/** Consumers that a client is kept for; a request names the URI, so it must not make us keep sessions without end. */
 const MAX_ORIGINS = 64;
 
 /**
@@ -39,6 +39,11 @@ export class EventPoster {
     this.#posted = metrics.counter('imsdc_mf_events_posted_total', 'media events taken by their consumer');
     this.#dropped = metrics.counter('imsdc_mf_events_dropped_total', 'media events that could not be delivered');
     metrics.gauge('imsdc_mf_events_pending', 'media events on their way', () => this.#pending);
+  }
+
+  /** Consumers that a client is kept for. */
+  get consumers(): number {
+    return this.#clients.size;
   }
 
   get pending(): number {
@@ -93,12 +98,25 @@ export class EventPoster {
     const { origin } = new URL(eventUri);
     let client = this.#clients.get(origin);
     if (!client) {
-      if (this.#clients.size >= MAX_ORIGINS) throw new Refused('too many consumers');
+      if (this.#clients.size >= MAX_ORIGINS) this.#forgetOldest();
       const { log, tls, userAgent } = this.#options;
       client = new SbiClient({ apiRoot: origin, userAgent, tls, log });
-      this.#clients.set(origin, client);
     }
+    // In the order of their last use.
+    this.#clients.delete(origin);
+    this.#clients.set(origin, client);
     return client;
+  }
+
+  /** An AS at another port after each restart is another consumer each time. */
+  #forgetOldest(): void {
+    for (const [origin, client] of this.#clients) {
+      if (client.inFlight > 0) continue;
+      this.#clients.delete(origin);
+      void client.close();
+      return;
+    }
+    throw new Refused('too many consumers');
   }
 
   #sleep(ms: number): Promise<void> {
