@@ -10,6 +10,7 @@ import { callOfBranch, readTag } from './b2bua/identity.ts';
 import { iscContext } from './b2bua/session-case.ts';
 import { completeTurn, handleCallEvent } from './call/call.ts';
 import { createCall, startCall } from './call/invite.ts';
+import { notify } from './call/notify.ts';
 import type {
   Call,
   CallConfig,
@@ -361,6 +362,10 @@ export class Dispatcher {
     if (context !== undefined && context.contextId !== '') {
       const operation = { method: 'DELETE' as const, mf: context.mf, contextId: context.contextId };
       this.#options.services.mrm(call.id, `d${call.serial++}`, operation, this.#env.nowMs + CLEAN_UP_MS);
+    }
+    if (call.media !== null) {
+      const out = { emit: (effect: CallEffect) => this.#perform(call, [effect]) };
+      notify({ call, env: this.#env, out }, 'SESSION_TERMINATION', call.caller, {});
     }
     for (const exchange of call.exchanges) {
       if (exchange.server === null || exchange.answered !== 0) continue;
