@@ -46,6 +46,13 @@ export function streamCases(command: WorkerCommand): void {
       assert.equal(ue.isOpen(2), true);
     }));
 
+  // The UE would never hear of it; whoever asks can ask again once it is open.
+  test('a stream that is not open cannot be reset', () =>
+    withLab(command, async (lab) => {
+      await lab.connect('a', { streams: [0] });
+      await assert.rejects(lab.engine.resetStream({ key: 'a', streamId: 7 }, 'test'), /STREAM_UNKNOWN/);
+    }));
+
   // conformance: 26.114 6.2.10.1 — a channel added by a later offer needs no new association
   test('a stream added later opens without a new association', () =>
     withLab(command, async (lab) => {
