@@ -46,7 +46,7 @@ std::string takeOpensslErrors() {
 std::unique_ptr<DtlsContext> DtlsContext::create(std::string_view certificatePem, std::string_view keyPem,
                                                  std::string& error) {
   std::unique_ptr<DtlsContext> result(new DtlsContext);
-  result->context_.reset(SSL_CTX_new(DTLS_method()));
+  result->context_.reset(SSL_CTX_new_ex(result->library(), nullptr, DTLS_method()));
   SSL_CTX* context = result->context_.get();
   const Certificate certificate(PEM_read_bio_X509(memory(certificatePem).get(), nullptr, nullptr, nullptr));
   const Key key(PEM_read_bio_PrivateKey(memory(keyPem).get(), nullptr, nullptr, nullptr));

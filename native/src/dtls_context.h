@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client_hello.h"
+#include "dtls_library.h"
 
 namespace imsdc {
 
@@ -35,6 +36,7 @@ class DtlsContext {
                                              std::string& error);
 
   [[nodiscard]] SSL_CTX* get() const { return context_.get(); }
+  [[nodiscard]] OSSL_LIB_CTX* library() const { return library_.get(); }
   /** `sha-256 AA:BB:..` of our certificate. */
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
   [[nodiscard]] const CookieJar& cookies() const { return cookies_; }
@@ -47,6 +49,7 @@ class DtlsContext {
 
  private:
   DtlsContext() = default;
+  DtlsLibrary library_;  // outlives what was made in it
   SslContext context_;
   std::string fingerprint_;
   CookieJar cookies_;

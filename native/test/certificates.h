@@ -12,8 +12,8 @@ struct PemCertificate {
   std::string key;
 };
 
-/** A fresh self-signed certificate: `curve` names an EC group, or "RSA". */
-PemCertificate makeCertificate(const std::string& curve = "P-256");
+/** A fresh self-signed certificate: `key` names an EC group, or is "RSA", "RSA-PSS", "ED25519" or "ED448". */
+PemCertificate makeCertificate(const std::string& key = "P-256");
 
 std::unique_ptr<DtlsContext> makeContext(const PemCertificate& pem = makeCertificate());
 
