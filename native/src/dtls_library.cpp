@@ -1,8 +1,11 @@
 #include "dtls_library.h"
 
 #include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
@@ -22,12 +25,11 @@ struct Needed {
 };
 
 /** What a DTLS 1.2 handshake uses with the ciphers and groups of dtls_context.cpp and any certificate that fits them. */
-constexpr std::array<Needed, 9> kNeeded{{
+constexpr std::array<Needed, 8> kNeeded{{
     {OSSL_OP_DIGEST, {"SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512"}, ""},  // also of RFC 8122 fingerprints
     {OSSL_OP_CIPHER, {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"}, ""},
     {OSSL_OP_MAC, {"HMAC"}, ""},
     {OSSL_OP_KDF, {"TLS1-PRF"}, ""},
-    {OSSL_OP_RAND, {"CTR-DRBG", "SEED-SRC"}, ""},
     {OSSL_OP_KEYMGMT, {"EC", "RSA", "RSA-PSS", "ED25519", "ED448", "X25519"}, ""},
     {OSSL_OP_KEYEXCH, {"ECDH", "X25519"}, ""},
     {OSSL_OP_SIGNATURE, {"ECDSA", "RSA", "ED25519", "ED448"}, ""},
@@ -93,9 +95,60 @@ class Filter {
 
 // What OpenSSL calls.
 
+/**
+ * Random numbers are the default context's. Its generators cannot be handed on: OpenSSL 3.5 has them look for their
+ * cipher in the provider that they were fetched from, and by its name.
+ */
+namespace generator {
+
+constexpr unsigned int kStrengthBits = 256;
+constexpr std::size_t kMaxRequestBytes = 1 << 16;
+
+void* newContext(void*, void*, const OSSL_DISPATCH*) {
+  static char stateless;
+  return &stateless;
+}
+void freeContext(void*) {}
+int instantiate(void*, unsigned int strength, int, const unsigned char*, std::size_t, const OSSL_PARAM*) {
+  return strength <= kStrengthBits ? 1 : 0;
+}
+int uninstantiate(void*) { return 1; }
+int enableLocking(void*) { return 1; }
+int generate(void*, unsigned char* out, std::size_t bytes, unsigned int strength, int, const unsigned char*,
+             std::size_t) {
+  return RAND_bytes_ex(nullptr, out, bytes, strength);
+}
+int getParameters(void*, OSSL_PARAM* parameters) {
+  OSSL_PARAM* const state = OSSL_PARAM_locate(parameters, OSSL_RAND_PARAM_STATE);
+  OSSL_PARAM* const strength = OSSL_PARAM_locate(parameters, OSSL_RAND_PARAM_STRENGTH);
+  OSSL_PARAM* const maxRequest = OSSL_PARAM_locate(parameters, OSSL_RAND_PARAM_MAX_REQUEST);
+  const bool told = (state == nullptr || OSSL_PARAM_set_int(state, EVP_RAND_STATE_READY) == 1) &&
+                    (strength == nullptr || OSSL_PARAM_set_uint(strength, kStrengthBits) == 1) &&
+                    (maxRequest == nullptr || OSSL_PARAM_set_size_t(maxRequest, kMaxRequestBytes) == 1);
+  return told ? 1 : 0;
+}
+
+const OSSL_ALGORITHM* algorithms() {
+  static const std::array<OSSL_DISPATCH, 8> functions{
+      {{OSSL_FUNC_RAND_NEWCTX, reinterpret_cast<void (*)()>(newContext)},
+       {OSSL_FUNC_RAND_FREECTX, reinterpret_cast<void (*)()>(freeContext)},
+       {OSSL_FUNC_RAND_INSTANTIATE, reinterpret_cast<void (*)()>(instantiate)},
+       {OSSL_FUNC_RAND_UNINSTANTIATE, reinterpret_cast<void (*)()>(uninstantiate)},
+       {OSSL_FUNC_RAND_GENERATE, reinterpret_cast<void (*)()>(generate)},
+       {OSSL_FUNC_RAND_ENABLE_LOCKING, reinterpret_cast<void (*)()>(enableLocking)},
+       {OSSL_FUNC_RAND_GET_CTX_PARAMS, reinterpret_cast<void (*)()>(getParameters)},
+       {0, nullptr}}};
+  // The name by which OpenSSL looks for its generator.
+  static const std::array<OSSL_ALGORITHM, 2> all{
+      {{"CTR-DRBG", "provider=imsdc-dtls", functions.data(), nullptr}, {nullptr, nullptr, nullptr, nullptr}}};
+  return all.data();
+}
+
+}  // namespace generator
+
 const OSSL_ALGORITHM* queryOperation(void*, int operation, int* noCache) {
   *noCache = 0;
-  return Filter::instance().query(operation);
+  return operation == OSSL_OP_RAND ? generator::algorithms() : Filter::instance().query(operation);
 }
 
 /** The groups of the key exchange (TLS-GROUP). */

@@ -2,6 +2,9 @@
 #include "../src/dtls_library.h"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include <array>
 
 #include "check.h"
 
@@ -26,6 +29,16 @@ TEST(theLibraryOffersWhatHandshakesUseAndNothingElse) {
   CHECK(keyTypes(library.get()) == 6);
   CHECK(keyTypes(nullptr) > 12);
   CHECK(hasCipher(library.get(), "AES-128-GCM") && !hasCipher(library.get(), "AES-128-CBC"));
+}
+
+TEST(theLibraryHasRandomNumbers) {
+  const DtlsLibrary library;
+  REQUIRE(library.get() != nullptr);
+  std::array<unsigned char, 32> first{};
+  std::array<unsigned char, 32> second{};
+  REQUIRE(RAND_bytes_ex(library.get(), first.data(), first.size(), 256) == 1);
+  REQUIRE(RAND_priv_bytes_ex(library.get(), second.data(), second.size(), 256) == 1);
+  CHECK(first != second && first != decltype(first){} && second != decltype(second){});
 }
 
 TEST(oneLibraryOutlivesAnother) {
