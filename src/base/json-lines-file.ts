@@ -69,6 +69,8 @@ export class JsonLinesFile {
   #start(): void {
     this.#writing ??= this.#drain().finally(() => {
       this.#writing = undefined;
+      // What came after the last look at the queue.
+      if (this.#queue.length > 0 || this.#reopen) this.#start();
     });
   }
 
