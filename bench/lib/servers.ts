@@ -54,6 +54,8 @@ export interface ImsdcOptions {
   readonly mf: boolean;
   /** `dcsf.workers`; with more than one, they share the core of the server and the dispatcher has the other. Default 1. */
   readonly workers?: number;
+  /** `dcsf.dispatcher: always`: a single worker too stands behind one. */
+  readonly dispatched?: boolean;
   /** Options of Node for the function. */
   readonly nodeOptions?: string;
   /** false: all processes on all cores, as the scheduler likes; default true. */
@@ -66,7 +68,7 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
   const port = await freePort();
   const mrmPort = await freePort();
   const file = join(folder, 'imsdc.yaml');
-  writeFileSync(file, stringify(benchConfig(folder, port, mrmPort, options.workers ?? 1)));
+  writeFileSync(file, stringify(benchConfig(folder, port, mrmPort, options)));
   const main = join(root, 'src/cli/main.ts');
   const children: ChildProcess[] = [];
   const pinned = options.pinned ?? true;
@@ -82,7 +84,7 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
     children.push(mf);
     await ready(mf);
   }
-  const cpu = (options.workers ?? 1) > 1 ? LOAD_CPU : SERVER_CPU;
+  const cpu = options.dispatched || (options.workers ?? 1) > 1 ? LOAD_CPU : SERVER_CPU;
   const dcsf = spawn(
     'taskset',
     ['-c', pinned ? String(cpu) : ALL_CPUS, process.execPath, main, 'dcsf', '--config', file],
@@ -117,7 +119,12 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
 }
 
 /** Media ports rest 30 s before re-use (R6): at hundreds of calls a second that takes most of the range. */
-function benchConfig(folder: string, port: number, mrmPort: number, workers: number): object {
+function benchConfig(
+  folder: string,
+  port: number,
+  mrmPort: number,
+  { workers = 1, dispatched = false }: ImsdcOptions,
+): object {
   return {
     instance: 'bench',
     log: { level: 'warn' },
@@ -125,7 +132,7 @@ function benchConfig(folder: string, port: number, mrmPort: number, workers: num
       listeners: [{ transport: 'udp', address: '127.0.0.1', port }],
       mf: { urls: [`http://127.0.0.1:${mrmPort}`] },
     },
-    dcsf: { workers },
+    dcsf: { workers, dispatcher: dispatched ? 'always' : 'auto' },
     dcar: { repository: { directory: join(folder, 'dcar'), seed: apps() }, mdc1: { port: 0 }, internal: { port: 0 } },
     mf: {
       listen: { address: '127.0.0.1', port: mrmPort },

@@ -6,8 +6,8 @@ import { LOAD_CPU, type OurServers, startImsdc } from '../lib/servers.ts';
 
 /**
  * How calls per second grow with `dcsf.workers`, where cores are scarce: each worker is capped to a quarter of a core by
- * cgroup, all of them on core 0; the dispatcher shares core 1 with both SIPp, uncapped. One worker is the function as it
- * is by default, without a dispatcher.
+ * cgroup, all of them on core 0; the dispatcher shares core 1 with both SIPp, uncapped. The measure is one worker behind
+ * the dispatcher; the function as it is by default, one process that reads its sockets itself, stands beside it.
  */
 const SHARE_OF_CORE = 0.25;
 const GOALS: Readonly<Record<number, number>> = { 2: 1.8, 4: 3.4 };
@@ -30,10 +30,14 @@ interface Measured {
 
 export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   if (!sippAvailable()) throw new Error('sipp is not installed (Debian: sip-tester)');
-  const one = await measure(1, options);
-  const rows = [row('one worker, a quarter of a core', one, one.rate, 'calls/s', 'reported', true)];
+  const alone = await measure(1, false, options);
+  const one = await measure(1, true, options);
+  const rows = [
+    row('one process without a dispatcher, a quarter of a core', alone, alone.rate, 'calls/s', 'reported', true),
+    row('one worker behind the dispatcher, a quarter of a core', one, one.rate, 'calls/s', 'reported', true),
+  ];
   for (const workers of [2, 4]) {
-    const several = await measure(workers, options);
+    const several = await measure(workers, true, options);
     const goal = GOALS[workers]!;
     const ratio = several.rate / one.rate;
     rows.push({
@@ -62,15 +66,15 @@ function row(name: string, { capped }: Measured, ours: number, unit: string, goa
   return { bench: 'scale', row: name, ours, unit, goal, met, ...(note !== undefined && { note }) };
 }
 
-async function measure(workers: number, options: BenchOptions): Promise<Measured> {
-  const server = await startImsdc({ mf: false, workers });
+async function measure(workers: number, dispatched: boolean, options: BenchOptions): Promise<Measured> {
+  const server = await startImsdc({ mf: false, workers, dispatched });
   const caps = [];
   try {
     const seconds = options.quick ? 3 : 5;
-    // The optimising compiler has to see a thousand calls in each worker before any of this means something, and until
-    // then a call costs several times as much.
+    // The optimising compiler has to see some thousand calls in each worker before any of this means something, and
+    // until then a call costs several times as much.
     await load(server, 150, 4);
-    await load(server, 400, options.quick ? 2 + workers : 4 + 2 * workers);
+    await load(server, 400, (options.quick ? 2 : 10) * workers);
     const cost = await costPerCall(server, 400, seconds);
     const estimate = (SHARE_OF_CORE * 1000) / cost.busiestMs;
     for (const pid of server.workerPids) caps.push(capCpu(pid, SHARE_OF_CORE));

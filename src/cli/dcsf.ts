@@ -30,7 +30,7 @@ async function start(context: ProcessContext): Promise<Running> {
   if (state) opened(state);
   const dcar = config.roles.includes('dcar') ? await startRepository(context) : undefined;
   if (dcar) closers.push(() => dcar.process.stop());
-  const several = config.dcsf.workers > 1;
+  const several = config.dcsf.workers > 1 || config.dcsf.dispatcher === 'always';
   const { imsAs, dcsf, status, reopenFiles } = opened(
     await (several ? startWorkers(context, dcar) : inThisProcess(context, dcar)),
   );

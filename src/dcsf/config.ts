@@ -43,6 +43,11 @@ export const DcsfConfig = Type.Object({
     description:
       'processes for the roles ims-as and dcsf behind the same addresses; about one per core (docs/operations.md)',
   }),
+  dispatcher: Type.Union([Type.Literal('auto'), Type.Literal('always')], {
+    default: 'auto',
+    description:
+      'always: one worker too runs behind a dispatcher, which keeps the addresses and what arrives while it starts again; auto: from two',
+  }),
   mdc1: Type.Object(
     {
       baseUrl: Type.Optional(
