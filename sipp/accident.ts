@@ -1,7 +1,12 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Core, type Holdings, startCore } from './core.ts';
 import { PAIRS } from './pairs/index.ts';
 import type { Accident } from './script/steps.ts';
 import { type PairOptions, type PairResult, runPair } from './sipp.ts';
+
+const POLL_MS = 20;
+/** The longest that a call of the suite lives: some wait 32 s for what was lost on purpose. */
+const EMPTY_MS = 60_000;
 
 /** What happens to the core while the pair runs; undefined for most. */
 export function accidentOf(name: string): Accident | undefined {
@@ -19,7 +24,10 @@ export function leftBehind({ calls, contexts }: Holdings): string | undefined {
  */
 export async function runWithAccident(core: Core, options: (core: Core) => PairOptions): Promise<PairResult> {
   const accident = accidentOf(options(core).name);
-  if (accident?.kind !== 'mfLost') return duringAccident(options(core), core.restart);
+  if (accident?.kind !== 'mfLost') {
+    await emptied(core);
+    return duringAccident(options(core), core.restart);
+  }
   const own = await startCore(accident.mf);
   try {
     const result = await duringAccident(options(own), own.loseMf);
@@ -28,6 +36,12 @@ export async function runWithAccident(core: Core, options: (core: Core) => PairO
   } finally {
     await own.stop();
   }
+}
+
+/** Calls of an earlier pair that are still ending would be counted among those that the accident waits for. */
+async function emptied(core: Core): Promise<void> {
+  const giveUpMs = Date.now() + EMPTY_MS;
+  while (leftBehind(await core.holds()) !== undefined && Date.now() < giveUpMs) await pause(POLL_MS);
 }
 
 /** Calls that fail before the accident do not let it wait for them for ever. */

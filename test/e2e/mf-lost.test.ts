@@ -193,7 +193,7 @@ describe('an MF is killed in mid-call', { timeout: 180_000 }, () => {
 
 describe('an MF stands still in mid-call, and goes on', { timeout: 120_000 }, () => {
   const lab = new Lab();
-  before(() => lab.start({ patienceMs: 1_000 }));
+  before(() => lab.start({ patienceMs: 4_000 }));
   after(() => lab.close());
 
   // conformance: R25 — an MF that was taken for lost and is back lets go of what nobody needs any more

@@ -58,6 +58,8 @@ async function attempt(args: string[], until: RegExp, input?: string): Promise<O
   await mf.start(key, remoteOf(local, remote));
   const connect = ['-connect', `127.0.0.1:${local.port}`, '-bind', `127.0.0.1:${port}`];
   const client = spawn('openssl', ['s_client', ...connect, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  // It may end before it has read all of its input.
+  client.stdin.on('error', () => undefined);
   let output = '';
   const decided = new Promise<void>((resolve) => {
     const read = (chunk: Buffer) => {
