@@ -120,7 +120,8 @@ export function withStreams(section: MediaSection, keep: (streamId: number) => b
   return { ...section, lines };
 }
 
-function withoutStreams(lines: SdpLines, keep: (streamId: number) => boolean): SdpLines {
+/** `lines` without the a=dcmap and a=dcsa of refused streams; bindings stay. */
+export function withoutStreams(lines: SdpLines, keep: (streamId: number) => boolean): SdpLines {
   return lines.filter((line) => {
     if (!isAttribute(line, 'dcmap') && !isAttribute(line, 'dcsa')) return true;
     return keep(Number.parseInt(attributeText(line), 10));

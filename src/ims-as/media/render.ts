@@ -1,5 +1,6 @@
 import { leaveBundle, refusedSection } from '../../sdp/edit.ts';
 import { mediaSection, parseSessionDescription } from '../../sdp/parse.ts';
+import { withoutUnoffered, withoutUnusable } from '../../sdp/passing-channels.ts';
 import { occupySlot, vacantSlot } from '../../sdp/slots.ts';
 import type { MediaSection, SessionDescription } from '../../sdp/types.ts';
 import {
@@ -159,12 +160,17 @@ export function renderAnswer(
       if (dc.ice !== undefined) ice = true;
       return reanchoredSection(offered, dc, kept(parts));
     }
-    if (line.treatment === 'pass') return theirs ?? refusedSection(offered);
+    if (line.treatment === 'pass')
+      return (
+        answeredPast(line, theirs, offered, (id) => !line.withheld.includes(String(id))) ?? refusedSection(offered)
+      );
     if (end?.local == null) return refusedSection(offered);
     if (line.treatment === 'relay' || line.treatment === 'flow') {
       const peer = peerOf(media, line, from, fork);
       if (theirs === undefined || theirs.port === 0 || peer === 'refused') return refusedSection(offered);
     }
+    const forwarded = line.treatment === 'flow' ? answeredPast(line, theirs, offered, kept([line])) : undefined;
+    if (line.treatment === 'flow' && forwarded === undefined) return refusedSection(offered);
     ours.push(slot);
     const role = answeredSetup(media, line, to, fork, end, config);
     const dc = endFor(
@@ -177,7 +183,7 @@ export function renderAnswer(
       line.treatment === 'relay' ? sizeFor(media, line, to, fork, config) : config.maxMessageSizeBytes,
     );
     if (dc.ice !== undefined) ice = true;
-    if (line.treatment === 'flow') return readdressedSection(theirs!, dc);
+    if (forwarded !== undefined) return readdressedSection(forwarded, dc);
     return line.treatment === 'relay'
       ? reanchoredSection(theirs!, dc, kept([line]))
       : reanchoredSection(offered, dc, kept([line]));
@@ -224,9 +230,22 @@ function sizeOf(media: MediaState, parts: readonly MediaLine[], to: LegName, for
   return Math.min(config.maxMessageSizeBytes, ...relayed.map((part) => sizeFor(media, part, to, fork, config)));
 }
 
-/** A line that passes travels as it is, but for channels that the DCSF did not let on to it. */
+/** A line that passes travels as it is, but for channels that it cannot have or that the DCSF did not let on to it. */
 function withoutWithheld(line: MediaLine, section: MediaSection): MediaSection {
-  return line.withheld.length === 0 ? section : withStreams(section, (id) => !line.withheld.includes(String(id)));
+  if (!line.dataChannel || section.port === 0) return section;
+  const usable = withoutUnusable(section);
+  return line.withheld.length === 0 ? usable : withStreams(usable, (id) => !line.withheld.includes(String(id)));
+}
+
+/** The answer to a line whose DTLS ends at the peers; undefined: it is refused. */
+function answeredPast(
+  line: MediaLine,
+  theirs: MediaSection | undefined,
+  offered: MediaSection,
+  keep: (streamId: number) => boolean,
+): MediaSection | undefined {
+  if (theirs === undefined || !line.dataChannel || theirs.port === 0) return theirs;
+  return withoutUnoffered(theirs, offered, keep);
 }
 
 function kept(parts: readonly MediaLine[]): (streamId: number) => boolean {
