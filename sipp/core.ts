@@ -70,9 +70,18 @@ export const POLICY = {
 /** Calls that find no other MF know it at once: nobody will start the one that was killed. */
 const NO_MF_LIMIT_MS = 500;
 
-interface Status {
-  readonly imsAs: Holdings;
-  readonly state: { readonly stored: number; readonly pending: number };
+/** Of `/status` of `imsdc dcsf`. */
+export interface Status {
+  readonly imsAs: Holdings & { readonly answeredCalls: number };
+  readonly state: { readonly pending: number; readonly behind: number; readonly failed: boolean };
+}
+
+/**
+ * So many calls are answered, acknowledged, and on the disk as they are. A call that rings has a record too, and one that
+ * was just answered still has that of the ringing call: after a restart both are ended (docs/procedures.md 13).
+ */
+export function areUp({ imsAs, state }: Status, calls: number): boolean {
+  return imsAs.answeredCalls >= calls && state.pending === 0 && state.behind === 0 && !state.failed;
 }
 
 const POLL_MS = 20;
@@ -130,11 +139,8 @@ export async function startCore(losing?: LostMf): Promise<Core> {
       const { calls, contexts } = (await status()).imsAs;
       return { calls, contexts };
     };
-    const areUp = async (calls: number, over: AbortSignal) => {
-      // Each call is a record, and so is its session at the DCSF.
-      const isThere = ({ imsAs, state }: Status) =>
-        imsAs.calls >= calls && state.stored >= 2 * calls && state.pending === 0;
-      while (!over.aborted && !isThere(await status())) await pause(POLL_MS);
+    const comeUp = async (calls: number, over: AbortSignal) => {
+      while (!over.aborted && !areUp(await status(), calls)) await pause(POLL_MS);
       return !over.aborted;
     };
     const kill = async ({ child }: typeof mf) => {
@@ -143,12 +149,12 @@ export async function startCore(losing?: LostMf): Promise<Core> {
       await died;
     };
     const restart = async (calls: number, over: AbortSignal) => {
-      if (!(await areUp(calls, over))) return;
+      if (!(await comeUp(calls, over))) return;
       await kill(dcsf);
       dcsf = await start('dcsf', 'dcsf-again');
     };
     const loseMf = async (calls: number, over: AbortSignal) => {
-      if (!(await areUp(calls, over))) return;
+      if (!(await comeUp(calls, over))) return;
       // Not before: all calls are to be at the other one.
       const spare = spareMrm === undefined ? undefined : await startSpare(spareMrm);
       await kill(mf);

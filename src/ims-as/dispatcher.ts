@@ -118,6 +118,13 @@ export class Dispatcher {
     return this.#calls.size;
   }
 
+  /** Calls that the callee has answered. Looks at each call: for who asks now and then. */
+  get answered(): number {
+    let count = 0;
+    for (const { state } of this.#calls.values()) if (state === 'established') count++;
+    return count;
+  }
+
   calls(): IterableIterator<Call> {
     return this.#calls.values();
   }

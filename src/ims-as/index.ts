@@ -67,6 +67,8 @@ export interface ImsAs {
 
 export interface ImsAsStatus {
   readonly calls: number;
+  /** Those of them that the callee has answered. */
+  readonly answeredCalls: number;
   readonly callsTotal: number;
   readonly refusedCalls: number;
   readonly strayMessages: number;
@@ -203,6 +205,7 @@ export async function startImsAs(
     },
     status: () => ({
       calls: running.size,
+      answeredCalls: running.answered,
       callsTotal: running.counts.calls,
       refusedCalls: running.counts.refusedCalls,
       reanchored: running.counts.reanchored,

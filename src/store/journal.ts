@@ -39,6 +39,8 @@ interface Room {
   readonly name: string;
   readonly space: Space;
   readonly dirty: Set<string>;
+  /** Asked for when it was not at rest: what is stored of it is older than it is. */
+  readonly behind: Set<string>;
   /** Not yet in the segment that everything is being written to anew. */
   readonly owed: Set<string>;
   readonly stored: Map<string, Location>;
@@ -50,6 +52,17 @@ interface Entry {
   readonly id: string;
   readonly line: Buffer | undefined;
   readonly from: Location | undefined;
+}
+
+export interface JournalStatus {
+  /** Records that a restart would find. */
+  readonly stored: number;
+  /** Changes that are not on the disk yet. */
+  readonly pending: number;
+  /** Records that were not at rest when they were asked for: a restart would find what was stored before, or nothing. */
+  readonly behind: number;
+  readonly bytes: number;
+  readonly failed: boolean;
 }
 
 /** Records of one batch: the event loop has a turn after each. */
@@ -76,6 +89,8 @@ export class Journal {
   /** Of the lines that a restart would use. */
   #liveBytes = 0;
   #pending = 0;
+  /** Lines that are being written. */
+  #writing = 0;
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
   #rewriteWanted = false;
@@ -100,7 +115,8 @@ export class Journal {
       failures: counter('failures', 'times that the state directory failed or fell behind and is written anew'),
       rewrites: counter('rewrites', 'times that the journal was written anew without what is gone'),
     };
-    metrics.gauge('imsdc_state_pending', 'changes that wait for the disk', () => this.#pending);
+    metrics.gauge('imsdc_state_pending', 'changes that wait for the disk', () => this.#waiting);
+    metrics.gauge('imsdc_state_behind', 'records older than what they are of, until it is at rest', () => this.#behind);
     metrics.gauge('imsdc_state_stored', 'records that a restart would find', () => this.stored);
   }
 
@@ -112,8 +128,23 @@ export class Journal {
     return this.#rooms.reduce((sum, { stored }) => sum + stored.size, 0);
   }
 
-  status(): { stored: number; pending: number; bytes: number; failed: boolean } {
-    return { stored: this.stored, pending: this.#pending, bytes: this.#segments.bytes, failed: this.#failed };
+  get #behind(): number {
+    return this.#rooms.reduce((sum, { behind }) => sum + behind.size, 0);
+  }
+
+  /** With what is on its way to the disk right now. */
+  get #waiting(): number {
+    return this.#pending + this.#writing;
+  }
+
+  status(): JournalStatus {
+    return {
+      stored: this.stored,
+      pending: this.#waiting,
+      behind: this.#behind,
+      bytes: this.#segments.bytes,
+      failed: this.#failed,
+    };
   }
 
   /** What a former process left in the space `name`. */
@@ -123,7 +154,7 @@ export class Journal {
 
   /** Takes a space over. What was found in it and is not there any more is removed with the next `rewrite`. */
   own(name: string, space: Space): Touch {
-    const room: Room = { name, space, dirty: new Set(), owed: new Set(), stored: new Map() };
+    const room: Room = { name, space, dirty: new Set(), behind: new Set(), owed: new Set(), stored: new Map() };
     for (const [id, { at }] of this.#found.spaces.get(name) ?? []) this.#place(room, id, at);
     this.#rooms.push(room);
     return { touch: (id) => this.#touch(room, id) };
@@ -217,7 +248,7 @@ export class Journal {
         if (batch.length === BATCH || this.#failed) return batch;
         room.dirty.delete(id);
         this.#pending--;
-        const text = room.space.render(id);
+        const text = this.#render(room, id);
         if (text === null) continue;
         room.owed.delete(id);
         const line = text === undefined ? removeLine(room.name, id) : putLine(room.name, id, text);
@@ -228,13 +259,20 @@ export class Journal {
     return batch;
   }
 
+  #render({ space, behind }: Room, id: string): string | null | undefined {
+    const text = space.render(id);
+    if (text === null) behind.add(id);
+    else behind.delete(id);
+    return text;
+  }
+
   #owed(): Entry[] {
     const batch: Entry[] = [];
     for (const room of this.#rooms) {
       for (const id of room.owed) {
         if (batch.length === REWRITE_BATCH) return batch;
         room.owed.delete(id);
-        const text = room.space.render(id);
+        const text = this.#render(room, id);
         if (text === undefined) continue;
         const line = text === null ? undefined : putLine(room.name, id, text);
         const from = line === undefined ? room.stored.get(id) : undefined;
@@ -273,9 +311,14 @@ export class Journal {
 
   /** The offset of the first of these lines. */
   async #append(lines: readonly Buffer[]): Promise<number> {
-    const { offset, bytes } = await this.#segments.append(lines);
-    this.#counters.bytes.value += bytes;
-    return offset;
+    this.#writing = lines.length;
+    try {
+      const { offset, bytes } = await this.#segments.append(lines);
+      this.#counters.bytes.value += bytes;
+      return offset;
+    } finally {
+      this.#writing = 0;
+    }
   }
 
   /** All of it is in the current segment. */

@@ -102,7 +102,7 @@ ${keeps ? `state: { dir: ${join(directory, 'state')} }\n` : ''}`,
       (await (await fetch(`${admin}/status`)).json()) as {
         imsAs: { calls: number; callsTotal: number; capabilities: number };
         workers: { pid: number; serves: boolean }[];
-        state?: { stored: number; pending: number };
+        state?: { stored: number; pending: number; behind: number };
       };
 
     function callIdOf(worker: number): string {
@@ -255,7 +255,7 @@ ${keeps ? `state: { dir: ${join(directory, 'state')} }\n` : ''}`,
     async function stored(calls: number): Promise<void> {
       for (;;) {
         const { state } = await status();
-        if (state?.stored === calls && state.pending === 0) return;
+        if (state?.stored === calls && state.pending === 0 && state.behind === 0) return;
       }
     }
 

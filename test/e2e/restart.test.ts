@@ -17,7 +17,7 @@ const LIMIT_MS = 20_000;
 interface DcsfStatus {
   readonly imsAs: { calls: number; contexts: number };
   readonly dcsf: { sessions: number; media: number };
-  readonly state: { stored: number; pending: number };
+  readonly state: { stored: number; pending: number; behind: number };
 }
 
 function application(applicationId: string, streamId: number): ApplicationRequest {
@@ -69,7 +69,7 @@ class Lab {
   async stored(calls: number): Promise<void> {
     for (const deadline = Date.now() + LIMIT_MS; ; await pause(10)) {
       const { state, dcsf } = await this.status();
-      if (state.stored === calls + dcsf.sessions && state.pending === 0) return;
+      if (state.stored === calls + dcsf.sessions && state.pending === 0 && state.behind === 0) return;
       assert.ok(Date.now() < deadline, JSON.stringify({ state, dcsf }));
     }
   }

@@ -236,14 +236,41 @@ describe('the journal', () => {
     owner.set('a', '"in between"');
     await owner.journal.flush();
     assert.deepEqual((await foundOn(disk)).records, { a: '"at rest"' });
+    assert.equal(owner.journal.status().behind, 1);
     owner.journal.rewrite();
     await owner.journal.flush();
     assert.equal(disk.files.size, 1);
+    assert.equal(owner.journal.status().behind, 1);
     assert.deepEqual((await foundOn(disk)).records, { a: '"at rest"' });
     owner.busy.delete('a');
     owner.touch('a');
     await owner.journal.flush();
     assert.deepEqual((await foundOn(disk)).records, { a: '"in between"' });
+    assert.equal(owner.journal.status().behind, 0);
+  });
+
+  it('a record that goes while it is not at rest is behind no more', async () => {
+    const owner = await Owner.start(new MemoryDisk());
+    owner.busy.add('a');
+    owner.set('a', '"in between"');
+    await owner.journal.flush();
+    assert.equal(owner.journal.status().behind, 1);
+    owner.busy.delete('a');
+    owner.remove('a');
+    await owner.journal.flush();
+    assert.equal(owner.journal.status().behind, 0);
+  });
+
+  it('what is on its way to the disk is pending until it is there', async () => {
+    const timers = new VirtualTimers();
+    const disk = new MemoryDisk();
+    const owner = await Owner.start(disk, { timers });
+    owner.set('a', '"1"');
+    timers.advance(100);
+    assert.equal(owner.journal.status().pending, 1);
+    await owner.journal.flush();
+    assert.equal(owner.journal.status().pending, 0);
+    assert.equal(owner.journal.status().stored, 1);
   });
 
   it('is written anew when most of it is of the past, so that it does not grow', async () => {
