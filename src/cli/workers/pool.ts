@@ -15,6 +15,7 @@ import { MediaEvent } from '../../services/nmf-mrm.ts';
 import { TrustedPeers } from '../../sip/transport/index.ts';
 import type { RepositoryAddress } from '../functions.ts';
 import type { ProcessContext } from '../process.ts';
+import { ChannelsOfWorkers } from './channels.ts';
 import { Rpc } from './rpc.ts';
 import { snapshotOf, sumStatus, WorkerMetrics } from './sum.ts';
 import {
@@ -28,7 +29,7 @@ import {
 
 /** For what an operator asks: a worker that is behind must not hold up the others' figures. */
 const STATUS_TIMEOUT_MS = 2_000;
-/** DC1 and DC4 guard themselves (R17); this only keeps a dead worker from holding a request for ever. */
+/** DC1 guards itself (R17); this only keeps a dead worker from holding a request for ever. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** The functions as one, whichever worker does the work. */
@@ -142,29 +143,7 @@ interface Worker {
 }
 
 class WorkerPool {
-  readonly channels: ChannelControl = {
-    add: async (request) => {
-      const { sessionId, servedUser } = request;
-      if (sessionId !== undefined)
-        return (await this.#firstWith(sessionId, 'addLine', request)) as Awaited<ReturnType<ChannelControl['add']>>;
-      const found = await Promise.all(
-        this.#workers.map(async ({ rpc }) => ({
-          rpc,
-          newest: (await rpc.call('newestSession', servedUser ?? '', STATUS_TIMEOUT_MS)) as {
-            readonly sessionId: string;
-            readonly touchedMs: number;
-          } | null,
-        })),
-      );
-      const { rpc } = found.reduce((best, one) =>
-        (one.newest?.touchedMs ?? -1) > (best.newest?.touchedMs ?? -1) ? one : best,
-      );
-      return (await rpc.call('addLine', request, REQUEST_TIMEOUT_MS)) as Awaited<ReturnType<ChannelControl['add']>>;
-    },
-    remove: async (line) => {
-      await this.#firstWith(line.sessionId, 'removeLine', line);
-    },
-  };
+  readonly channels: ChannelControl;
   readonly #context: ProcessContext;
   readonly #dispatcher: WorkerDispatcher | undefined;
   readonly #own: Metrics;
@@ -176,6 +155,7 @@ class WorkerPool {
     this.#dispatcher = dispatcher;
     this.#own = own;
     this.#ring = new HashRing(context.config.dcsf.workers);
+    this.channels = new ChannelsOfWorkers(() => this.#workers.map(({ rpc }) => rpc), this.#ring);
   }
 
   /** Resolves when all of them serve. Rejects when one cannot start. */
@@ -230,22 +210,6 @@ class WorkerPool {
     return (await rpc.call('mediaInstruction', { data, options }, REQUEST_TIMEOUT_MS)) as
       | MediaInstructionData
       | undefined;
-  }
-
-  /** Of our own IMS AS or of one elsewhere: whoever knows the session. */
-  async #firstWith(sessionId: string, method: string, params: unknown): Promise<unknown> {
-    const likely = [workerOfSessionId(sessionId), this.#ring.home(sessionId)];
-    let missing: unknown;
-    for (const index of new Set(likely)) {
-      if (index >= this.#workers.length) continue;
-      try {
-        return await this.worker(index).call(method, params, REQUEST_TIMEOUT_MS);
-      } catch (error) {
-        if (!(error instanceof ImsdcError) || error.code !== 'DCSF_NO_SESSION') throw error;
-        missing = error;
-      }
-    }
-    throw missing;
   }
 
   /** R23: a third-party REGISTER comes to one worker; the calls of that user to any. */
