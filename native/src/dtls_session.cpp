@@ -16,6 +16,11 @@ constexpr std::size_t kMaxEarlyRecords = 8;
 constexpr std::size_t kMaxEarlyBytes = 2048;  // of one record
 constexpr std::uint8_t kMaxFlightRepeats = 16;
 
+/** The only handshake message that comes again under the final keys: our last flight was lost (RFC 6347 4.2.4). */
+bool isFinished(std::span<const std::uint8_t> content) {
+  return !content.empty() && content[0] == SSL3_MT_FINISHED;
+}
+
 }  // namespace
 
 DtlsSession::DtlsSession(DtlsContext& context, DtlsOwner& owner, DtlsRole role, const FingerprintSet& fingerprints)
@@ -138,11 +143,10 @@ void DtlsSession::receiveRecords(std::span<std::uint8_t> datagram) {
         receiveAlert(*content);
         break;
       case RecordType::handshake:
-        // Its Finished again, or a wish to renegotiate, which it does not get.
-        if (lastFlight_.empty()) {
-          sendAlert(1, SSL_AD_NO_RENEGOTIATION);
-        } else {
+        if (isFinished(*content)) {
           lateHandshake = true;
+        } else {
+          refuseRenegotiation();
         }
         break;
       case RecordType::changeCipherSpec:
@@ -150,6 +154,13 @@ void DtlsSession::receiveRecords(std::span<std::uint8_t> datagram) {
     }
   }
   if (lateHandshake) receiveLateHandshake();
+}
+
+/** ue-side.md 9: fatal. Whoever is behind another handshake, its certificate was checked for the first one only. */
+void DtlsSession::refuseRenegotiation() {
+  constexpr std::uint8_t kFatal = 2;
+  sendAlert(kFatal, SSL_AD_HANDSHAKE_FAILURE);
+  end(DtlsEnd::failed, "the peer wants to renegotiate");
 }
 
 void DtlsSession::receiveLateHandshake() {

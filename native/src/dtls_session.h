@@ -69,6 +69,7 @@ class DtlsSession {
   void receiveRecords(std::span<std::uint8_t> datagram);
   void receiveAlert(std::span<const std::uint8_t> alert);
   void receiveLateHandshake();
+  void refuseRenegotiation();
   void sendAlert(std::uint8_t level, std::uint8_t description);
   void gather(std::span<const std::uint8_t> records);
   void sendFlight();

@@ -16,6 +16,9 @@ enum class Ppid : std::uint32_t {
   binaryEmpty = 57,
 };
 
+/** RFC 8832 8.2.1: the first octet of a DCEP message. */
+enum class DcepType : std::uint8_t { acknowledge = 2, open = 3 };
+
 inline bool isText(std::uint32_t ppid) {
   const auto kind = static_cast<Ppid>(ppid);
   return kind == Ppid::text || kind == Ppid::textPartial || kind == Ppid::textEmpty;

@@ -176,8 +176,12 @@ void StreamTable::onMessage(const sctp::Message& message) {
   const std::size_t bytes = userBytes(message.ppid, message.data.size());
   ++totals_.messagesReceived;
   totals_.bytesReceived += bytes;
-  // DCEP (PPID 50) has no place here: channels are negotiated in SDP.
-  if (entry == streams_.end() || !entry->second.open || !isUserMessage(message.ppid)) {
+  if (!isUserMessage(message.ppid)) {
+    ++totals_.dropped;
+    onForeignMessage(message);
+    return;
+  }
+  if (entry == streams_.end() || !entry->second.open) {
     ++totals_.dropped;
     return;
   }
@@ -245,13 +249,7 @@ void StreamTable::onPeerReset(const std::vector<std::uint16_t>& streamIds) {
     for (const auto& [streamId, stream] : streams_) ended.push_back(streamId);
   }
   for (const std::uint16_t streamId : ended) {
-    const auto entry = streams_.find(streamId);
-    if (entry == streams_.end() || !entry->second.open) continue;
-    const protocol::Route route = entry->second.route;
-    closeStream(streamId, WorkerError::PeerResetStream, "reset by the peer");
-    if (route.sink != RouteSink::Stream) continue;
-    StreamTable* far = host_.streamsOf({route.toHandle, route.toGeneration});
-    if (far != nullptr) far->endAfterQueue(route.toStreamId, WorkerError::PeerResetStream, "its other half was reset");
+    closeBothHalves(streamId, WorkerError::PeerResetStream, "reset by the peer");
   }
 }
 
@@ -261,17 +259,6 @@ void StreamTable::onResetDone(const sctp::ResetDone& done) {
   pendingResets_.clear();
   if (done.denied) again.insert(again.end(), done.streamIds.begin(), done.streamIds.end());
   for (const std::uint16_t streamId : again) reset(streamId);
-}
-
-void StreamTable::onOversize(std::uint16_t streamId) {
-  ++totals_.dropped;
-  const auto entry = streams_.find(streamId);
-  if (entry == streams_.end() || !entry->second.open) return;
-  const protocol::Route route = entry->second.route;
-  closeStream(streamId, WorkerError::MessageTooLarge, "the peer sent a message above our limit");
-  if (route.sink != RouteSink::Stream) return;
-  StreamTable* far = host_.streamsOf({route.toHandle, route.toGeneration});
-  if (far != nullptr) far->endAfterQueue(route.toStreamId, WorkerError::MessageTooLarge, "its other half was reset");
 }
 
 }  // namespace imsdc

@@ -154,6 +154,9 @@ class StreamTable {
   bool enqueue(std::uint16_t streamId, Stream& stream, std::uint32_t ppid, std::span<const std::uint8_t> data,
                bool fromEngine);
   bool flushStream(std::uint16_t streamId, Stream& stream);
+  void onForeignMessage(const sctp::Message& message);
+  void closeBothHalves(std::uint16_t streamId, protocol::WorkerError code, std::string_view detail);
+  void refuseStream(std::uint16_t streamId);
   void wakeWaiters(Stream& stream);
   void toEngine(std::uint16_t streamId, Stream& stream, std::uint32_t ppid, std::span<const std::uint8_t> data);
   void drainInbox(std::uint16_t streamId, Stream& stream);

@@ -63,7 +63,7 @@ export class Inbox {
 
   #stream(entry: Entry, { streamId, state, code }: FrameBody<'STREAM'>): void {
     const reason = code === 0 ? undefined : workerErrorName(code);
-    if (reason === 'SLOW_READER' || reason === 'MESSAGE_TOO_LARGE') {
+    if (reason === 'SLOW_READER' || reason === 'MESSAGE_TOO_LARGE' || reason === 'UNSUPPORTED_MESSAGE') {
       this.#options.log.warn({ key: entry.key, streamId, reason }, 'stream reset');
     }
     this.#emit('stream', { key: entry.key, streamId, state, ...(reason ? { reason } : {}) });

@@ -100,4 +100,30 @@ export function messageCases(command: WorkerCommand): void {
       assert.equal(first.reason, 'MESSAGE_TOO_LARGE');
       assert.equal(second.reason, 'MESSAGE_TOO_LARGE');
     }));
+
+  // conformance: ue-side 9 — a message above the size that we advertised resets the stream on both legs, and no other
+  test('a message larger than we take resets the stream on both legs', () =>
+    withLab(
+      command,
+      async (lab) => {
+        const a = await lab.connect('a', { streams: [0, 1] });
+        const b = await lab.connect('b', { streams: [0, 1] });
+        await lab.relay('a', 'b', [0, 1]);
+        const closed = Promise.all([
+          lab.streamClosed('a', 0),
+          lab.streamClosed('b', 0),
+          a.next('stream', ({ streamId, state }) => streamId === 0 && state === 'closed'),
+          b.next('stream', ({ streamId, state }) => streamId === 0 && state === 'closed'),
+        ]);
+        const largest = collect(b, 0, 1);
+        a.send(0, randomBytes(20_000), 'binary');
+        assert.equal((await largest)[0]?.length, 20_000);
+        a.send(0, randomBytes(20_001), 'binary');
+        assert.equal((await closed)[0].reason, 'MESSAGE_TOO_LARGE');
+        const alive = collect(b, 1, 1);
+        a.send(1, 'alive', 'text');
+        assert.equal((await alive)[0]?.length, 5);
+      },
+      { maxMessageSizeBytes: 20_000 },
+    ));
 }

@@ -188,6 +188,34 @@ describe('bootstrap stream', () => {
     assert.equal(proxy.size, 0);
   });
 
+  for (const [what, text] of [
+    ['a header block above 16 KiB', `GET / HTTP/1.1\r\nA: ${'x'.repeat(16 * 1024)}\r\n\r\n`],
+    ['a header block above 16 KiB without an end', `GET / HTTP/1.1\r\nA: ${'x'.repeat(16 * 1024)}`],
+    ['no HTTP at all', '\x16\x03\x01\x00\xff\r\n\r\n'],
+    ['chunked framing', 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'],
+  ] as const) {
+    // conformance: ue-side 9 — an HTTP header above 16 KiB, or no HTTP, resets the bootstrap stream
+    test(`${what} resets the stream, and MDC1 hears nothing of it`, async () => {
+      let asked = 0;
+      await serve((_, response) => {
+        asked++;
+        response.end('x');
+      });
+      say(text);
+      assert.equal(engine.log.at(-1), `resetStream ${REF.key}`);
+      assert.equal(proxy.size, 0);
+      assert.equal(asked, 0);
+    });
+  }
+
+  // conformance: ue-side 6.3 — responses of the UE are ignored
+  test('a response from the UE is ignored, and its next request served', async () => {
+    await serve((_, response) => response.end('served'));
+    say('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n');
+    await until(() => heard().endsWith('served'));
+    assert.equal(heard().split('HTTP/1.1 ').length, 2);
+  });
+
   test('a stream that ends aborts what it was waiting for', async () => {
     let ended = false;
     let asked = false;

@@ -58,7 +58,7 @@ export class Association implements PipeOwner {
     this.#payload = sockets.payload;
     plain.on('state', (event) => this.#onState(event));
     plain.on('stream', ({ streamId, state }) => (state === 'open' ? this.#onOpen(streamId) : this.#onClosed(streamId)));
-    plain.on('message', ({ streamId, data, kind }) => this.#pipe(streamId).push(data, kind));
+    plain.on('message', ({ streamId, data, kind }) => this.#onMessage(streamId, data, kind));
     plain.on('writable', ({ streamId }) => this.#onWritable(streamId));
   }
 
@@ -249,6 +249,13 @@ export class Association implements PipeOwner {
       this.closeStream(streamId, 'MESSAGE_TOO_LARGE');
       return true;
     }
+  }
+
+  /** ue-side.md 9: above the size that we advertised it costs the stream, at both ends of its route. */
+  #onMessage(streamId: number, data: Buffer, kind: MessageKind): void {
+    if (data.length <= this.#hello.maxMessageSizeBytes) return this.#pipe(streamId).push(data, kind);
+    this.countDropped(streamId);
+    this.reset(streamId, 'MESSAGE_TOO_LARGE');
   }
 
   #onWritable(streamId: number): void {
