@@ -489,6 +489,9 @@ export const WORKER_ERRORS = {
   MESSAGE_TOO_LARGE: { value: 39, doc: 'the reader cannot take a message of this size: its stream is reset (R11)' },
   RESET_BY_ENGINE: { value: 40, doc: 'RESET_STREAM, PAYLOAD end, or left out of STREAMS' },
   RELEASED: { value: 41, doc: 'RELEASE of the association' },
-  UNSUPPORTED_MESSAGE: { value: 42, doc: 'the peer sent what no data channel carries (RFC 8831 6.6): its stream is reset' },
+  UNSUPPORTED_MESSAGE: {
+    value: 42,
+    doc: 'the peer sent what no data channel carries (RFC 8831 6.6): its stream is reset',
+  },
 } as const satisfies Record<string, { readonly value: number; readonly doc: string }>;
 export type WorkerErrorName = keyof typeof WORKER_ERRORS;

@@ -253,7 +253,10 @@ export class Association implements PipeOwner {
 
   /** ue-side.md 9: above the size that we advertised it costs the stream, at both ends of its route. */
   #onMessage(streamId: number, data: Buffer, kind: MessageKind): void {
-    if (data.length <= this.#hello.maxMessageSizeBytes) return this.#pipe(streamId).push(data, kind);
+    if (data.length <= this.#hello.maxMessageSizeBytes) {
+      this.#pipe(streamId).push(data, kind);
+      return;
+    }
     this.countDropped(streamId);
     this.reset(streamId, 'MESSAGE_TOO_LARGE');
   }
