@@ -13,7 +13,7 @@ import type { Destination, Flow } from '../sip/types.ts';
 import { FRAME, type FrameLink } from './frame-link.ts';
 import { glance } from './glance.ts';
 import { HashRing } from './ring.ts';
-import type { AliasFrame, ClaimFrame } from './types.ts';
+import type { AliasFrame, ClaimFrame, NameOfListener } from './types.ts';
 import { FlowNumbers, WorkerLine } from './worker-line.ts';
 
 export interface DispatcherOptions {
@@ -61,7 +61,7 @@ export class WorkerDispatcher {
     this.#options = options;
     this.#token = `${options.instance}.`;
     this.#ring = new HashRing(options.workers);
-    this.#lines = Array.from({ length: options.workers }, () => new WorkerLine());
+    this.#lines = Array.from({ length: options.workers }, () => new WorkerLine(() => this.#names()));
     this.#ticks = setInterval(() => {
       for (const line of this.#lines) line.tick(Date.now());
     }, TICK_MS);
@@ -116,7 +116,7 @@ export class WorkerDispatcher {
     }));
   }
 
-  /** A process of `worker` has started and is at the other end of `socket`. */
+  /** A process of `worker` has been started and is at the other end of `socket`; it is up when it says that it serves. */
   attach(worker: number, socket: Socket): void {
     const line = this.#lines[worker];
     if (line === undefined) throw new RangeError(`no worker ${worker}`);
@@ -247,6 +247,11 @@ export class WorkerDispatcher {
       }
       default:
     }
+  }
+
+  *#names(): Iterable<NameOfListener> {
+    for (const [listener, { names }] of this.#transports.entries())
+      for (const name of names ?? []) yield { listener, name };
   }
 
   #holderOf(name: string): SipTransport | undefined {

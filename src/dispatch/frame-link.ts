@@ -22,6 +22,8 @@ export const FRAME = {
   alias: 18,
   /** JSON `ClaimFrame` */
   claim: 19,
+  /** nothing: the process reads from now on */
+  serving: 20,
 } as const;
 
 /** Length of the body (32 bits, little endian) and kind. */

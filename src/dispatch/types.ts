@@ -21,3 +21,9 @@ export interface ClaimFrame {
   readonly connection: string;
   readonly name: string;
 }
+
+/** A name under `.invalid` that a connection of that listener goes by. */
+export interface NameOfListener {
+  readonly listener: number;
+  readonly name: string;
+}

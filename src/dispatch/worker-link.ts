@@ -48,11 +48,12 @@ export class WorkerLink {
   }
 
   /**
-   * The listeners are there: what the dispatcher has sent while this process started is read now. Before, it would be
+   * The listeners are there: what the dispatcher has held while this process started is asked for. Before, it would be
    * lost, and the flows that it tells of only once as well.
    */
   serve(): void {
     this.#socket.resume();
+    this.#link.begin(FRAME.serving, 0);
   }
 
   /** How late this process reads what the dispatcher gives it: its event loop, and all that waits before it. */
@@ -67,6 +68,16 @@ export class WorkerLink {
 
   close(): void {
     this.#link.close();
+  }
+
+  /** The one that was heard of longest ago makes room: clients come back under new names, and the old ones stay. */
+  #learnName(name: string, listener: number): void {
+    this.#names.delete(name);
+    if (this.#names.size >= MAX_NAMES) {
+      const oldest = this.#names.keys().next();
+      if (oldest.done !== true) this.#names.delete(oldest.value);
+    }
+    this.#names.set(name, listener);
   }
 
   #frame(kind: number, body: Buffer): void {
@@ -93,8 +104,7 @@ export class WorkerLink {
         for (const transport of this.#all) transport.failed(number, body.toString('utf8', 4));
         return;
       case FRAME.name:
-        if (this.#names.size >= MAX_NAMES) this.#names.clear();
-        this.#names.set(body.toString('utf8', 4), number);
+        this.#learnName(body.toString('utf8', 4), number);
         return;
       default:
     }

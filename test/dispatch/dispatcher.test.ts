@@ -51,6 +51,13 @@ class Worker extends TypedEmitter<{ message: { text: string; flow: Flow; listene
     );
   }
 
+  /** The dispatcher has heard that it serves: nobody else is sent ticks. */
+  up(): Promise<unknown> {
+    return new Promise((resolve) => {
+      this.link.lag(resolve);
+    });
+  }
+
   reply(listener: number, flow: Flow, wire: string): void {
     const { transport, remoteAddress: address, remotePort: port, connection } = flow;
     const to = { transport, address, port, ...(connection !== undefined && { connection }) };
@@ -110,6 +117,7 @@ describe('a dispatcher between peers and workers', () => {
     });
     await dispatcher.start();
     workers = [await attach(0), await attach(1)];
+    await Promise.all(workers.map((worker) => worker.up()));
     peer.bind(0, '127.0.0.1');
     await once(peer, 'listening');
   });

@@ -58,6 +58,10 @@ describe('TLS and WSS of a dispatcher, with whole SIP endpoints as workers', () 
       }),
     );
     link.serve();
+    // A tick: the dispatcher has heard it.
+    await new Promise((resolve) => {
+      link.lag(resolve);
+    });
   }
 
   before(async () => {

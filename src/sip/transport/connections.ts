@@ -25,6 +25,9 @@ function serves(connection: Connection, to: Destination): boolean {
 /** Names that one WebSocket connection may go by: a client has one, a gateway a few. */
 const MAX_NAMES_PER_CONNECTION = 8;
 
+/** How `hostPort` writes a name that has no port. */
+const NAMED = '.invalid:0';
+
 /** The open connections of one listener: by id, and by the peer that requests may be sent to over them (RFC 5923). */
 export class ConnectionTable<C extends Connection> {
   readonly #byId = new Map<string, C>();
@@ -79,6 +82,11 @@ export class ConnectionTable<C extends Connection> {
     if (connection.peers.size >= MAX_NAMES_PER_CONNECTION) return false;
     this.index(connection, name, 0);
     return true;
+  }
+
+  /** Every name of `claimName` that leads to a connection. */
+  names(): string[] {
+    return [...this.#byPeer.keys()].filter((peer) => peer.endsWith(NAMED)).map((peer) => peer.slice(0, -':0'.length));
   }
 
   remove(connection: C): void {

@@ -33,6 +33,8 @@ export interface SipTransport {
   /** Requests to the `.invalid` name may use this connection from now on (RFC 7118 5.1). */
   claimName?(connection: string, name: string): void;
   holdsName?(name: string): boolean;
+  /** All names that `holdsName` knows, lower case. */
+  readonly names?: readonly string[];
   close(): Promise<void>;
 }
 

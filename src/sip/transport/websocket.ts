@@ -126,6 +126,10 @@ export class WebSocketTransport implements SipTransport {
     return this.#table.byPeer(name.toLowerCase(), 0) !== undefined;
   }
 
+  get names(): readonly string[] {
+    return this.#table.names();
+  }
+
   close(): Promise<void> {
     clearInterval(this.#pings);
     const sockets = this.#table.all().map(({ socket }) => socket);
