@@ -171,7 +171,11 @@ export class MfWatch {
       await client.patchContext(contextId, [test], { deadlineMs: this.#deadlineMs() });
       return 'held';
     } catch (error) {
-      if (!(error instanceof ImsdcError)) throw error;
+      if (!(error instanceof ImsdcError)) {
+        // A fault of ours says nothing of the MF, and must not end the watch, nor the process.
+        log.error({ err: error, contextId }, 'MF could not be asked');
+        return 'silence';
+      }
       if (error.code === 'MRM_NOT_FOUND') return 'unknown';
       // Whoever refuses is alive: overloaded, or of another opinion about the patch.
       if (error.details.status !== undefined || error.code === 'MRM_MALFORMED') return 'held';

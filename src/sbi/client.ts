@@ -3,6 +3,7 @@ import type { Counter, Metrics } from '../base/metrics.ts';
 import { ImsdcError } from '../errors.ts';
 import { formatMaxResponseTime, formatRequestInfo, formatSenderTimestamp, SBI_HEADER } from './headers.ts';
 import { Http2Peer, type RawResponse } from './http2-peer.ts';
+import { parseJson } from './json.ts';
 import type { SbiTls } from './tls.ts';
 
 export interface SbiClientOptions {
@@ -160,10 +161,10 @@ function fieldsOf(
 function parseBody(peer: Http2Peer, request: string, raw: RawResponse): unknown {
   if (raw.body === '') return undefined;
   try {
-    return JSON.parse(raw.body);
+    return parseJson(raw.body);
   } catch (cause) {
     // An error status says enough without its body; a 2xx does not.
     if (raw.status >= 400) return undefined;
-    throw new ImsdcError('SBI_MALFORMED', { peer: peer.origin, request, problem: 'the body is not JSON' }, { cause });
+    throw new ImsdcError('SBI_MALFORMED', { peer: peer.origin, request, problem: (cause as Error).message }, { cause });
   }
 }

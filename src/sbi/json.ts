@@ -4,20 +4,23 @@ import { problem } from './problem.ts';
 const MAX_JSON_DEPTH = 32;
 
 /**
- * Parses a request body. Throws 400 INVALID_MSG_FORMAT for what is not JSON, nests too deeply (later recursive steps
- * must not meet 30,000 brackets), or names a member `__proto__` (a later copy must not follow it).
+ * Parses a body. Throws 400 INVALID_MSG_FORMAT for what is not JSON, nests too deeply (later recursive steps must not
+ * meet 30,000 brackets), names a member `__proto__` (a later copy must not follow it), or has half a surrogate pair in a
+ * string (RFC 7493 2.1; it cannot be part of a URL, a header or UTF-8, and encodeURIComponent throws).
  */
 export function parseJson(text: string): unknown {
   if (depthExceeds(text, MAX_JSON_DEPTH)) throw problem(400, 'INVALID_MSG_FORMAT', 'the JSON nests too deeply');
   try {
-    return JSON.parse(text, text.includes('__proto__') || text.includes('\\u') ? refuseProto : undefined);
+    return JSON.parse(text, text.includes('__proto__') || text.includes('\\u') ? refuseTraps : undefined);
   } catch (error) {
     throw problem(400, 'INVALID_MSG_FORMAT', error instanceof SyntaxError ? error.message : 'not JSON');
   }
 }
 
-function refuseProto(key: string, value: unknown): unknown {
+function refuseTraps(key: string, value: unknown): unknown {
   if (key === '__proto__') throw new SyntaxError('a member is named __proto__');
+  if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed()))
+    throw new SyntaxError('a string has half a surrogate pair');
   return value;
 }
 

@@ -151,7 +151,12 @@ const pathOf = (contextId: string) => `${CONTEXTS}/${encodeURIComponent(contextI
 /** `{apiRoot}/nmf-mrm/v1/contexts/{contextId}` (TS 29.176 6.1.3.2.3.1). */
 function idFromLocation(location: string | undefined): string | undefined {
   const last = location?.split('/').pop();
-  return last ? decodeURIComponent(last) : undefined;
+  if (!last) return undefined;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return undefined; // As good as none.
+  }
 }
 
 function codeOf(status: number) {
