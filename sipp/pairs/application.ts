@@ -1,45 +1,41 @@
-import { DTLS_DC_AS } from '../dc-as.ts';
-import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
-import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/caller.ts';
+import { answers, asked, keep } from '../script/callee.ts';
 import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {
-  ANSWER,
   adds,
-  alicePast,
-  bobPast,
   bootstrapped,
+  calleeOffers,
+  callerIsOffered,
   calls,
-  changes,
-  E2,
   hangsUp,
   isAdded,
   isCalled,
   isHungUpOn,
-  LEGACY,
+  isOffered,
+  offers,
+  offersInVain,
+} from './flows.ts';
+import {
+  ANSWER,
+  alicePast,
+  BOB,
+  bobPast,
+  E2,
+  HELD_AT_ALICE,
+  HOLD_AT_BOB,
+  held,
+  hold,
   OFFER,
-  ONLY_OWN,
-  registersWithoutTag,
   SECOND,
   SECOND_AT_BOB,
   SEEN_AT_ALICE,
   SEEN_AT_BOB,
-} from './flows.ts';
+} from './media.ts';
+
+/** Application channels to the other UE: how they come about. What happens to live ones: channels.ts. */
 
 const past = { app: APP.past } as const;
-const datagramsWith = (change: { readonly tlsId?: string }) =>
-  applicationLine('alice', { app: APP.datagrams, endpoint: 'Server', ...change });
-const toDatagrams = datagramsWith({});
-const NEW_ASSOCIATION = { tlsId: 'aliceapprenewed00001' } as const;
-/** Everything but address and port is what the DC AS says of itself (core.ts). */
-const DC_AS_ANSWERS = [
-  body(LINE.sender, LIVE, 'a=dcmap:1000 ', requestedApplication(APP.datagrams, [1000], 'Server')),
-  ...['setup:passive', `fingerprint:${DTLS_DC_AS.fingerprint}`, 'sctp-port:5009', 'max-message-size:30000'].map(
-    (value) => body(LINE.sender, LIVE, `a=${value}`),
-  ),
-  ...mediaLines(4),
-] as const;
 
 export const APPLICATION: readonly Pair[] = [
   {
@@ -185,10 +181,7 @@ export const APPLICATION: readonly Pair[] = [
     conformance: [['24.186 9.3.2.2.2', '488 when every data channel is refused and nothing else changed']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.unknown }))),
-      ...maybe(100),
-      expect(488),
-      ackFailure(2, { inDialog: true }),
+      ...offersInVain(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.unknown })), 488),
       ...hangsUp(3),
     ],
     uas: [...bootstrapped.uas, ...isHungUpOn()],
@@ -199,22 +192,14 @@ export const APPLICATION: readonly Pair[] = [
     conformance: [['R17', 'a refused line beside another change: port 0 for the line, the change goes on']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(
+      ...offers(
         2,
         sdp('alice', 2, audio('alice', 'sendonly'), ...OFFER.slice(1), applicationLine('alice', { app: APP.unknown })),
+        [body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender, DEAD), ...mediaLines(4)],
       ),
-      ...maybe(100),
-      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
-      ack(2),
       ...hangsUp(3),
     ],
-    uas: [
-      ...bootstrapped.uas,
-      asked('INVITE', body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1)) }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uas: [...bootstrapped.uas, ...isOffered(held(2), HOLD_AT_BOB, ...mediaLines(3)), ...isHungUpOn()],
   },
   {
     name: 'p2p-refused-by-peer',
@@ -229,14 +214,8 @@ export const APPLICATION: readonly Pair[] = [
     conformance: [['RFC 3264 8', 'a refused offer leaves what was agreed before, at the MF too']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.e2DCe }))),
-      ...maybe(100),
-      expect(488),
-      ackFailure(2, { inDialog: true }),
-      reinvite(3, sdp('alice', 3, audio('alice', 'sendonly'), ...OFFER.slice(1))),
-      ...maybe(100),
-      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)),
-      ack(3),
+      ...offersInVain(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.e2DCe })), 488),
+      ...offers(3, hold(3), HELD_AT_ALICE),
       ...hangsUp(4),
     ],
     uas: [
@@ -244,9 +223,7 @@ export const APPLICATION: readonly Pair[] = [
       asked('INVITE', body(LINE.receiver, LIVE, 'a=dcmap:1000 ')),
       answers(488),
       asked('ACK'),
-      asked('INVITE', body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver), without('a=dcmap:1000 ')),
-      answers(200, { body: sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1)) }),
-      asked('ACK'),
+      ...isOffered(held(2), HOLD_AT_BOB, without('a=dcmap:1000 ')),
       ...isHungUpOn(),
     ],
   },
@@ -296,117 +273,21 @@ export const APPLICATION: readonly Pair[] = [
     conformance: [['23.228 AC.7.2.1', 'P2P application channel offered by the other side']],
     uac: [
       ...bootstrapped.uac,
-      expect('INVITE', body('m=audio 42000 ', LINE.own, LINE.receiver, 'm=application 42020 ', 'a=dcmap:1000 ')),
-      reply(200, { body: sdp('alice', 2, ...OFFER.map(flipped), applicationLine('alice', past)) }),
-      expect('ACK'),
+      ...callerIsOffered(
+        sdp('alice', 2, ...OFFER.map(flipped), applicationLine('alice', past)),
+        body('m=audio 42000 ', LINE.own, LINE.receiver, 'm=application 42020 ', 'a=dcmap:1000 '),
+      ),
       ...hangsUp(2),
     ],
     uas: [
-      invited(...keep(), ...E2),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, ...ANSWER) }),
-      asked('ACK'),
-      ask('INVITE', 1, {
+      ...isCalled([...keep(), ...E2], BOB),
+      ...calleeOffers(
+        1,
         // Relative to the sender of this offer, who was the receiver before (R8).
-        body: sdp('bob', 2, ...ANSWER.map(flipped), applicationLine('bob', { ...past, setup: 'actpass' })),
-      }),
-      ...maybe(100),
-      expect(200, body('m=audio 40000 ', 'm=application 40020 ', 'a=setup:active', 'a=dcmap:1000 '), ...mediaLines(4)),
-      ask('ACK', 1),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2a',
-    shows: 'The application asks for its DC AS: the channel ends at our MF, the other UE hears nothing of it.',
-    conformance: [['23.228 AC.7.2.2', 'P2A application channel: ends at the MF, which takes it to the DC AS']],
-    uac: [
-      ...bootstrapped.uac,
-      ...changes(
-        2,
-        [applicationLine('alice', { app: APP.server, endpoint: 'Server' })],
-        body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 ', requestedApplication(APP.server, [1000], 'Server')),
+        sdp('bob', 2, ...ANSWER.map(flipped), applicationLine('bob', { ...past, setup: 'actpass' })),
+        body('m=audio 40000 ', 'm=application 40020 ', 'a=setup:active', 'a=dcmap:1000 '),
         ...mediaLines(4),
       ),
-      ...hangsUp(3),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
-  },
-  {
-    name: 'p2a-udp-proxy',
-    shows:
-      'DTLS ends at the DC AS: the answer has the address of our MF and the fingerprint, setup, SCTP port and size of the ' +
-      'DC AS; a new tls-id is answered with another one of its own; the other UE hears nothing of it.',
-    conformance: [
-      ['23.228 AC.7.2.2', 'P2A with UDP_PROXY: the fingerprint of the DC AS in the answer'],
-      ['R12', 'a line that ends at a DC AS: a new tls-id is answered with a new one'],
-    ],
-    uac: [
-      ...bootstrapped.uac,
-      ...changes(2, [toDatagrams], ...DC_AS_ANSWERS),
-      ...changes(3, [datagramsWith(NEW_ASSOCIATION)], ...DC_AS_ANSWERS),
-      ...hangsUp(4),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
-  },
-  {
-    name: 'p2a-dtls',
-    shows: 'The MF ends DTLS of the UE and opens an association with the DC AS: the UE sees the MF alone.',
-    conformance: [['23.228 AC.7.2.2', 'P2A over UDP/DTLS/SCTP: the MF answers with its own values']],
-    uac: [
-      ...bootstrapped.uac,
-      ...changes(
-        2,
-        [applicationLine('alice', { app: APP.dtls, endpoint: 'Server' })],
-        body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 ', requestedApplication(APP.dtls, [1000], 'Server')),
-        without('fingerprint:SHA-256 DA:DA'),
-        ...mediaLines(4),
-      ),
-      ...hangsUp(3),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
-  },
-  {
-    name: 'p2a2p',
-    shows: 'Two UEs over one DC AS: by policy the channel ends at our MF on both legs, two associations.',
-    conformance: [['23.228 AC.7.2.3', 'P2A2P application channel: always anchored, one DC AS']],
-    uac: [
-      ...adds(
-        [applicationLine('alice', { app: APP.between })],
-        [body(LINE.sender, LIVE, 'a=setup:passive', 'a=dcmap:1000 '), without('bobapp'), ...mediaLines(4)],
-      ),
-      ...hangsUp(3),
-    ],
-    uas: [
-      ...isAdded(
-        [body(LINE.receiver, LIVE, 'a=dcmap:1000 '), without('aliceapp'), ...mediaLines(4)],
-        [applicationLine('bob', { app: APP.between })],
-      ),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2p-becomes-p2a',
-    shows: 'The callee has no data channels: by policy the DC AS stands in for it; the caller is told nothing else.',
-    conformance: [['23.228 AC.7.9', 'P2P turned into P2A; the binding is echoed unchanged to the UE']],
-    uac: [
-      ...registersWithoutTag(),
-      ...calls({ callee: LEGACY, body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN),
-      reinvite(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.interworking })), { callee: LEGACY }),
-      ...maybe(100),
-      expect(
-        200,
-        body('m=audio 42000 ', LINE.own, LIVE, 'a=dcmap:1000 ', requestedApplication(APP.interworking, [1000])),
-        ...mediaLines(4),
-      ),
-      ack(2, { callee: LEGACY }),
-      ...hangsUp(3, { callee: LEGACY }),
-    ],
-    uas: [
-      invited(body('m=audio 40000 '), ...mediaLines(1)),
-      respond(180, { incapable: true }),
-      respond(200, { body: sdp('bob', 1, audio('bob')), incapable: true }),
-      asked('ACK'),
       ...isHungUpOn(),
     ],
   },
@@ -416,13 +297,11 @@ export const APPLICATION: readonly Pair[] = [
     conformance: [['ue-side 9', 'an id from 1000 without a binding is refused by default']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(
+      ...offersInVain(
         2,
         sdp('alice', 2, ...OFFER, applicationLine('alice', { app: '', streams: ['1000 label="draw"'], more: [] })),
+        488,
       ),
-      ...maybe(100),
-      expect(488),
-      ackFailure(2, { inDialog: true }),
       ...hangsUp(3),
     ],
     uas: [...bootstrapped.uas, ...isHungUpOn()],

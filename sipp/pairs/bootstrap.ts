@@ -1,9 +1,7 @@
-import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
-import { ack, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
+import { keep, respond } from '../script/callee.ts';
 import {
   body,
   DEAD,
-  header,
   LINE,
   LIVE,
   mediaLines,
@@ -15,20 +13,34 @@ import {
 import { audio, closed, ownLine, receiverLine, sdp, senderLine } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {
-  ANSWER,
   bootstrapped,
+  calleeOffers,
+  callerIsOffered,
   calls,
-  E2,
-  E4,
   hangsUp,
   isCalled,
+  isCalledInVain,
   isHungUpOn,
+  isOffered,
   LEGACY,
+  offers,
+  registersWithoutTag,
+} from './flows.ts';
+import {
+  ALICE,
+  ANSWER,
+  BOB,
+  E2,
+  E4,
+  HTTP_100,
   OFFER,
   ONLY_OWN,
-  registersWithoutTag,
+  PLAIN,
+  PLAIN_AT_ALICE,
+  PLAIN_AT_BOB,
+  SERVED_ANSWER,
   UNTOUCHED,
-} from './flows.ts';
+} from './media.ts';
 
 const BARRED = 'barred@ims.example.com';
 const ICE = [
@@ -37,9 +49,13 @@ const ICE = [
   'a=candidate:1 1 UDP 2130706431 [media_ip] 40010 typ host',
 ];
 
-const RENEWED = [audio('alice'), ownLine('alice', { tlsId: 'alicesecondtry000001' }), senderLine('alice')];
-
-const HTTP_100 = ['100 subprotocol="http"'];
+const RENEWED = sdp(
+  'alice',
+  2,
+  audio('alice'),
+  ownLine('alice', { tlsId: 'alicesecondtry000001' }),
+  senderLine('alice'),
+);
 
 export const BOOTSTRAP: readonly Pair[] = [
   {
@@ -71,7 +87,7 @@ export const BOOTSTRAP: readonly Pair[] = [
     uas: [
       ...isCalled(
         [body(LINE.own), body(LINE.receiver), without('a=3gpp-bdc-used-by:sender'), ...mediaLines(3), ...UNTOUCHED],
-        sdp('bob', 1, audio('bob'), ownLine('bob', { streams: ['0 subprotocol="http"'] }), receiverLine('bob')),
+        sdp('bob', 1, ...SERVED_ANSWER),
       ),
       ...isHungUpOn(),
     ],
@@ -81,18 +97,13 @@ export const BOOTSTRAP: readonly Pair[] = [
     shows: 'A plain call gets both bootstrap channels by a re-INVITE of the caller.',
     conformance: [['24.186 9.3.2.2.2', 'bootstrap by re-INVITE']],
     uac: [
-      ...calls({ body: sdp('alice', 1, audio('alice')) }, body('m=audio 42000 '), ...mediaLines(1)),
-      reinvite(2, sdp('alice', 2, ...OFFER)),
-      ...maybe(100),
-      expect(200, ...E4),
-      ack(2),
+      ...calls({ body: PLAIN.alice }, ...PLAIN_AT_ALICE),
+      ...offers(2, sdp('alice', 2, ...OFFER), E4),
       ...hangsUp(3),
     ],
     uas: [
-      ...isCalled([body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED], sdp('bob', 1, audio('bob'))),
-      asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 2, ...ANSWER) }),
-      asked('ACK'),
+      ...isCalled([...PLAIN_AT_BOB, ...UNTOUCHED], PLAIN.bob),
+      ...isOffered(sdp('bob', 2, ...ANSWER), body('m=audio 40000 ', LINE.sender, LINE.receiver), ...mediaLines(3)),
       ...isHungUpOn(),
     ],
   },
@@ -101,21 +112,22 @@ export const BOOTSTRAP: readonly Pair[] = [
     shows: 'The served callee of a plain call asks for its bootstrap channels by a re-INVITE of its own.',
     conformance: [['24.186 9.3.3.2.2', 'bootstrap by re-INVITE of the served callee']],
     uac: [
-      ...calls({ serves: 'callee', body: sdp('alice', 1, audio('alice')) }, body('m=audio 42000 ')),
-      expect('INVITE', body('m=audio 42000 ', LINE.sender, LINE.receiver), without('a=dcmap:(0|10|110) ')),
-      reply(200, { body: sdp('alice', 2, audio('alice'), senderLine('alice'), receiverLine('alice')) }),
-      expect('ACK'),
+      ...calls({ serves: 'callee', body: PLAIN.alice }, body('m=audio 42000 ')),
+      ...callerIsOffered(
+        sdp('alice', 2, audio('alice'), senderLine('alice'), receiverLine('alice')),
+        body('m=audio 42000 ', LINE.sender, LINE.receiver),
+        without('a=dcmap:(0|10|110) '),
+      ),
       ...hangsUp(2),
     ],
     uas: [
-      invited(...keep(), body('m=audio 40000 ')),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, audio('bob')) }),
-      asked('ACK'),
-      ask('INVITE', 1, { body: sdp('bob', 2, audio('bob'), ownLine('bob'), senderLine('bob')) }),
-      ...maybe(100),
-      expect(200, body('m=audio 40000 ', LINE.own, LINE.sender), without('a=dcmap:(10|110) ')),
-      ask('ACK', 1),
+      ...isCalled([...keep(), body('m=audio 40000 ')], PLAIN.bob),
+      ...calleeOffers(
+        1,
+        sdp('bob', 2, audio('bob'), ownLine('bob'), senderLine('bob')),
+        body('m=audio 40000 ', LINE.own, LINE.sender),
+        without('a=dcmap:(10|110) '),
+      ),
       ...isHungUpOn(),
     ],
   },
@@ -143,35 +155,28 @@ export const BOOTSTRAP: readonly Pair[] = [
     name: 'bootstrap-remote-refused',
     shows: 'The far network refuses both lines with port 0: the caller keeps its own bootstrap channel.',
     conformance: [['23.228 AC.7.9', 'peer without data channels by port 0: local bootstrap and voice go on']],
-    uac: [...calls({ body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN), ...hangsUp(2)],
+    uac: [...calls({ body: ALICE }, ...ONLY_OWN), ...hangsUp(2)],
     uas: [...isCalled(E2, sdp('bob', 1, audio('bob'), closed(), closed())), ...isHungUpOn()],
   },
   {
     name: 'bootstrap-fewer-lines',
     shows: 'A legacy callee answers with fewer m-lines than were offered; what is missing counts as port 0.',
     conformance: [['ue-side 8.4', 'an answer with fewer m-lines than the offer is survived']],
-    uac: [...calls({ body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN), ...hangsUp(2)],
-    uas: [
-      invited(...E2),
-      respond(180, { incapable: true }),
-      respond(200, { body: sdp('bob', 1, audio('bob')), incapable: true }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uac: [...calls({ body: ALICE }, ...ONLY_OWN), ...hangsUp(2)],
+    uas: [...isCalled(E2, PLAIN.bob, { incapable: true }), ...isHungUpOn()],
   },
   {
     name: 'bootstrap-488-retry',
     shows: 'A callee that refuses data channels with 488 is offered the call once more without them.',
     conformance: [['R23', '488 to an offer with data channels: once more without, voice goes on']],
-    uac: [...calls({ body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN), ...hangsUp(2)],
+    uac: [...calls({ body: ALICE }, ...ONLY_OWN), ...hangsUp(2)],
     uas: [
-      invited(...E2),
-      respond(488, { tag: 'legacy' }),
-      asked('ACK'),
-      invited(body('m=audio 40000 '), without('m=application [1-9]'), ...UNTOUCHED),
-      respond(180, { incapable: true }),
-      respond(200, { body: sdp('bob', 1, audio('bob'), closed(), closed()), incapable: true }),
-      asked('ACK'),
+      ...isCalledInVain(E2, respond(488, { tag: 'legacy' })),
+      ...isCalled(
+        [body('m=audio 40000 '), without('m=application [1-9]'), ...UNTOUCHED],
+        sdp('bob', 1, audio('bob'), closed(), closed()),
+        { incapable: true },
+      ),
       ...isHungUpOn(),
     ],
   },
@@ -184,34 +189,20 @@ export const BOOTSTRAP: readonly Pair[] = [
     ],
     uac: [
       ...registersWithoutTag(),
-      ...calls({ callee: LEGACY, body: sdp('alice', 1, ...OFFER) }, ...ONLY_OWN),
+      ...calls({ callee: LEGACY, body: ALICE }, ...ONLY_OWN),
       ...hangsUp(2, { callee: LEGACY }),
     ],
-    uas: [
-      invited(body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED),
-      respond(180, { incapable: true }),
-      respond(200, { body: sdp('bob', 1, audio('bob')), incapable: true }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uas: [...isCalled([...PLAIN_AT_BOB, ...UNTOUCHED], PLAIN.bob, { incapable: true }), ...isHungUpOn()],
   },
   {
     name: 'bootstrap-barred',
     shows: 'A caller who may not use data channels: the lines are left out onward and answered with port 0.',
     conformance: [['R9', 'not authorised: stripped onward, port 0 in the answer, the call goes on']],
     uac: [
-      ...calls(
-        { caller: BARRED, body: sdp('alice', 1, ...OFFER) },
-        body('m=audio 42000 ', DEAD, DEAD),
-        ...mediaLines(3),
-        without(LIVE),
-      ),
+      ...calls({ caller: BARRED, body: ALICE }, body('m=audio 42000 ', DEAD, DEAD), ...mediaLines(3), without(LIVE)),
       ...hangsUp(2, { caller: BARRED }),
     ],
-    uas: [
-      ...isCalled([body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED], sdp('bob', 1, audio('bob'))),
-      ...isHungUpOn(),
-    ],
+    uas: [...isCalled([...PLAIN_AT_BOB, ...UNTOUCHED], PLAIN.bob), ...isHungUpOn()],
   },
   {
     name: 'bootstrap-ice',
@@ -226,41 +217,7 @@ export const BOOTSTRAP: readonly Pair[] = [
       ),
       ...hangsUp(2),
     ],
-    uas: [...isCalled(E2, sdp('bob', 1, ...ANSWER)), ...isHungUpOn()],
-  },
-  {
-    name: 'bootstrap-spiral',
-    shows:
-      'Caller and callee are served by the same AS: originating, then terminating session, each with its own MF ends.',
-    conformance: [
-      ['R22', 'a spiral is two independent sessions'],
-      ['24.186 9.3.3.2.1', 'terminating bootstrap behind our own originating AS'],
-    ],
-    uac: [
-      ...calls(
-        {
-          byRoute: true,
-          body: sdp('alice', 1, ...OFFER),
-          routes: ['<sip:[remote_ip]:[remote_port];transport=[transport];lr;term>'],
-        },
-        ...E4,
-      ),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(
-        body('m=audio 40000 ', LINE.own, LINE.receiver),
-        without('a=3gpp-bdc-used-by:sender'),
-        ...mediaLines(3),
-        ...UNTOUCHED,
-      ),
-      respond(180),
-      respond(200, {
-        body: sdp('bob', 1, audio('bob'), ownLine('bob', { streams: ['0 subprotocol="http"'] }), receiverLine('bob')),
-      }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uas: [...isCalled(E2, BOB), ...isHungUpOn()],
   },
   {
     name: 'bootstrap-new-association',
@@ -271,89 +228,16 @@ export const BOOTSTRAP: readonly Pair[] = [
       ['R19', 'a re-INVITE that changes nothing is answered by the AS itself'],
     ],
     uac: [
-      ...calls({ body: sdp('alice', 1, ...OFFER) }, ...E4, ...remember('own', 0), ...remember('sender', 100)),
-      reinvite(2, sdp('alice', 2, ...RENEWED)),
-      ...maybe(100),
-      expect(200, ...E4, newAssociation('own', 0), ...sameAssociation('sender', 100), ...remember('renewed', 0)),
-      ack(2),
-      reinvite(3, sdp('alice', 2, ...RENEWED)),
-      ...maybe(100),
-      expect(200, ...E4, ...sameAssociation('renewed', 0), ...sameAssociation('sender', 100)),
-      ack(3),
+      ...calls({ body: ALICE }, ...E4, ...remember('own', 0), ...remember('sender', 100)),
+      ...offers(2, RENEWED, [
+        ...E4,
+        newAssociation('own', 0),
+        ...sameAssociation('sender', 100),
+        ...remember('renewed', 0),
+      ]),
+      ...offers(3, RENEWED, [...E4, ...sameAssociation('renewed', 0), ...sameAssociation('sender', 100)]),
       ...hangsUp(4),
     ],
     uas: [...bootstrapped.uas, ...isHungUpOn()],
-  },
-  {
-    name: 'bootstrap-in-late-offer',
-    shows:
-      'INVITE without SDP; the callee offers data channels in its 2xx: port 0 in the ACK, then re-INVITEs to both.',
-    conformance: [['R18', 'data channels of a late offer: answered with port 0, added by re-INVITE']],
-    uac: [
-      invite({ body: '' }),
-      ...maybe(100, 180),
-      establishes(200, body('m=audio 42000 '), without(LIVE)),
-      ack(1, { body: sdp('alice', 1, audio('alice')) }),
-      expect('INVITE', body('m=audio 42000 ', LINE.own), ...mediaLines(2)),
-      reply(200, { body: sdp('alice', 2, audio('alice'), ownLine('alice', { streams: ['0 subprotocol="http"'] })) }),
-      expect('ACK'),
-      // Then it is the callee's turn, which does not come by here: it says when it is done.
-      expect('INFO'),
-      reply(200),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(header('X-Untouched', 'two  spaces'), ...keep()),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, audio('bob'), senderLine('bob')) }),
-      asked('ACK', body('m=audio 40000 ', DEAD), ...mediaLines(2)),
-      asked('INVITE', body('m=audio 40000 ', `${LIVE}.*a=dcmap:100 `), ...mediaLines(2)),
-      answers(200, { body: sdp('bob', 2, audio('bob'), receiverLine('bob', { more: [] })) }),
-      asked('ACK'),
-      ask('INFO', 1),
-      expect(200),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'bootstrap-in-late-offer-transit',
-    shows:
-      'The late offer of the far network has a line in transit: offered to the served user first, then to who wanted it.',
-    conformance: [
-      ['R18', 'a line in transit of a late offer: re-INVITE to the far peer, then to the one that offered it'],
-    ],
-    uac: [
-      invite({ body: '' }),
-      ...maybe(100, 180),
-      establishes(200, body('m=audio 42000 '), without(LIVE)),
-      ack(1, { body: sdp('alice', 1, audio('alice')) }),
-      expect('INVITE', body('m=audio 42000 ', LINE.own, LINE.receiver), ...mediaLines(3)),
-      reply(200, {
-        body: sdp(
-          'alice',
-          2,
-          audio('alice'),
-          ownLine('alice', { streams: ['0 subprotocol="http"'] }),
-          receiverLine('alice'),
-        ),
-      }),
-      expect('ACK'),
-      expect('INFO'),
-      reply(200),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(header('X-Untouched', 'two  spaces'), ...keep()),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, audio('bob'), senderLine('bob'), receiverLine('bob')) }),
-      asked('ACK', body('m=audio 40000 ', DEAD, DEAD), ...mediaLines(3)),
-      // Who was the sender of the offer is its receiver now (R8).
-      asked('INVITE', body('m=audio 40000 ', LINE.receiver, LINE.sender), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 2, audio('bob'), receiverLine('bob'), senderLine('bob')) }),
-      asked('ACK'),
-      ask('INFO', 1),
-      expect(200),
-      ...isHungUpOn(),
-    ],
   },
 ];

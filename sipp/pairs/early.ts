@@ -1,20 +1,25 @@
-import { request as ask, asked, invited, isCancelled, keep, ok, respond } from '../script/callee.ts';
-import { ack, ackFailure, cancel, establishes, expect, invite, maybe, reply, request } from '../script/caller.ts';
-import { body, header, LINE, mediaLines, save } from '../script/check.ts';
-import { APP, applicationLine, audio, flipped, receiverLine, sdp, senderLine } from '../script/sdp.ts';
-import { type Pair, pause } from '../script/steps.ts';
-import { ANSWER, E2, E4, hangsUp, isHungUpOn, isTold, LONGER_THAN_T1_MS, OFFER, tells } from './flows.ts';
+import { request as ask, asked, invited, keep, ok, respond } from '../script/callee.ts';
+import { ack, establishes, expect, invite, maybe, reply, request } from '../script/caller.ts';
+import { body, header, LINE, mediaLines } from '../script/check.ts';
+import { audio, flipped, sdp } from '../script/sdp.ts';
+import type { Pair } from '../script/steps.ts';
+import {
+  answersAtLast,
+  calls,
+  callsReliably,
+  getsThrough,
+  hangsUp,
+  hearsReliably,
+  isHungUpOn,
+  isTold,
+  prack,
+  progresses,
+  tells,
+} from './flows.ts';
+import { ALICE, ANSWER, alicePast, BOB, bobPast, E2, E4, OFFER, PLAIN, PLAIN_AT_ALICE, PLAIN_AT_BOB } from './media.ts';
 
-/** Everything before the 2xx. */
+/** Between the INVITE and its 2xx: early media, PRACK, UPDATE, preconditions. */
 
-const ALICE = sdp('alice', 1, ...OFFER);
-const BOB = sdp('bob', 1, ...ANSWER);
-const RELIABLE = ['Require: 100rel', 'RSeq: 4711'];
-const RSEQ = save('rseq', 'RSeq', '[0-9]+');
-/** PRACK of the reliable 1xx whose RSeq `RSEQ` kept. */
-const prack = (cseq: number, text = '') => request('PRACK', cseq, { body: text, headers: ['RAck: [$rseq] 1 INVITE'] });
-/** RAck names the RSeq of the callee's own leg, and the INVITE as it counts there. */
-const RACK = header('RAck', '4711 [0-9]+ INVITE');
 /** Preconditions of RFC 3312 as a VoLTE handset writes them. */
 const qos = (current: 'none' | 'sendrecv') => [
   `a=curr:qos local ${current}`,
@@ -53,88 +58,39 @@ export const EARLY: readonly Pair[] = [
     name: 'prack',
     shows: 'The answer comes in a reliable 183; PRACK; 180; 200 without SDP.',
     conformance: [['RFC 3262', 'PRACK through the B2BUA with RSeq mapped per leg']],
-    uac: [
-      invite({ body: ALICE, headers: ['Require: 100rel'] }),
-      ...maybe(100),
-      establishes(183, ...E4, RSEQ),
-      prack(2),
-      expect(200),
-      ...maybe(180),
-      establishes(200),
-      ack(),
-      ...hangsUp(3),
-    ],
-    uas: [
-      invited(...E2, ...keep()),
-      respond(183, { body: BOB, headers: RELIABLE }),
-      asked('PRACK', RACK),
-      ok(),
-      respond(180, { to: 'invite' }),
-      respond(200, { to: 'invite' }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uac: [...hearsReliably(ALICE, ...E4), ...getsThrough(3)],
+    uas: [...progresses(E2, BOB), ...answersAtLast()],
   },
   {
     name: 'prack-offer',
     shows: 'PRACK carries a second offer, its 200 the answer: an application channel before the call is answered.',
     conformance: [['RFC 3262 5', 'an offer in PRACK, its answer in the 200 to PRACK']],
     uac: [
-      invite({ body: ALICE, headers: ['Require: 100rel'] }),
-      ...maybe(100),
-      establishes(183, ...E4, RSEQ),
-      prack(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.past, setup: 'actpass' }))),
+      ...callsReliably(ALICE, ...E4),
+      prack(2, sdp('alice', 2, ...OFFER, alicePast)),
       expect(
         200,
         body('m=audio 42000 ', LINE.own, LINE.sender, 'm=application 42020 ', 'a=dcmap:1000 '),
         ...mediaLines(4),
       ),
-      ...maybe(180),
-      establishes(200),
-      ack(),
-      ...hangsUp(3),
+      ...getsThrough(3),
     ],
     uas: [
-      invited(...E2, ...keep()),
-      respond(183, { body: BOB, headers: RELIABLE }),
-      asked(
-        'PRACK',
-        RACK,
-        body('m=audio 40000 ', LINE.sender, LINE.receiver, 'm=application 40020 '),
-        ...mediaLines(4),
+      ...progresses(
+        E2,
+        BOB,
+        [body('m=audio 40000 ', LINE.sender, LINE.receiver, 'm=application 40020 '), ...mediaLines(4)],
+        { body: sdp('bob', 2, ...ANSWER, bobPast) },
       ),
-      ok({ body: sdp('bob', 2, ...ANSWER, applicationLine('bob', { app: APP.past, setup: 'passive' })) }),
-      respond(180, { to: 'invite' }),
-      respond(200, { to: 'invite' }),
-      asked('ACK'),
-      ...isHungUpOn(),
+      ...answersAtLast(),
     ],
   },
   {
     name: 'offer-in-183',
     shows: 'INVITE without SDP: the offer comes in a reliable 183, the answer in PRACK.',
     conformance: [['RFC 3262 5', 'an offer in a reliable provisional response, its answer in PRACK']],
-    uac: [
-      invite({ body: '', headers: ['Require: 100rel'] }),
-      ...maybe(100),
-      establishes(183, body('m=audio 42000 '), ...mediaLines(1), RSEQ),
-      prack(2, sdp('alice', 1, audio('alice'))),
-      expect(200),
-      ...maybe(180),
-      establishes(200),
-      ack(),
-      ...hangsUp(3),
-    ],
-    uas: [
-      invited(header('X-Untouched', 'two  spaces'), ...keep()),
-      respond(183, { body: sdp('bob', 1, audio('bob')), headers: RELIABLE }),
-      asked('PRACK', RACK, body('m=audio 40000 '), ...mediaLines(1)),
-      ok(),
-      respond(180, { to: 'invite' }),
-      respond(200, { to: 'invite' }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
+    uac: [...callsReliably('', ...PLAIN_AT_ALICE), prack(2, PLAIN.alice), expect(200), ...getsThrough(3)],
+    uas: [...progresses([header('X-Untouched', 'two  spaces')], PLAIN.bob, PLAIN_AT_BOB), ...answersAtLast()],
   },
   {
     name: 'preconditions',
@@ -144,37 +100,25 @@ export const EARLY: readonly Pair[] = [
       ['RFC 3311', 'UPDATE with an offer before the call is answered'],
     ],
     uac: [
-      invite({
-        body: sdp('alice', 1, audio('alice', 'sendrecv', ...qos('none')), ...OFFER.slice(1)),
-        headers: ['Require: 100rel'],
-      }),
-      ...maybe(100),
-      establishes(183, body('m=audio 42000 ', 'a=curr:qos local none', 'a=conf:qos remote sendrecv'), ...E4, RSEQ),
-      prack(2),
-      expect(200),
+      ...hearsReliably(
+        sdp('alice', 1, audio('alice', 'sendrecv', ...qos('none')), ...OFFER.slice(1)),
+        body('m=audio 42000 ', 'a=curr:qos local none', 'a=conf:qos remote sendrecv'),
+        ...E4,
+      ),
       request('UPDATE', 3, {
         body: sdp('alice', 2, audio('alice', 'sendrecv', ...qos('sendrecv')), ...OFFER.slice(1)),
       }),
       expect(200, body('a=curr:qos local sendrecv'), ...E4),
-      ...maybe(180),
-      establishes(200),
-      ack(),
-      ...hangsUp(4),
+      ...getsThrough(4),
     ],
     uas: [
-      invited(body('a=curr:qos local none.*a=des:qos mandatory local sendrecv'), ...E2, ...keep()),
-      respond(183, {
-        body: sdp('bob', 1, audio('bob', 'sendrecv', ...qos('none'), 'a=conf:qos remote sendrecv'), ...ANSWER.slice(1)),
-        headers: RELIABLE,
-      }),
-      asked('PRACK', RACK),
-      ok(),
+      ...progresses(
+        [body('a=curr:qos local none.*a=des:qos mandatory local sendrecv'), ...E2],
+        sdp('bob', 1, audio('bob', 'sendrecv', ...qos('none'), 'a=conf:qos remote sendrecv'), ...ANSWER.slice(1)),
+      ),
       asked('UPDATE', body('a=curr:qos local sendrecv', LINE.sender, LINE.receiver), ...mediaLines(3)),
       ok({ body: sdp('bob', 2, audio('bob', 'sendrecv', ...qos('sendrecv')), ...ANSWER.slice(1)) }),
-      respond(180, { to: 'invite' }),
-      respond(200, { to: 'invite' }),
-      asked('ACK'),
-      ...isHungUpOn(),
+      ...answersAtLast(),
     ],
   },
   {
@@ -183,33 +127,20 @@ export const EARLY: readonly Pair[] = [
       'The callee puts the call on hold before it answers: UPDATE after a reliable answer, towards the served caller.',
     conformance: [['RFC 3311 5.1', 'UPDATE with an offer of the callee in an early dialog']],
     uac: [
-      invite({ body: ALICE, headers: ['Require: 100rel'] }),
-      ...maybe(100),
-      establishes(183, ...E4, RSEQ),
-      prack(2),
-      expect(200),
+      ...hearsReliably(ALICE, ...E4),
       expect(
         'UPDATE',
         body('m=audio 42000 ', 'a=sendonly', 'a=dcmap:0 ', 'a=3gpp-bdc-used-by:receiver'),
         ...mediaLines(3),
       ),
       reply(200, { body: sdp('alice', 2, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!)) }),
-      ...maybe(180),
-      establishes(200),
-      ack(),
-      ...hangsUp(3),
+      ...getsThrough(3),
     ],
     uas: [
-      invited(...E2, ...keep()),
-      respond(183, { body: BOB, headers: RELIABLE }),
-      asked('PRACK', RACK),
-      ok(),
+      ...progresses(E2, BOB),
       ask('UPDATE', 1, { body: sdp('bob', 2, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped)) }),
       expect(200, body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)),
-      respond(180, { to: 'invite' }),
-      respond(200, { to: 'invite' }),
-      asked('ACK'),
-      ...isHungUpOn(),
+      ...answersAtLast(),
     ],
   },
   {
@@ -240,7 +171,7 @@ export const EARLY: readonly Pair[] = [
     name: 'update-glare',
     shows: 'The callee offers by UPDATE before it has answered the INVITE: 491, and the call goes on.',
     conformance: [['RFC 3311 5.2', 'an UPDATE offer of the side that has an offer to answer: 491']],
-    uac: [invite({ body: ALICE }), ...maybe(100, 180), establishes(200, ...E4), ack(), ...hangsUp(2)],
+    uac: [...calls({ body: ALICE }, ...E4), ...hangsUp(2)],
     uas: [
       invited(...E2, ...keep()),
       respond(180),
@@ -250,116 +181,5 @@ export const EARLY: readonly Pair[] = [
       asked('ACK'),
       ...isHungUpOn(),
     ],
-  },
-  {
-    name: 'forking',
-    shows: 'Two early dialogs: the first branch rings with SDP, the second answers; its answer counts.',
-    conformance: [
-      ['RFC 3261 12.1', 'each To tag is an early dialog of its own, also for the caller'],
-      ['R20', 'our lines are the same in all early dialogs; the losers go at the 2xx'],
-    ],
-    uac: [
-      invite({ body: ALICE }),
-      ...maybe(100),
-      expect(183, ...E4, header('To', 'tag=.+-s0')),
-      expect(180, header('To', 'tag=.+-s1')),
-      establishes(200, ...E4, header('To', 'tag=.+-s1')),
-      ack(),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(...E2),
-      respond(183, { body: BOB, tag: 'loser' }),
-      respond(180),
-      respond(200, { body: BOB }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'forking-two-answers',
-    shows: 'Both branches answer in a 183 of their own: A sees the same lines in each, the second branch wins.',
-    conformance: [['R20', 'one association per early dialog, our lines the same in each']],
-    uac: [
-      invite({ body: ALICE }),
-      ...maybe(100),
-      expect(183, ...E4, header('To', 'tag=.+-s0')),
-      expect(183, ...E4, header('To', 'tag=.+-s1')),
-      establishes(200, ...E4, header('To', 'tag=.+-s1')),
-      ack(),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(...E2),
-      respond(183, {
-        tag: 'loser',
-        body: sdp('bob', 1, audio('bob'), senderLine('bob', { port: 42_112 }), receiverLine('bob', { port: 42_114 })),
-      }),
-      respond(183, { body: BOB }),
-      respond(200, { body: BOB }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'cancel',
-    shows: 'CANCEL while ringing: 200 to the CANCEL, 487 to the INVITE, everything given back.',
-    conformance: [['RFC 3261 9', 'CANCEL through the B2BUA, its Reason with it']],
-    uac: [invite({ body: ALICE }), ...maybe(100), expect(180), cancel(), expect(200), expect(487), ackFailure()],
-    uas: [invited(...E2, ...keep()), respond(180), ...isCancelled(header('Reason', 'cause=487'))],
-  },
-  {
-    name: 'cancel-after-183',
-    shows: 'CANCEL after early media: the associations that the 183 started end.',
-    conformance: [['RFC 3261 9', 'CANCEL after an answer in 183']],
-    uac: [invite({ body: ALICE }), ...maybe(100), expect(183, ...E4), cancel(), expect(200), expect(487), ackFailure()],
-    uas: [invited(...E2, ...keep()), respond(183, { body: BOB }), ...isCancelled()],
-  },
-  {
-    name: 'cancel-at-once',
-    shows: 'CANCEL right behind the INVITE, mostly while the DCSF is still asked: 487 at once.',
-    conformance: [['R18', 'CANCEL while the INVITE is held: 487 at once']],
-    uac: [invite({ body: ALICE }), expect(100), cancel(), ...maybe(180), expect(200), expect(487), ackFailure()],
-    run: { uasMayMiss: true },
-    uas: [invited(...keep()), respond(180), ...isCancelled()],
-  },
-  {
-    name: 'cancel-after-prack',
-    shows: 'CANCEL after a reliable answer: the early dialog ends, with all that it started.',
-    conformance: [['RFC 3261 9', 'CANCEL after a reliable provisional response']],
-    uac: [
-      invite({ body: ALICE, headers: ['Require: 100rel'] }),
-      ...maybe(100),
-      establishes(183, ...E4, RSEQ),
-      prack(2),
-      expect(200),
-      cancel(),
-      expect(200),
-      expect(487),
-      ackFailure(),
-    ],
-    uas: [
-      invited(...E2, ...keep()),
-      respond(183, { body: BOB, headers: RELIABLE }),
-      asked('PRACK', RACK),
-      ok(),
-      ...isCancelled(),
-    ],
-  },
-  {
-    name: 'cancel-before-ringing',
-    shows: 'CANCEL before the callee has said anything: 487 at once, and a CANCEL onward once it says something.',
-    conformance: [['RFC 3261 9.1', 'no CANCEL before a provisional response has come']],
-    // Without data channels, so that nobody is asked and the INVITE is on its way onward when its 100 comes.
-    uac: [
-      invite({ body: sdp('alice', 1, audio('alice')) }),
-      expect(100),
-      cancel(),
-      expect(200),
-      expect(487),
-      ackFailure(),
-    ],
-    uas: [invited(...keep()), pause(LONGER_THAN_T1_MS), respond(180), ...isCancelled(header('Reason', 'cause=487'))],
-    run: { retransmissions: 'any' },
   },
 ];

@@ -1,6 +1,5 @@
 import { PORT_AT } from '../mf-ports.ts';
-import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
-import { ack, expect, maybe, reinvite, reply } from '../script/caller.ts';
+import { keep } from '../script/callee.ts';
 import { body, DEAD, header, LINE, LIVE, mediaLines, tlsIds, without } from '../script/check.ts';
 import {
   APP,
@@ -14,8 +13,19 @@ import {
   sdp,
   senderLine,
 } from '../script/sdp.ts';
-import type { Check, LostMf, Pair, PairRun, Step } from '../script/steps.ts';
-import { ANSWER, calls, E2, E4, hangsUp, isHungUpOn, OFFER } from './flows.ts';
+import type { Check, LostMf, Pair, PairRun } from '../script/steps.ts';
+import {
+  calleeTells,
+  callerIsOffered,
+  callerIsTold,
+  calls,
+  hangsUp,
+  isCalled,
+  isHungUpOn,
+  isOffered,
+  offers,
+} from './flows.ts';
+import { ALICE, BOB, E2, E4, HTTP_0, HTTP_100 } from './media.ts';
 
 /** An MF with calls ends by kill -9 in the middle of them. Which MF a line is at, its port says. */
 
@@ -28,41 +38,22 @@ function when(mf: LostMf): { readonly run: PairRun } {
   return { run: { accident: { kind: 'mfLost', mf }, retransmissions: 'any' } };
 }
 
-/** One of our offers in mid-call, at the caller and at the callee. */
-const isOffered = (answer: string, ...offer: readonly Check[]): readonly Step[] => [
-  expect('INVITE', ...offer),
-  reply(200, { body: answer }),
-  expect('ACK'),
-];
-const isOfferedToo = (answer: string, ...offer: readonly Check[]): readonly Step[] => [
-  asked('INVITE', ...offer),
-  answers(200, { body: answer }),
-  asked('ACK'),
-];
-
 /** The callee, of whose dialog the AS thinks last, says when it has heard everything, so that the caller may hang up. */
-const tellsCaller: readonly Step[] = [ask('INFO', 1), expect(200)];
-const isToldByCallee: readonly Step[] = [expect('INFO'), reply(200)];
-const isCalledBy = (offer: readonly Check[], answer: string): readonly Step[] => [
-  invited(...keep(), ...offer),
-  respond(180),
-  respond(200, { body: answer }),
-  asked('ACK'),
-];
+const heard = [...calleeTells(), ...isHungUpOn()] as const;
 
 /** Before and after: Alice hears from our MF in 200, then in re-INVITE, Bob in both INVITEs. */
 const KNOWN = tlsIds('known', 2);
 const RENEWED = tlsIds('renewed', 2, KNOWN);
-const ALICE = [LINE.own, LINE.receiver] as const;
-const BOB = [LINE.sender, LINE.receiver] as const;
+const ALICES = [LINE.own, LINE.receiver] as const;
+const BOBS = [LINE.sender, LINE.receiver] as const;
 const alice = (version: number, association: string) => {
   const [own, sender] = [`alicelocal00000000${association}`, `alicesender0000000${association}`];
   return sdp(
     'alice',
     version,
     audio('alice'),
-    ownLine('alice', { tlsId: own, streams: ['0 subprotocol="http"'] }),
-    flipped(senderLine('alice', { tlsId: sender, streams: ['100 subprotocol="http"'] })),
+    ownLine('alice', { tlsId: own, streams: HTTP_0 }),
+    flipped(senderLine('alice', { tlsId: sender, streams: HTTP_100 })),
   );
 };
 const bob = (version: number, association: string) =>
@@ -76,18 +67,18 @@ const bob = (version: number, association: string) =>
 const aliceWithout = (version: number) => sdp('alice', version, audio('alice'), closed(), closed());
 const bobWithout = (version: number) => sdp('bob', version, audio('bob'), closed(), closed());
 
-const isUp = [...calls({ body: sdp('alice', 1, ...OFFER) }, ...E4, at('first', LINE.own, LINE.sender), KNOWN)] as const;
-const isUpToo = isCalledBy([...E2, at('first', ...BOB), KNOWN], sdp('bob', 1, ...ANSWER));
+const isUp = [...calls({ body: ALICE }, ...E4, at('first', LINE.own, LINE.sender), KNOWN)] as const;
+const isUpToo = isCalled([...keep(), ...E2, at('first', ...BOBS), KNOWN], BOB);
 const GONE_AT_ALICE = [body('m=audio 42000 ', DEAD, DEAD), ...mediaLines(3)] as const;
 const GONE_AT_BOB = [body('m=audio 40000 ', DEAD, DEAD), ...mediaLines(3)] as const;
 const RENEWED_AT_ALICE = [
-  body('m=audio 42000 ', ...ALICE),
-  at('spare', ...ALICE),
+  body('m=audio 42000 ', ...ALICES),
+  at('spare', ...ALICES),
   body('a=setup:actpass.*a=dcmap:0 .*a=setup:actpass.*a=dcmap:100 '),
   RENEWED,
   ...mediaLines(3),
 ] as const;
-const RENEWED_AT_BOB = [body('m=audio 40000 ', ...BOB), at('spare', ...BOB), RENEWED, ...mediaLines(3)] as const;
+const RENEWED_AT_BOB = [body('m=audio 40000 ', ...BOBS), at('spare', ...BOBS), RENEWED, ...mediaLines(3)] as const;
 
 const TAG = '+g.3gpp.dc-mux';
 const CHANNELS = [
@@ -122,8 +113,8 @@ export const LOST_MF: readonly Pair[] = [
       ['R25', 'lines of an MF that was killed are made anew at another one, by one re-INVITE to each side'],
       ['R12', 'the re-INVITE after the loss of an MF has a new tls-id in each line, and the answer too'],
     ],
-    uac: [...isUp, ...isOffered(alice(2, '02'), ...RENEWED_AT_ALICE), ...isToldByCallee, ...hangsUp(2)],
-    uas: [...isUpToo, ...isOfferedToo(bob(2, '02'), ...RENEWED_AT_BOB), ...tellsCaller, ...isHungUpOn()],
+    uac: [...isUp, ...callerIsOffered(alice(2, '02'), ...RENEWED_AT_ALICE), ...callerIsTold(), ...hangsUp(2)],
+    uas: [...isUpToo, ...isOffered(bob(2, '02'), ...RENEWED_AT_BOB), ...heard],
     ...when({ spare: true }),
   },
   {
@@ -133,17 +124,16 @@ export const LOST_MF: readonly Pair[] = [
     conformance: [['R25', 'with newLine each side hears of port 0 first, and then of the line as a new one']],
     uac: [
       ...isUp,
-      ...isOffered(aliceWithout(2), ...GONE_AT_ALICE),
-      ...isOffered(alice(3, '02'), ...RENEWED_AT_ALICE),
-      ...isToldByCallee,
+      ...callerIsOffered(aliceWithout(2), ...GONE_AT_ALICE),
+      ...callerIsOffered(alice(3, '02'), ...RENEWED_AT_ALICE),
+      ...callerIsTold(),
       ...hangsUp(2),
     ],
     uas: [
       ...isUpToo,
-      ...isOfferedToo(bobWithout(2), ...GONE_AT_BOB),
-      ...isOfferedToo(bob(3, '02'), ...RENEWED_AT_BOB),
-      ...tellsCaller,
-      ...isHungUpOn(),
+      ...isOffered(bobWithout(2), ...GONE_AT_BOB),
+      ...isOffered(bob(3, '02'), ...RENEWED_AT_BOB),
+      ...heard,
     ],
     ...when({ spare: true, offer: 'newLine' }),
   },
@@ -154,21 +144,23 @@ export const LOST_MF: readonly Pair[] = [
     conformance: [['R25', 'with no MF left the lines go to port 0, and the voice goes on']],
     uac: [
       ...isUp,
-      ...isOffered(aliceWithout(2), ...GONE_AT_ALICE),
-      ...isToldByCallee,
-      reinvite(2, sdp('alice', 3, audio('alice', 'sendonly'), closed(), closed())),
-      ...maybe(100),
-      expect(200, body('m=audio 42000 ', 'a=recvonly', DEAD, DEAD), ...mediaLines(3)),
-      ack(2),
+      ...callerIsOffered(aliceWithout(2), ...GONE_AT_ALICE),
+      ...callerIsTold(),
+      ...offers(2, sdp('alice', 3, audio('alice', 'sendonly'), closed(), closed()), [
+        body('m=audio 42000 ', 'a=recvonly', DEAD, DEAD),
+        ...mediaLines(3),
+      ]),
       ...hangsUp(3),
     ],
     uas: [
       ...isUpToo,
-      ...isOfferedToo(bobWithout(2), ...GONE_AT_BOB),
-      ...tellsCaller,
-      asked('INVITE', body('m=audio 40000 ', 'a=sendonly', DEAD, DEAD), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 3, audio('bob', 'recvonly'), closed(), closed()) }),
-      asked('ACK'),
+      ...isOffered(bobWithout(2), ...GONE_AT_BOB),
+      ...calleeTells(),
+      ...isOffered(
+        sdp('bob', 3, audio('bob', 'recvonly'), closed(), closed()),
+        body('m=audio 40000 ', 'a=sendonly', DEAD, DEAD),
+        ...mediaLines(3),
+      ),
       ...isHungUpOn(),
     ],
     ...when({ spare: false }),
@@ -184,25 +176,27 @@ export const LOST_MF: readonly Pair[] = [
         at('first', PAST_DTLS.alice),
         ...mediaLines(2),
       ),
-      ...isOffered(
+      ...callerIsOffered(
         sdp('alice', 2, audio('alice'), datagrams('alice').replace('actpass', 'active')),
         body('m=audio 42000 ', PAST_DTLS.aliceAgain, requestedApplication(APP.e2e, [1000])),
         at('spare', PAST_DTLS.aliceAgain),
         ...mediaLines(2),
       ),
-      ...isToldByCallee,
+      ...callerIsTold(),
       ...hangsUp(2),
     ],
     uas: [
-      ...isCalledBy([at('first', PAST_DTLS.bob), ...mediaLines(2)], sdp('bob', 1, audio('bob'), datagrams('bob'))),
-      ...isOfferedToo(
+      ...isCalled(
+        [...keep(), at('first', PAST_DTLS.bob), ...mediaLines(2)],
+        sdp('bob', 1, audio('bob'), datagrams('bob')),
+      ),
+      ...isOffered(
         sdp('bob', 2, audio('bob'), datagrams('bob')),
         body('m=audio 40000 ', PAST_DTLS.bob, requestedApplication(APP.e2e, [1000])),
         at('spare', PAST_DTLS.bob),
         ...mediaLines(2),
       ),
-      ...tellsCaller,
-      ...isHungUpOn(),
+      ...heard,
     ],
     ...when({ spare: true }),
   },
@@ -219,22 +213,22 @@ export const LOST_MF: readonly Pair[] = [
         MULTIPLEXED,
         ...mediaLines(2),
       ),
-      ...isOffered(
+      ...callerIsOffered(
         sdp('alice', 2, audio('alice'), oneLine('alicemultiplexed0002')),
         body('m=audio 42000 ', THREE_FAR_ENDS, ...BINDINGS),
         at('spare', THREE_FAR_ENDS),
         MULTIPLEXED_AGAIN,
         ...mediaLines(2),
       ),
-      ...isToldByCallee,
+      ...callerIsTold(),
       ...hangsUp(2),
     ],
     uas: [
-      ...isCalledBy(
-        [at('first', ...TO_PEER), without('a=dcmap:(0|1010) '), KNOWN, ...mediaLines(3)],
+      ...isCalled(
+        [...keep(), at('first', ...TO_PEER), without('a=dcmap:(0|1010) '), KNOWN, ...mediaLines(3)],
         sdp('bob', 1, audio('bob'), peerLine('bobsmultiplexedpart1'), receiverLine('bob')),
       ),
-      ...isOfferedToo(
+      ...isOffered(
         sdp(
           'bob',
           2,
@@ -248,8 +242,7 @@ export const LOST_MF: readonly Pair[] = [
         RENEWED,
         ...mediaLines(3),
       ),
-      ...tellsCaller,
-      ...isHungUpOn(),
+      ...heard,
     ],
     ...when({ spare: true }),
   },

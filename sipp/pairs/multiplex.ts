@@ -1,5 +1,3 @@
-import { answers, asked } from '../script/callee.ts';
-import { ack, expect, maybe, reinvite } from '../script/caller.ts';
 import { body, DEAD, header, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import {
   APP,
@@ -12,7 +10,7 @@ import {
   sdp,
 } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
-import { calls, hangsUp, isCalled, isHungUpOn } from './flows.ts';
+import { calls, hangsUp, isCalled, isHungUpOn, isOffered, offers } from './flows.ts';
 
 const TAG = '+g.3gpp.dc-mux';
 const TO_PEER = '1000 label="local_10000001_1_draw"';
@@ -56,14 +54,12 @@ export const MULTIPLEX: readonly Pair[] = [
         without('a=tls-id:bobs'),
         ...mediaLines(2),
       ),
-      reinvite(2, sdp('alice', 2, audio('alice'), oneLine(HTTP, TO_SERVER))),
-      ...maybe(100),
-      expect(200, body(LIVE, ...answered(0, 1010)), without('a=dcmap:1000 '), ...mediaLines(2)),
-      ack(2),
-      reinvite(3, sdp('alice', 3, ...ALL)),
-      ...maybe(100),
-      expect(200, body(LIVE, ...answered(0, 1000, 1010)), ...mediaLines(2)),
-      ack(3),
+      ...offers(2, sdp('alice', 2, audio('alice'), oneLine(HTTP, TO_SERVER)), [
+        body(LIVE, ...answered(0, 1010)),
+        without('a=dcmap:1000 '),
+        ...mediaLines(2),
+      ]),
+      ...offers(3, sdp('alice', 3, ...ALL), [body(LIVE, ...answered(0, 1000, 1010)), ...mediaLines(2)]),
       ...hangsUp(4),
     ],
     uas: [
@@ -76,12 +72,16 @@ export const MULTIPLEX: readonly Pair[] = [
         ],
         sdp('bob', 1, ...BOB),
       ),
-      asked('INVITE', body('m=audio 40000 ', DEAD, LINE.receiver), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 2, audio('bob'), closed(), receiverLine('bob')) }),
-      asked('ACK'),
-      asked('INVITE', body('m=audio 40000 ', LIVE, 'a=dcmap:1000 ', LINE.receiver), ...mediaLines(3)),
-      answers(200, { body: sdp('bob', 3, ...BOB) }),
-      asked('ACK'),
+      ...isOffered(
+        sdp('bob', 2, audio('bob'), closed(), receiverLine('bob')),
+        body('m=audio 40000 ', DEAD, LINE.receiver),
+        ...mediaLines(3),
+      ),
+      ...isOffered(
+        sdp('bob', 3, ...BOB),
+        body('m=audio 40000 ', LIVE, 'a=dcmap:1000 ', LINE.receiver),
+        ...mediaLines(3),
+      ),
       ...isHungUpOn(),
     ],
   },

@@ -1,25 +1,23 @@
-import { ack, bye, expect, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, LINE, LIVE, mediaLines } from '../script/check.ts';
 import { APP, applicationLine, audio, closed, ownLine, requestedApplication, sdp } from '../script/sdp.ts';
 import { execute, type Pair } from '../script/steps.ts';
-import { calls, isCalled, isHungUpOn, userOf } from './flows.ts';
+import { callerIsOffered, calls, hangsUp, isCalled, isHungUpOn, offers } from './flows.ts';
+import { HTTP_0, PLAIN, PLAIN_AT_ALICE, PLAIN_AT_BOB } from './media.ts';
 
 /** What the network begins. Users of their own: DC4 names a user, and other pairs call as those of users.csv. */
 
-const AUDIO_ONLY = [body('m=audio 40000 '), ...mediaLines(1)];
+const OWN_LINE = [body('m=audio 42000 ', LINE.own), ...mediaLines(2)];
 const BINDING = requestedApplication(APP.server, [1001], 'Server');
 /** The handset's answer to the line of the DC AS. */
 const channel = applicationLine('alice', { app: APP.server, ids: [1001], endpoint: 'Server' });
-const own = ownLine('alice', { streams: ['0 subprotocol="http"'] });
+const own = ownLine('alice', { streams: HTTP_0 });
 /** Alice's DC AS, or the operator, for a moment. */
 const wants = (user: string, ...words: readonly string[]) =>
   execute(`[dc4] ${APP.server} sip:${user} ${words.join(' ')}`);
 
 /** A call without data channels: they begin when the network wants it. */
-const talks = (caller: string) => [
-  ...calls({ caller, body: sdp('alice', 1, audio('alice')) }, body('m=audio 42000 '), ...mediaLines(1)),
-];
-const hears = [...isCalled(AUDIO_ONLY, sdp('bob', 1, audio('bob'))), ...isHungUpOn()];
+const talks = (caller: string) => calls({ caller, body: PLAIN.alice }, ...PLAIN_AT_ALICE);
+const hears = [...isCalled(PLAIN_AT_BOB, PLAIN.bob), ...isHungUpOn()];
 
 const A2P = 'a2p-[call_number]@ims.example.com';
 const BOTH = 'a2pboth-[call_number]@ims.example.com';
@@ -34,20 +32,19 @@ export const NETWORK: readonly Pair[] = [
     uac: [
       ...talks(A2P),
       wants(A2P, 'menu'),
-      expect(
-        'INVITE',
+      ...callerIsOffered(
+        sdp('alice', 2, audio('alice'), channel),
         body('m=audio 42000 ', LIVE, 'a=setup:actpass', 'a=dcmap:1001 label="local_10000020_2_menu"', BINDING),
         ...mediaLines(2),
       ),
-      reply(200, { body: sdp('alice', 2, audio('alice'), channel) }),
-      expect('ACK'),
       // The call is one with data channels now: the handset ends the line itself.
-      reinvite(2, sdp('alice', 3, audio('alice'), closed()), userOf({ caller: A2P, body: '' })),
-      ...maybe(100),
-      expect(200, body('m=audio 42000 ', 'm=application 0 '), ...mediaLines(2)),
-      ack(2, userOf({ caller: A2P, body: '' })),
-      bye(3, userOf({ caller: A2P, body: '' })),
-      expect(200),
+      ...offers(
+        2,
+        sdp('alice', 3, audio('alice'), closed()),
+        [body('m=audio 42000 ', 'm=application 0 '), ...mediaLines(2)],
+        { caller: A2P },
+      ),
+      ...hangsUp(3, { caller: A2P }),
     ],
     uas: hears,
   },
@@ -59,11 +56,12 @@ export const NETWORK: readonly Pair[] = [
     uac: [
       ...talks(BOTH),
       wants(BOTH, 'menu', '--bootstrap'),
-      expect('INVITE', body('m=audio 42000 ', LINE.own, LIVE, 'a=dcmap:1001 ', BINDING), ...mediaLines(3)),
-      reply(200, { body: sdp('alice', 2, audio('alice'), own, channel) }),
-      expect('ACK'),
-      bye(2, userOf({ caller: BOTH, body: '' })),
-      expect(200),
+      ...callerIsOffered(
+        sdp('alice', 2, audio('alice'), own, channel),
+        body('m=audio 42000 ', LINE.own, LIVE, 'a=dcmap:1001 ', BINDING),
+        ...mediaLines(3),
+      ),
+      ...hangsUp(2, { caller: BOTH }),
     ],
     uas: hears,
   },
@@ -74,11 +72,8 @@ export const NETWORK: readonly Pair[] = [
     uac: [
       ...talks(LATER),
       wants(LATER, '--bootstrap'),
-      expect('INVITE', body('m=audio 42000 ', LINE.own), ...mediaLines(2)),
-      reply(200, { body: sdp('alice', 2, audio('alice'), own) }),
-      expect('ACK'),
-      bye(2, userOf({ caller: LATER, body: '' })),
-      expect(200),
+      ...callerIsOffered(sdp('alice', 2, audio('alice'), own), ...OWN_LINE),
+      ...hangsUp(2, { caller: LATER }),
     ],
     uas: hears,
   },
@@ -89,11 +84,8 @@ export const NETWORK: readonly Pair[] = [
     uac: [
       ...talks(REFUSED),
       wants(REFUSED, '--bootstrap'),
-      expect('INVITE', body('m=audio 42000 ', LINE.own), ...mediaLines(2)),
-      reply(200, { body: sdp('alice', 2, audio('alice'), closed()) }),
-      expect('ACK'),
-      bye(2, userOf({ caller: REFUSED, body: '' })),
-      expect(200),
+      ...callerIsOffered(sdp('alice', 2, audio('alice'), closed()), ...OWN_LINE),
+      ...hangsUp(2, { caller: REFUSED }),
     ],
     uas: hears,
   },

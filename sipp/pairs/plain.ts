@@ -1,40 +1,31 @@
 import { asked, invited, respond } from '../script/callee.ts';
-import { ack, ackFailure, alone, establishes, expect, invite, maybe } from '../script/caller.ts';
-import { body, header, LINE, LIVE, mediaLines, save, without } from '../script/check.ts';
-import { applicationLine, audio, ownLine, sdp, senderLine } from '../script/sdp.ts';
-import { label, type Pair, type Step } from '../script/steps.ts';
+import { ack, alone, establishes, expect, invite, maybe } from '../script/caller.ts';
+import { body, header, LINE, mediaLines, save, without } from '../script/check.ts';
+import { audio, ownLine, sdp } from '../script/sdp.ts';
+import type { Pair, Step } from '../script/steps.ts';
 import {
-  ANSWER,
-  alicePast,
-  bobPast,
   bootstrapped,
   calls,
-  E2,
-  E4,
+  callsInVain,
   hangsUp,
   isCalled,
+  isCalledAgain,
+  isCalledInVain,
   isHungUpOn,
-  OFFER,
-  SECOND,
-  SECOND_AT_BOB,
-  SEEN_AT_ALICE,
-  SEEN_AT_BOB,
-  UNTOUCHED,
 } from './flows.ts';
+import { ALICE, ANSWER, BOB, E2, E4, OFFER, PLAIN, PLAIN_AT_BOB, UNTOUCHED } from './media.ts';
 
-const PLAIN = { body: sdp('alice', 1, audio('alice')) } as const;
 const HELLO_BOB = [body('m=audio 42000 RTP/AVP 104 105'), ...mediaLines(1)];
-const HELLO_ALICE = [body('m=audio 40000 '), ...mediaLines(1), ...UNTOUCHED];
-const BOB = sdp('bob', 1, audio('bob'));
+const HELLO_ALICE = [...PLAIN_AT_BOB, ...UNTOUCHED];
 
 const plain = {
-  uac: [...calls(PLAIN, ...HELLO_BOB), ...hangsUp(2)],
-  uas: [...isCalled(HELLO_ALICE, BOB), ...isHungUpOn()],
+  uac: [...calls({ body: PLAIN.alice }, ...HELLO_BOB), ...hangsUp(2)],
+  uas: [...isCalled(HELLO_ALICE, PLAIN.bob), ...isHungUpOn()],
 } as const;
 
-const STANDALONE = 'standalone@ims.example.com';
 const UNREADABLE = sdp('alice', 1, audio('alice'), 'this is no SDP line', ownLine('alice'));
 const VIDEO = Array<string>(197).fill('m=video 0 RTP/AVP 96');
+const CREDENTIALS = 'Proxy-Authorization: Digest username="alice", realm="far", nonce="1", uri="sip:far", response="0"';
 const MANY = body(...Array<string>(200).fill('m=[a-z]+ '));
 
 function multipart(text: string): string {
@@ -57,8 +48,8 @@ function refusal(status: 486 | 603 | 302, ...more: readonly string[]): { uac: re
     header(line.split(':', 1)[0]!, line.slice(line.indexOf(':') + 2).replace(/[<>"?+*();]/g, '.')),
   );
   return {
-    uac: [invite({ body: sdp('alice', 1, ...OFFER) }), ...maybe(100, 180), expect(status, ...seen), ackFailure()],
-    uas: [invited(...E2), respond(status, { headers: more }), asked('ACK')],
+    uac: callsInVain({ body: ALICE }, status, ...seen),
+    uas: isCalledInVain(E2, respond(status, { headers: more })),
   };
 }
 
@@ -96,22 +87,19 @@ export const PLAIN_CALLS: readonly Pair[] = [
     shows: 'SDP beside another part in multipart/mixed: edited in place, the other part and the boundary stay.',
     conformance: [['R24', 'SDP inside multipart/mixed is edited in place']],
     uac: [
-      invite({ body: multipart(sdp('alice', 1, ...OFFER)), contentType: 'multipart/mixed;boundary=imsdc-part' }),
-      ...maybe(100, 180),
-      establishes(200, ...E4),
-      ack(),
+      ...calls({ body: multipart(ALICE), contentType: 'multipart/mixed;boundary=imsdc-part' }, ...E4),
       ...hangsUp(2),
     ],
     uas: [
-      invited(
-        header('Content-Type', 'multipart/mixed'),
-        body('--imsdc-part.*Content-Type: application/sdp', 'm=audio 40000 ', LINE.sender, LINE.receiver),
-        body('--imsdc-part.*Content-Type: application/x-imsdc', 'keep  me', '--imsdc-part--'),
-        without('a=dcmap:(0|10|110) '),
+      ...isCalled(
+        [
+          header('Content-Type', 'multipart/mixed'),
+          body('--imsdc-part.*Content-Type: application/sdp', 'm=audio 40000 ', LINE.sender, LINE.receiver),
+          body('--imsdc-part.*Content-Type: application/x-imsdc', 'keep  me', '--imsdc-part--'),
+          without('a=dcmap:(0|10|110) '),
+        ],
+        BOB,
       ),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, ...ANSWER) }),
-      asked('ACK'),
       ...isHungUpOn(),
     ],
   },
@@ -121,7 +109,7 @@ export const PLAIN_CALLS: readonly Pair[] = [
     conformance: [['R24', 'SDP we cannot parse passes on; the call goes on without us']],
     uac: [...calls({ body: UNREADABLE }, body('m=audio 42000 ')), ...hangsUp(2)],
     uas: [
-      ...isCalled([body('v=0', 'this is no SDP line', 'm=application 40010 '), ...UNTOUCHED], BOB),
+      ...isCalled([body('v=0', 'this is no SDP line', 'm=application 40010 '), ...UNTOUCHED], PLAIN.bob),
       ...isHungUpOn(),
     ],
   },
@@ -131,7 +119,7 @@ export const PLAIN_CALLS: readonly Pair[] = [
     conformance: [['RFC 3264 8', 'm-lines never move, however many there are']],
     uac: [
       ...calls(
-        { body: sdp('alice', 1, audio('alice'), ownLine('alice'), senderLine('alice'), ...VIDEO) },
+        { body: sdp('alice', 1, ...OFFER, ...VIDEO) },
         body('m=audio 42000 ', LINE.own, LINE.sender, 'm=video 0 '),
         MANY,
       ),
@@ -154,14 +142,14 @@ export const PLAIN_CALLS: readonly Pair[] = [
       invite({ body: '' }),
       ...maybe(100, 180),
       establishes(200, ...HELLO_BOB),
-      ack(1, { body: PLAIN.body }),
+      ack(1, { body: PLAIN.alice }),
       ...hangsUp(2),
     ],
     uas: [
       invited(header('X-Untouched', 'two  spaces')),
       respond(180),
-      respond(200, { body: BOB }),
-      asked('ACK', body('m=audio 40000 '), ...mediaLines(1)),
+      respond(200, { body: PLAIN.bob }),
+      asked('ACK', ...PLAIN_AT_BOB),
       ...isHungUpOn(),
     ],
   },
@@ -188,41 +176,23 @@ export const PLAIN_CALLS: readonly Pair[] = [
     shows: 'A proxy beyond asks for credentials: 407 passes, the second INVITE carries them through.',
     conformance: [['RFC 3261 22.3', '407 and credentials pass the B2BUA']],
     uac: [
-      invite(PLAIN),
-      ...maybe(100),
-      expect(407, header('Proxy-Authenticate', 'Digest realm=.far.')),
-      ackFailure(),
-      invite({
-        ...PLAIN,
-        cseq: 2,
-        headers: ['Proxy-Authorization: Digest username="alice", realm="far", nonce="1", uri="sip:far", response="0"'],
-      }),
-      ...maybe(100, 180),
-      establishes(200, ...HELLO_BOB),
-      ack(2),
+      ...callsInVain({ body: PLAIN.alice }, 407, header('Proxy-Authenticate', 'Digest realm=.far.')),
+      ...calls({ body: PLAIN.alice, cseq: 2, headers: [CREDENTIALS] }, ...HELLO_BOB),
       ...hangsUp(3),
     ],
-    uas: [
-      {
-        ...invited(...HELLO_ALICE, save('credentials', 'Proxy-Authorization', 'realm')),
-        jump: { to: '1', when: 'credentials' },
-      },
+    uas: isCalledAgain(
+      [...HELLO_ALICE, save('credentials', 'Proxy-Authorization', 'realm')],
+      'credentials',
       respond(407, { headers: ['Proxy-Authenticate: Digest realm="far", nonce="1"'] }),
-      { ...asked('ACK'), jump: { to: '2' } },
-      label('1'),
-      respond(180),
-      respond(200, { body: BOB }),
-      asked('ACK'),
-      ...isHungUpOn(),
-      label('2'),
-    ],
+      respond(200, { body: PLAIN.bob }),
+    ),
     run: { uasCalls: 2 },
   },
   {
     name: 'max-forwards',
     shows: 'Max-Forwards 0: 483 from the AS, nothing goes on.',
     conformance: [['RFC 3261 16.3', '483 when Max-Forwards is used up']],
-    uac: [invite({ ...PLAIN, maxForwards: 0 }), ...maybe(100), expect(483), ackFailure()],
+    uac: callsInVain({ body: PLAIN.alice, maxForwards: 0 }, 483),
   },
   {
     name: 'options',
@@ -241,59 +211,5 @@ export const PLAIN_CALLS: readonly Pair[] = [
       alone('REGISTER', '[field0]@[field2]', { headers: ['Expires: 600000'] }),
       expect(200, header('Expires', '600000')),
     ],
-  },
-  {
-    name: 'standalone',
-    shows: 'A session of data channels only, of a user who may have one: bootstrap lines of both networks.',
-    conformance: [['24.186 9.3.2.2.1', 'standalone data channel session']],
-    uac: [
-      ...calls(
-        { caller: STANDALONE, body: sdp('alice', 1, ...OFFER.slice(1)) },
-        body(LINE.own, LINE.sender),
-        without('m=audio'),
-        ...mediaLines(2),
-      ),
-      ...hangsUp(2, { caller: STANDALONE }),
-    ],
-    uas: [
-      ...isCalled(
-        [body(LINE.sender, LINE.receiver), without('m=audio'), ...mediaLines(2)],
-        sdp('bob', 1, ...ANSWER.slice(1)),
-      ),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'standalone-application',
-    shows: 'The same with an application in the first offer: bootstrap and application at once, without voice.',
-    conformance: [['24.186 9.3.2.2.4', 'standalone session with bootstrap and application lines in one offer']],
-    uac: [
-      ...calls(
-        { caller: STANDALONE, body: sdp('alice', 1, ...OFFER.slice(1), alicePast, applicationLine('alice', SECOND)) },
-        body(LINE.own, LINE.sender, LIVE, LIVE, 'a=dcmap:1004 '),
-        SEEN_AT_ALICE,
-        without('m=audio'),
-        ...mediaLines(4),
-      ),
-      ...hangsUp(2, { caller: STANDALONE }),
-    ],
-    uas: [
-      ...isCalled(
-        [
-          body(LINE.sender, LIVE, LIVE, 'a=dcmap:1004 ', LINE.receiver),
-          SEEN_AT_BOB,
-          without('m=audio'),
-          ...mediaLines(4),
-        ],
-        sdp('bob', 1, ANSWER[1]!, bobPast, applicationLine('bob', SECOND_AT_BOB), ANSWER[2]!),
-      ),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'standalone-refused',
-    shows: 'The same of a user without that subscription: 403, nothing goes on.',
-    conformance: [['24.186 9.3.2.2.1', 'standalone session without authorisation: 403']],
-    uac: [invite({ body: sdp('alice', 1, ...OFFER.slice(1)) }), ...maybe(100), expect(403), ackFailure()],
   },
 ];

@@ -1,30 +1,31 @@
 import { answers, request as ask, asked, invited, keep, ok, respond } from '../script/callee.ts';
 import { ack, ackFailure, bye, cancel, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
-import { body, header, LINE, mediaLines } from '../script/check.ts';
-import { audio, sdp } from '../script/sdp.ts';
-import { linger, type Pair, pause } from '../script/steps.ts';
-import {
-  ANSWER,
-  bootstrapped,
-  E2,
-  E4,
-  hangsUp,
-  isCalled,
-  isHungUpOn,
-  isTold,
-  LONGER_THAN_T1_MS,
-  OFFER,
-  tells,
-  UNTOUCHED,
-} from './flows.ts';
+import { body, header } from '../script/check.ts';
+import { type Check, linger, type Pair, pause } from '../script/steps.ts';
+import { bootstrapped, calls, hangsUp, isHungUpOn, isTold, LONGER_THAN_T1_MS, tells } from './flows.ts';
+import { ALICE, BOB, E2, E4, HELD_AT_ALICE, held, hold, PLAIN, UNTOUCHED } from './media.ts';
 
 /** Messages that cross, come twice, or do not come. */
 
-const ALICE = sdp('alice', 1, ...OFFER);
-const BOB = sdp('bob', 1, ...ANSWER);
-const HOLD = sdp('alice', 2, audio('alice', 'sendonly'), ...OFFER.slice(1));
-const HELD = sdp('bob', 2, audio('bob', 'recvonly'), ...ANSWER.slice(1));
-const called = [invited(...E2, ...keep()), respond(180), respond(200, { body: BOB }), asked('ACK')];
+const HOLD = hold(2);
+const HELD = held(2);
+/** A call on a bad line, which is hung up when all is quiet. */
+function onBadLine(text: string, offer: readonly Check[], answer: readonly Check[], answered: string) {
+  return {
+    uac: [...calls({ body: text }, ...answer), pause(LONGER_THAN_T1_MS), ...hangsUp(2)],
+    uas: [
+      invited(...offer),
+      respond(180),
+      respond(200, { body: answered }),
+      { ...asked('ACK'), optional: true },
+      ...isHungUpOn(),
+      // The 200 may be lost: the BYE comes again.
+      linger(4_000),
+    ],
+    run: { lossPercent: 2, retransmissions: 'any' },
+  } as const;
+}
+
 /** So SIPp sends the INVITE again after T1. */
 const LOST_100 = { ...expect(100), optional: true, lostPercent: 100 } as const;
 
@@ -60,7 +61,7 @@ export const RACES: readonly Pair[] = [
       reply(200),
     ],
     uas: [
-      ...called,
+      ...bootstrapped.uasKeeping,
       asked('INVITE', ...keep('reinvite')),
       ask('BYE', 1),
       expect(200),
@@ -82,7 +83,7 @@ export const RACES: readonly Pair[] = [
       expect(200),
     ],
     uas: [
-      ...called,
+      ...bootstrapped.uasKeeping,
       asked('INVITE', ...keep('reinvite')),
       asked('BYE'),
       ok(),
@@ -95,7 +96,7 @@ export const RACES: readonly Pair[] = [
     shows: 'Both hang up at once: each BYE is answered.',
     conformance: [['RFC 3261 15.1.2', 'BYEs that cross are both answered']],
     uac: [...bootstrapped.uac, ...hangsUp(2)],
-    uas: [...called, asked('BYE', ...keep('bye')), ask('BYE', 1), expect(200), ok({ to: 'bye' })],
+    uas: [...bootstrapped.uasKeeping, asked('BYE', ...keep('bye')), ask('BYE', 1), expect(200), ok({ to: 'bye' })],
   },
   {
     name: 'race-overlapping-reinvites',
@@ -110,12 +111,12 @@ export const RACES: readonly Pair[] = [
       expect(500, header('Retry-After', '[0-9]+')),
       ackFailure(3, { inDialog: true }),
       ...tells(4),
-      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)),
+      expect(200, ...HELD_AT_ALICE),
       ack(2),
       ...hangsUp(5),
     ],
     uas: [
-      ...called,
+      ...bootstrapped.uasKeeping,
       asked('INVITE', body('m=audio 40000 ', 'a=sendonly'), ...keep('reinvite')),
       ...isTold(),
       answers(200, { to: 'reinvite', body: HELD }),
@@ -134,7 +135,7 @@ export const RACES: readonly Pair[] = [
       ack(),
       ...hangsUp(2),
     ],
-    uas: [...isCalled(E2, BOB), ...isHungUpOn()],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
     run: { retransmissions: 'any' },
   },
   {
@@ -150,7 +151,7 @@ export const RACES: readonly Pair[] = [
       ack(),
       ...hangsUp(2),
     ],
-    uas: [...isCalled(E2, BOB), ...isHungUpOn()],
+    uas: [...bootstrapped.uas, ...isHungUpOn()],
     run: { retransmissions: 'some' },
   },
   {
@@ -172,16 +173,9 @@ export const RACES: readonly Pair[] = [
     name: 'race-reinvite-twice',
     shows: 'The same with a re-INVITE: the callee sees it once.',
     conformance: [['RFC 3261 17.2.1', 'a repeated re-INVITE is absorbed by its server transaction']],
-    uac: [
-      ...bootstrapped.uac,
-      reinvite(2, HOLD),
-      LOST_100,
-      expect(200, body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)),
-      ack(2),
-      ...hangsUp(3),
-    ],
+    uac: [...bootstrapped.uac, reinvite(2, HOLD), LOST_100, expect(200, ...HELD_AT_ALICE), ack(2), ...hangsUp(3)],
     uas: [
-      ...called,
+      ...bootstrapped.uasKeeping,
       asked('INVITE', body('m=audio 40000 ', 'a=sendonly')),
       pause(LONGER_THAN_T1_MS),
       answers(200, { body: HELD }),
@@ -194,46 +188,17 @@ export const RACES: readonly Pair[] = [
     name: 'audio-loss',
     shows: 'A plain call on a line that loses 2 % of the messages on both ends: every call completes.',
     conformance: [['RFC 3261 17', 'all calls complete at 2 % loss both ways']],
-    uac: [
-      invite({ body: sdp('alice', 1, audio('alice')) }),
-      ...maybe(100, 180),
-      establishes(200, body('m=audio 42000 RTP/AVP 104 105')),
-      ack(),
-      pause(LONGER_THAN_T1_MS),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(body('m=audio 40000 '), ...UNTOUCHED),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, audio('bob')) }),
-      { ...asked('ACK'), optional: true },
-      ...isHungUpOn(),
-      // The 200 may be lost: the BYE comes again.
-      linger(4_000),
-    ],
-    run: { lossPercent: 2, retransmissions: 'any' },
+    ...onBadLine(
+      PLAIN.alice,
+      [body('m=audio 40000 '), ...UNTOUCHED],
+      [body('m=audio 42000 RTP/AVP 104 105')],
+      PLAIN.bob,
+    ),
   },
   {
     name: 'bootstrap-loss',
     shows: 'The same with bootstrap channels of both networks.',
     conformance: [['RFC 3261 17', 'all calls with data channels complete at 2 % loss both ways']],
-    uac: [
-      invite({ body: ALICE }),
-      ...maybe(100, 180),
-      establishes(200, ...E4),
-      ack(),
-      pause(LONGER_THAN_T1_MS),
-      ...hangsUp(2),
-    ],
-    uas: [
-      invited(...E2),
-      respond(180),
-      respond(200, { body: BOB }),
-      { ...asked('ACK'), optional: true },
-      ...isHungUpOn(),
-      // The 200 may be lost: the BYE comes again.
-      linger(4_000),
-    ],
-    run: { lossPercent: 2, retransmissions: 'any' },
+    ...onBadLine(ALICE, E2, E4, BOB),
   },
 ];

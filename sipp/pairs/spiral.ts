@@ -1,27 +1,46 @@
-import { answers, asked, invited, respond } from '../script/callee.ts';
 import { body, LINE, LIVE, mediaLines, remember, sameAssociation, without } from '../script/check.ts';
-import { applicationLine, audio, closed, ownLine, receiverLine, sdp } from '../script/sdp.ts';
+import { applicationLine, closed, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
+import { calls, changes, hangsUp, isCalled, isHungUpOn, isOffered, TO_TERMINATING } from './flows.ts';
 import {
+  ALICE,
   alicePast,
   bobPast,
-  calls,
-  changes,
   E4,
-  hangsUp,
-  isHungUpOn,
-  OFFER,
   SECOND,
   SECOND_AT_BOB,
   SEEN_AT_ALICE,
   SEEN_AT_BOB,
-} from './flows.ts';
+  SERVED_ANSWER,
+  UNTOUCHED,
+} from './media.ts';
 
-/** The callee's own line and that of the caller's network, as he answers them. */
-const BOB = [audio('bob'), ownLine('bob', { streams: ['0 subprotocol="http"'] }), receiverLine('bob')];
-const TO_TERMINATING = '<sip:[remote_ip]:[remote_port];transport=[transport];lr;term>';
+const spiral = { byRoute: true, body: ALICE, routes: [TO_TERMINATING] } as const;
 
+/** Caller and callee are served by the same AS: an originating session, and a terminating one behind it (R22). */
 export const SPIRAL: readonly Pair[] = [
+  {
+    name: 'bootstrap-spiral',
+    shows:
+      'Caller and callee are served by the same AS: originating, then terminating session, each with its own MF ends.',
+    conformance: [
+      ['R22', 'a spiral is two independent sessions'],
+      ['24.186 9.3.3.2.1', 'terminating bootstrap behind our own originating AS'],
+    ],
+    uac: [...calls(spiral, ...E4), ...hangsUp(2)],
+    uas: [
+      ...isCalled(
+        [
+          body('m=audio 40000 ', LINE.own, LINE.receiver),
+          without('a=3gpp-bdc-used-by:sender'),
+          ...mediaLines(3),
+          ...UNTOUCHED,
+        ],
+        sdp('bob', 1, ...SERVED_ANSWER),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
   {
     name: 'spiral-application',
     shows:
@@ -31,7 +50,7 @@ export const SPIRAL: readonly Pair[] = [
       ['23.228 AC.7.2.1', 'P2P application channel on the terminating side'],
     ],
     uac: [
-      ...calls({ byRoute: true, body: sdp('alice', 1, ...OFFER), routes: [TO_TERMINATING] }, ...E4),
+      ...calls(spiral, ...E4),
       ...changes(
         2,
         [alicePast, applicationLine('alice', SECOND)],
@@ -51,28 +70,21 @@ export const SPIRAL: readonly Pair[] = [
       ...hangsUp(4),
     ],
     uas: [
-      invited(body('m=audio 40000 ', LINE.own, LINE.receiver), ...mediaLines(3)),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, ...BOB) }),
-      asked('ACK'),
-      asked(
-        'INVITE',
+      ...isCalled([body('m=audio 40000 ', LINE.own, LINE.receiver), ...mediaLines(3)], sdp('bob', 1, ...SERVED_ANSWER)),
+      ...isOffered(
+        sdp('bob', 2, ...SERVED_ANSWER, bobPast, applicationLine('bob', SECOND_AT_BOB)),
         SEEN_AT_BOB,
         body(LINE.own, LINE.receiver, LIVE, LIVE, 'a=dcmap:1004 '),
         without('alicesecond'),
         ...remember('second', 1004),
         ...mediaLines(5),
       ),
-      answers(200, { body: sdp('bob', 2, ...BOB, bobPast, applicationLine('bob', SECOND_AT_BOB)) }),
-      asked('ACK'),
-      asked(
-        'INVITE',
+      ...isOffered(
+        sdp('bob', 3, ...SERVED_ANSWER, closed(), applicationLine('bob', SECOND_AT_BOB)),
         body(LINE.own, LINE.receiver, 'm=application 0 ', LIVE, 'a=dcmap:1004 '),
         ...sameAssociation('second', 1004),
         ...mediaLines(5),
       ),
-      answers(200, { body: sdp('bob', 3, ...BOB, closed(), applicationLine('bob', SECOND_AT_BOB)) }),
-      asked('ACK'),
       ...isHungUpOn(),
     ],
   },

@@ -1,31 +1,35 @@
-import { answers, request as ask, asked, invited, keep, respond } from '../script/callee.ts';
-import { ack, ackFailure, expect, maybe, reinvite, reply } from '../script/caller.ts';
+import { keep } from '../script/callee.ts';
 import { body, DEAD, LINE, LIVE, mediaLines, remember, sameAssociation, without } from '../script/check.ts';
-import {
-  APP,
-  applicationLine,
-  audio,
-  ownLine,
-  receiverLine,
-  requestedApplication,
-  sdp,
-  senderLine,
-} from '../script/sdp.ts';
+import { APP, applicationLine, audio, receiverLine, requestedApplication, sdp, senderLine } from '../script/sdp.ts';
 import { type Check, execute, type Pair, type Step } from '../script/steps.ts';
 import {
-  ANSWER,
-  alicePast,
-  bobPast,
+  bootstrapped,
+  calleeTells,
+  callerIsTold,
   calls,
-  E2,
-  E4,
   hangsUp,
   isCalled,
+  isChanged,
   isHungUpOn,
+  isOffered,
+  offers,
+  offersInVain,
+  TO_TERMINATING,
+} from './flows.ts';
+import {
+  ALICE,
+  alicePast,
+  bobPast,
+  E4,
+  HTTP_100,
   OFFER,
+  PLAIN,
+  PLAIN_AT_ALICE,
+  PLAIN_AT_BOB,
   SEEN_AT_ALICE,
   SEEN_AT_BOB,
-} from './flows.ts';
+  SERVED_ANSWER,
+} from './media.ts';
 
 /** What the profile of the served user keeps from him (R9). Each has one of his own in the policy of the suite. */
 
@@ -36,47 +40,28 @@ const CALLED = 'a2p-callee-[call_number]@ims.example.com';
 
 type User = typeof SUBSCRIBED | typeof LIMITED;
 
-const begins = (user: User): readonly Step[] => calls({ ...user, body: sdp('alice', 1, ...OFFER) }, ...E4);
-const isBegun = isCalled(E2, sdp('bob', 1, ...ANSWER));
+const begins = (user: User): readonly Step[] => calls({ ...user, body: ALICE }, ...E4);
 
 function changes(user: User, cseq: number, media: readonly string[], ...answer: readonly Check[]): readonly Step[] {
-  return [
-    reinvite(cseq, sdp('alice', cseq, ...OFFER, ...media), user),
-    ...maybe(100),
-    expect(200, body('m=audio 42000 ', LINE.own, LINE.sender), ...answer),
-    ack(cseq, user),
-  ];
+  const seen = [body('m=audio 42000 ', LINE.own, LINE.sender), ...answer];
+  return offers(cseq, sdp('alice', cseq, ...OFFER, ...media), seen, user);
 }
 
 function isRefused(user: User, cseq: number, media: readonly string[]): readonly Step[] {
-  return [
-    reinvite(cseq, sdp('alice', cseq, ...OFFER, ...media), user),
-    ...maybe(100),
-    expect(488),
-    ackFailure(cseq, { inDialog: true, ...user }),
-  ];
+  return offersInVain(cseq, sdp('alice', cseq, ...OFFER, ...media), 488, user);
 }
 
-function isChanged(cseq: number, media: readonly string[], ...offer: readonly Check[]): readonly Step[] {
-  return [
-    asked('INVITE', body('m=audio 40000 ', LINE.sender, LINE.receiver), ...offer),
-    answers(200, { body: sdp('bob', cseq, ...ANSWER, ...media) }),
-    asked('ACK'),
-  ];
-}
+/** The bootstrap lines stay for the callee, whatever comes beside them. */
+const KEPT = body('m=audio 40000 ', LINE.sender, LINE.receiver);
 
 const NOT_SUBSCRIBED = applicationLine('alice', { app: APP.e2DCe, ids: [1004], port: 40_022 });
 const channels = (party: 'alice' | 'bob', ...ids: readonly number[]) => applicationLine(party, { app: APP.e2DCe, ids });
 const AT_ONCE = [1000, 1002, 1004];
 
 const OF_CALLEE = { callee: 'one-application@ims.example.com' } as const;
-const HTTP_100 = ['100 subprotocol="http"'];
 const FAR = [audio('alice'), senderLine('alice', { streams: HTTP_100 }), receiverLine('alice')];
-const NEAR = [audio('bob'), ownLine('bob', { streams: ['0 subprotocol="http"'] }), receiverLine('bob')];
 
 const USERS = { caller: NOT_CALLED, callee: CALLED } as const;
-const TERMINATING = '<sip:[remote_ip]:[remote_port];transport=[transport];lr;term>';
-const AUDIO_ONLY = [body('m=audio 42000 '), ...mediaLines(1)];
 const MENU = requestedApplication(APP.server, [1001], 'Server');
 const menuFor = (user: string) => `[dc4] ${APP.server} sip:${user} menu`;
 
@@ -101,7 +86,11 @@ export const SUBSCRIPTION: readonly Pair[] = [
       ),
       ...hangsUp(4, SUBSCRIBED),
     ],
-    uas: [...isBegun, ...isChanged(2, [bobPast], SEEN_AT_BOB, without('10000005'), ...mediaLines(4)), ...isHungUpOn()],
+    uas: [
+      ...bootstrapped.uas,
+      ...isChanged(2, [bobPast], KEPT, SEEN_AT_BOB, without('10000005'), ...mediaLines(4)),
+      ...isHungUpOn(),
+    ],
   },
   {
     name: 'subscription-applications-of-callee',
@@ -109,17 +98,21 @@ export const SUBSCRIPTION: readonly Pair[] = [
     conformance: [['23.228 AC.7.2.1', 'the subscription of the user who opens the channel counts, in his own network']],
     uac: [
       ...calls({ ...OF_CALLEE, serves: 'callee', body: sdp('alice', 1, ...FAR) }, body('m=audio 42000 ', LINE.sender)),
-      reinvite(2, sdp('alice', 2, ...FAR, channels('alice', 1000)), OF_CALLEE),
-      ...maybe(100),
-      expect(200, body('m=audio 42000 ', LINE.sender, LIVE, 'a=dcmap:1000 '), ...mediaLines(4)),
-      ack(2, OF_CALLEE),
+      ...offers(
+        2,
+        sdp('alice', 2, ...FAR, channels('alice', 1000)),
+        [body('m=audio 42000 ', LINE.sender, LIVE, 'a=dcmap:1000 '), ...mediaLines(4)],
+        OF_CALLEE,
+      ),
       ...hangsUp(3, OF_CALLEE),
     ],
     uas: [
-      ...isCalled([body('m=audio 40000 '), ...mediaLines(3)], sdp('bob', 1, ...NEAR)),
-      asked('INVITE', body('m=audio 40000 ', LIVE, 'a=dcmap:1000 '), ...mediaLines(4)),
-      answers(200, { body: sdp('bob', 2, ...NEAR, channels('bob', 1000)) }),
-      asked('ACK'),
+      ...isCalled([body('m=audio 40000 '), ...mediaLines(3)], sdp('bob', 1, ...SERVED_ANSWER)),
+      ...isOffered(
+        sdp('bob', 2, ...SERVED_ANSWER, channels('bob', 1000)),
+        body('m=audio 40000 ', LIVE, 'a=dcmap:1000 '),
+        ...mediaLines(4),
+      ),
       ...isHungUpOn(),
     ],
   },
@@ -156,8 +149,8 @@ export const SUBSCRIPTION: readonly Pair[] = [
       ...hangsUp(6, LIMITED),
     ],
     uas: [
-      ...isBegun,
-      ...isChanged(2, [channels('bob', 1000, 1002)], body('a=dcmap:1000 ', 'a=dcmap:1002 '), ...mediaLines(4)),
+      ...bootstrapped.uas,
+      ...isChanged(2, [channels('bob', 1000, 1002)], KEPT, body('a=dcmap:1000 ', 'a=dcmap:1002 '), ...mediaLines(4)),
       ...isHungUpOn(),
     ],
   },
@@ -167,29 +160,21 @@ export const SUBSCRIPTION: readonly Pair[] = [
       'Both users are served here. A DC AS may not call the caller, whose profile forbids it, and then calls the callee.',
     conformance: [['23.228 AC.7.2.2', 'A2P only to users whose subscription allows it']],
     uac: [
-      ...calls(
-        { ...USERS, byRoute: true, body: sdp('alice', 1, audio('alice')), routes: [TERMINATING] },
-        ...AUDIO_ONLY,
-      ),
+      ...calls({ ...USERS, byRoute: true, body: PLAIN.alice, routes: [TO_TERMINATING] }, ...PLAIN_AT_ALICE),
       // The second one is only asked for once the first one has been refused.
       execute(`${menuFor(NOT_CALLED)} || ${menuFor(CALLED)}`),
       // An INVITE would end the script here: the callee says when it was called.
-      expect('INFO'),
-      reply(200),
+      ...callerIsTold(),
       ...hangsUp(2, USERS),
     ],
     uas: [
-      invited(body('m=audio 40000 '), ...mediaLines(1), ...keep()),
-      respond(180),
-      respond(200, { body: sdp('bob', 1, audio('bob')) }),
-      asked('ACK'),
-      asked('INVITE', body('m=audio 40000 ', LIVE, 'a=dcmap:1001 ', MENU), ...mediaLines(2)),
-      answers(200, {
-        body: sdp('bob', 2, audio('bob'), applicationLine('bob', { app: APP.server, ids: [1001], endpoint: 'Server' })),
-      }),
-      asked('ACK'),
-      ask('INFO', 1),
-      expect(200),
+      ...isCalled([...PLAIN_AT_BOB, ...keep()], PLAIN.bob),
+      ...isOffered(
+        sdp('bob', 2, audio('bob'), applicationLine('bob', { app: APP.server, ids: [1001], endpoint: 'Server' })),
+        body('m=audio 40000 ', LIVE, 'a=dcmap:1001 ', MENU),
+        ...mediaLines(2),
+      ),
+      ...calleeTells(),
       ...isHungUpOn(),
     ],
   },
