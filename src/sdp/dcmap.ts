@@ -25,8 +25,10 @@ export function parseDcmap(value: string): DcmapResult {
 
   const ordered = options.get('ordered') ?? 'true';
   if (ordered !== 'true' && ordered !== 'false') return fail('ordered is neither true nor false');
-  const maxRetransmissions = readNumber(options.get('max-retr'), 2 ** 32 - 1);
-  const maxTimeMs = readNumber(options.get('max-time'), 2 ** 32 - 1);
+  // Deployed SDKs write 0 for "not set" into both (miniapp-runtime.md 4.1); one 0 alone is a limit like any other.
+  const isUnset = options.get('max-retr') === '0' && options.get('max-time') === '0';
+  const maxRetransmissions = isUnset ? undefined : readNumber(options.get('max-retr'), 2 ** 32 - 1);
+  const maxTimeMs = isUnset ? undefined : readNumber(options.get('max-time'), 2 ** 32 - 1);
   const priority = readNumber(options.get('priority'), 65535);
   if (Number.isNaN(maxRetransmissions)) return fail('max-retr is not a number');
   if (Number.isNaN(maxTimeMs)) return fail('max-time is not a number');

@@ -3,7 +3,7 @@ import type { SetupValue } from '../dtls/role.ts';
 import { DATA_CHANNEL_FORMAT, DATA_CHANNEL_PROTOCOL } from './data-channel.ts';
 import { formatDcmap } from './dcmap.ts';
 import { connectionText, removeAttributes, setAttribute, withConnection, withPort } from './edit.ts';
-import { attributeText, isAttribute } from './lines.ts';
+import { attributes, attributeText, isAttribute } from './lines.ts';
 import { FIRST_APPLICATION_STREAM, parseRequestedApplication, withoutChannels } from './requested-application.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from './streams.ts';
 import type { DataChannelStream, MediaSection, SdpLines, SessionDescription } from './types.ts';
@@ -92,6 +92,11 @@ export function reanchoredSection(
   ];
   for (const [name, values] of ours) lines = setAttribute(lines, name, ...values);
   if (end.ice) lines = [...lines, ...iceLines(end, end.ice)];
+  // It speaks of the channels of the far networks; on a line without them it means nothing (ue-side.md 11).
+  const isRemote = attributes(lines, 'dcmap').some((text) =>
+    REMOTE_BOOTSTRAP_STREAM_IDS.has(Number.parseInt(text, 10)),
+  );
+  if (!isRemote) lines = removeAttributes(lines, '3gpp-bdc-used-by');
   return { ...moved, lines };
 }
 

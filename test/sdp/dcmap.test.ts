@@ -33,6 +33,17 @@ test('all options are read, in any order, with and without blanks', () => {
   assert.deepEqual(streamOf('1000 max-time=4294967295').maxTimeMs, 4294967295);
 });
 
+// conformance: miniapp-runtime 4.1 — max-retr and max-time both 0, as a deployed SDK writes "not set": reliable
+test('both limits 0 are no limits, one 0 is one, and both are one too many', () => {
+  const { maxRetransmissions, maxTimeMs } = streamOf('1000 label="local_333_1_test";max-retr=0;max-time=0');
+  assert.deepEqual([maxRetransmissions, maxTimeMs], [undefined, undefined]);
+  assert.equal(streamOf('1000 max-retr=0').maxRetransmissions, 0);
+  assert.equal(streamOf('1000 max-time=0').maxTimeMs, 0);
+  for (const both of ['max-retr=0;max-time=1', 'max-retr=1;max-time=0']) {
+    assert.match(problemOf(`1000 ${both}`), /exclude each other/);
+  }
+});
+
 test('escapes are the bytes of UTF-8, raw latin1-decoded bytes too', () => {
   assert.equal(streamOf('1000 label="%22caf%c3%A9%22%25"').label, '"café"%');
   assert.equal(streamOf('1000 label="caf\xc3\xa9"').label, 'café');

@@ -88,7 +88,10 @@ export function renderOffer(
   return leaveBundle({ ...source, media: sections }, ours);
 }
 
-/** A slot on `to` for every line that goes there and has none. Bootstrap lines for the peer's own network come first (E3). */
+/**
+ * A slot on `to` for every line that goes there and has none. Bootstrap lines for the peer's own network come first (E3),
+ * but none before the voice, which TS 26.114 6.2.10.1 forbids up to Rel-19 (ue-side.md 2.1); we read any order.
+ */
 function giveSlots(media: MediaState, to: LegName, source: SessionDescription): void {
   const from = otherLeg(to);
   const first = media.slots[to].length === 0;
@@ -97,10 +100,12 @@ function giveSlots(media: MediaState, to: LegName, source: SessionDescription): 
     const place = slotOf(media, line, from);
     return place >= 0 ? place : source.media.length;
   };
+  const voice = source.media.findIndex((section) => section.media === 'audio');
+  const behindVoice = (place: number): number => (place > voice ? place : voice + (place + 1) / (voice + 2));
   const rank = (line: MediaLine): number => {
     if (!line.dataChannel) return placeInSource(line);
     const own = line.treatment === 'originate' && '0' in line.streams;
-    return own ? firstDataChannel(source, media, from) - 0.5 : placeInSource(line);
+    return behindVoice(own ? firstDataChannel(source, media, from) - 0.5 : placeInSource(line));
   };
   for (const line of homeless.toSorted((a, b) => rank(a) - rank(b))) {
     const slot = first ? media.slots[to].length : vacantSlot(media.slots[to]);

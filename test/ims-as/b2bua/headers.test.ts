@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AS, AsHarness } from '../as-harness.ts';
-import { ANSWER_AUDIO, ANSWER_SESSION, AUDIO_ONLY } from '../sdp-examples.ts';
+import { ANSWER_AUDIO, ANSWER_SESSION, AUDIO_ONLY, E1 } from '../sdp-examples.ts';
 
 const ANSWER = ANSWER_SESSION + ANSWER_AUDIO;
 
@@ -119,6 +119,50 @@ describe('B2BUA headers', () => {
     assert.equal(message.first('p-open'), '2');
   });
 
+  // conformance: R21 — Join and Target-Dialog that name a dialog of ours are translated, any other passes
+  test('Join and Target-Dialog name the dialog as the other side knows it', () => {
+    const as = new AsHarness();
+    as.invite({ sdp: AUDIO_ONLY });
+    const onward = as.only().message;
+    as.respond(onward, 200, { sdp: ANSWER });
+    const ok = as.only().message;
+    as.inDialog('ACK', 'caller', ok, 7);
+    as.take();
+    const ours = (to: string, from: string) => `call-a;${to}=${ok.toTag};${from}=alice1`;
+    const theirs = (to: string, from: string) => `${onward.callId};${to}=bob1;${from}=${onward.fromTag}`;
+    for (const [index, [title, to, from]] of [
+      ['Join', 'to-tag', 'from-tag'],
+      ['Target-Dialog', 'remote-tag', 'local-tag'],
+    ].entries()) {
+      const name = title!.toLowerCase();
+      const headers = `${title}: ${ours(to!, from!)}\r\n`;
+      as.invite({ callId: `call-${index}`, sdp: AUDIO_ONLY, headers });
+      assert.equal(as.only().message.first(name), theirs(to!, from!));
+      const foreign = `elsewhere@host;${to}=a;${from}=b`;
+      as.invite({ callId: `other-${index}`, sdp: AUDIO_ONLY, headers: `${title}: ${foreign}\r\n` });
+      assert.equal(as.only().message.first(name), foreign);
+    }
+  });
+
+  // conformance: R21 — what we mint names instance, worker and epoch: Call-ID, tags and branches
+  test('identifiers of ours carry the route token', () => {
+    const as = new AsHarness();
+    const invite = as.invite({ sdp: AUDIO_ONLY });
+    const onward = as.only().message;
+    as.respond(onward, 180);
+    const ringing = as.only().message;
+    const token = onward.callId;
+    assert.match(token, /^as\.0\.1\./);
+    assert.notEqual(token, invite.callId);
+    for (const [what, minted] of [
+      ['From tag', onward.fromTag],
+      ['To tag', ringing.toTag],
+      ['branch', onward.via.branch],
+    ] as const) {
+      assert.ok(minted?.includes(token), `${what} ${minted}`);
+    }
+  });
+
   // conformance: R21 — Replaces that names a dialog of ours is translated, any other passes
   test('Replaces and Refer-To name the dialog as the other side knows it', () => {
     const as = new AsHarness();
@@ -147,6 +191,29 @@ describe('B2BUA headers', () => {
       new RegExp(`Replaces=${onward.callId};to-tag=bob1;from-tag=${onward.fromTag}>`),
     );
   });
+});
+
+describe('session case', () => {
+  // conformance: R22 — P-Served-User, then the Route that named us, then the listener
+  for (const [what, servedUser, route, expected] of [
+    ['sescase before the Route', 'sescase=term', ';orig', 'TERMINATING_IMS_SESSION'],
+    ['sescase without Route', 'sescase=orig', undefined, 'ORIGINATING_IMS_SESSION'],
+    ['a sescase that nobody knows', 'sescase=sideways', ';term', 'TERMINATING_IMS_SESSION'],
+    ['no sescase: Route term', 'regstate=reg', ';term', 'TERMINATING_IMS_SESSION'],
+    ['no P-Served-User: Route orig', undefined, ';orig', 'ORIGINATING_IMS_SESSION'],
+    ['neither: the listener', undefined, '', 'ORIGINATING_IMS_SESSION'],
+    ['no Route at all: the listener', undefined, undefined, 'ORIGINATING_IMS_SESSION'],
+  ] as const) {
+    test(what, () => {
+      const as = new AsHarness();
+      as.invite({
+        sdp: E1,
+        headers: servedUser === undefined ? '' : `P-Served-User: <sip:u@ims.example>;${servedUser}\r\n`,
+        route: route === undefined ? '' : `<sip:${AS};lr${route}>, <sip:odi-1@127.0.0.9:6060;lr>`,
+      });
+      assert.equal(as.lastNotification.notification.sessionInfo?.sessionCase, expected);
+    });
+  }
 });
 
 describe('requests that end here', () => {

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { AsHarness } from '../as-harness.ts';
-import { AUDIO, LOCAL_BOOTSTRAP, media, SESSION, sections, UE_FINGERPRINT } from '../sdp-examples.ts';
-import { decided, VOICE } from './decided-call.ts';
+import { AsHarness, originate, pass, relay } from '../as-harness.ts';
+import {
+  ANSWER_SESSION,
+  APPLICATION,
+  AUDIO,
+  LOCAL_BOOTSTRAP,
+  media,
+  SESSION,
+  sections,
+  UE_FINGERPRINT,
+} from '../sdp-examples.ts';
+import { changed, decided, VOICE } from './decided-call.ts';
 
 /** What deployed handsets and the examples of the standards write, and ue-side.md lets them. */
 
@@ -45,5 +54,94 @@ describe('tolerated forms at the AS', () => {
     await decided(as);
     as.respond(as.only().message, 200, { sdp: VOICE });
     assert.match(sections(as.only().message.body)[1]!, /^m=application 50000 /);
+  });
+
+  // conformance: ue-side 2.1 — data channels are read before the voice, and offered on behind it
+  for (const [what, instructions, expected] of [
+    ['relayed', { ...relay('m0', 1000, 1002), ...relay('m2', 2000, 2002) }, ['audio 40000', '50002', '50003', 'video']],
+    ['not anchored', { ...pass('m0'), ...pass('m2') }, ['audio 40000', '40020', '40040', 'video']],
+    [
+      'with a line of ours',
+      { ...originate('d-1', 0, 'remote'), ...pass('m0'), ...pass('m2') },
+      ['audio 40000', '50000', '40020', '40040', 'video'],
+    ],
+  ] as const) {
+    test(`lines before the voice go on behind it, and each is answered where it was offered: ${what}`, async () => {
+      const as = new AsHarness();
+      const second = APPLICATION.replace('40020', '40040')
+        .replaceAll('1000', '2000')
+        .replace('1002 label', '2002 label');
+      const video = 'm=video 40050 RTP/AVP 99\r\n';
+      as.invite({ sdp: SESSION + APPLICATION + AUDIO + second + video });
+      const told = as.lastNotification.notification.mediaInfoList ?? {};
+      assert.deepEqual(Object.keys(told), ['m0', 'm1', 'm2', 'm3']);
+      const result = as.instruct(instructions);
+      if (as.mrm.length > 0) as.mfAnswers();
+      assert.ok((await result).ok);
+      as.notified();
+      const onward = as.only().message;
+      const order = media(onward.body).map((line) => line.replace('m=application ', '').replace(/^m=/, ''));
+      assert.deepEqual(
+        order.map((line) => (line.startsWith('video') ? 'video' : line)),
+        expected,
+      );
+      const answered = sections(onward.body).map((text) =>
+        text.startsWith('m=application') ? text.replace('setup:actpass', 'setup:passive') : text,
+      );
+      as.respond(onward, 200, { sdp: ANSWER_SESSION + answered.join('') });
+      const [first, voice, third, last] = sections(as.only().message.body);
+      assert.match(first!, /^m=application [\s\S]*dcmap:1000 /);
+      assert.equal(voice, AUDIO);
+      assert.match(third!, /^m=application [\s\S]*dcmap:2000 /);
+      assert.equal(last, video);
+    });
+  }
+
+  // conformance: ue-side 5, RFC 8841 5.1 — a=sctp-port:0 ends the association, as port 0 does
+  test('sctp-port 0 in a re-offer closes the line on both legs', async () => {
+    const as = new AsHarness();
+    as.invite({ sdp: SESSION + AUDIO + APPLICATION });
+    const result = as.instruct(relay('m1', 1000, 1002));
+    as.mfAnswers();
+    assert.ok((await result).ok);
+    as.notified();
+    const answered = APPLICATION.replace('actpass', 'passive').replace('40020', '42000');
+    as.respond(as.only().message, 200, { sdp: VOICE + answered });
+    const ok = as.only().message;
+    as.inDialog('ACK', 'caller', ok, 7);
+    as.take();
+    as.mfAnswers();
+    const closing = changed(APPLICATION, 'sctp-port', 'a=sctp-port:0');
+    as.inDialog('INVITE', 'caller', ok, 8, { sdp: SESSION.replace('3001 1 ', '3001 2 ') + AUDIO + closing });
+    const onward = as.only().message;
+    assert.deepEqual(media(onward.body), ['m=audio 40000', 'm=application 0']);
+    as.respond(onward, 200, { sdp: `${VOICE}m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n` });
+    assert.deepEqual(media(as.only().message.body), ['m=audio 40200', 'm=application 0']);
+    assert.equal(as.mrm.at(-1)!.operation.method, 'DELETE');
+  });
+
+  // conformance: ue-side 3 — ICE is mirrored in answers; what we offer has none
+  test('a relayed line with ICE is offered on without ICE', async () => {
+    const as = new AsHarness();
+    const ice =
+      'a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=candidate:1 1 UDP 1 192.0.2.10 40020 typ host\r\n';
+    as.invite({ sdp: SESSION + AUDIO + APPLICATION + ice });
+    const result = as.instruct(relay('m1', 1000, 1002));
+    const [served, remote] = as.context().terminations.map(({ medias }) => medias[0]!.dcMedia?.imsdc);
+    assert.deepEqual([served?.ice, remote?.ice], [true, false]);
+    as.mfAnswers();
+    assert.ok((await result).ok);
+    as.notified();
+    assert.doesNotMatch(as.only().message.body, /ice-|candidate/);
+  });
+
+  // conformance: ue-side 11 (13) — 3gpp-bdc-used-by on a line without 100 and 110 is ignored, and not emitted
+  test('a local bootstrap line that says who uses it', async () => {
+    const as = new AsHarness();
+    as.invite({ sdp: `${SESSION}${AUDIO}${LOCAL_BOOTSTRAP}a=3gpp-bdc-used-by:sender\r\n` });
+    assert.equal(as.lastNotification.notification.mediaInfoList?.m1?.dcMediaSpecification?.bdcUsedBy, undefined);
+    await decided(as);
+    as.respond(as.only().message, 200, { sdp: VOICE });
+    assert.doesNotMatch(sections(as.only().message.body)[1]!, /used-by/);
   });
 });
