@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -74,6 +75,7 @@ class Worker : public AssociationHost {
   void ping(const Header& header, const protocol::Ping& request);
 
   void updateFlow(const Header& header, const protocol::Flow& request, Flow& flow);
+  void setRemotes(const Header& header, const std::array<NetAddress, 2>& remotes, Flow& flow);
   void replyFlow(const Header& header, const Flow& flow);
   protocol::AssociationStats flowStats(HandleId id, const Flow& flow) const;
   template <typename Reply>

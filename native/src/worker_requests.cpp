@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "worker.h"
 
@@ -14,6 +15,23 @@ namespace imsdc {
 
 using protocol::FrameType;
 using protocol::WorkerError;
+
+namespace {
+
+/** The far ends that `request` names, of the families that its sides are bound to; nothing when one cannot be used. */
+std::optional<std::array<NetAddress, 2>> flowRemotes(const protocol::Flow& request, std::array<int, 2> families) {
+  std::array<NetAddress, 2> remotes;
+  for (std::size_t side = 0; side < 2; ++side) {
+    const protocol::FlowSide& wanted = request.sides[side];
+    if (wanted.remoteAddress.empty()) continue;
+    const auto address = NetAddress::parse(wanted.remoteAddress, wanted.remotePort);
+    if (!address || address->family() != families[side]) return std::nullopt;
+    remotes[side] = *address;
+  }
+  return remotes;
+}
+
+}  // namespace
 
 template <typename Reply>
 void Worker::ok(const Header& header, const Reply& reply) {
@@ -201,25 +219,24 @@ void Worker::flow(const Header& header, const protocol::Flow& request) {
   const auto a = NetAddress::parse(request.sides[0].bindAddress, request.sides[0].port);
   const auto b = NetAddress::parse(request.sides[1].bindAddress, request.sides[1].port);
   if (!a || !b) return error(header, WorkerError::PortUnavailable, "not an IPv4 or IPv6 literal");
+  // Before anything is bound: a handle whose FLOW was refused must not stay live.
+  const auto remotes = flowRemotes(request, {a->family(), b->family()});
+  if (!remotes) return error(header, WorkerError::BadRemote, "address of a side");
   std::unique_ptr<Flow> flow = Flow::open(loop_, *a, *b, request.ice);
   if (flow == nullptr) return error(header, WorkerError::PortUnavailable, std::strerror(errno));
   Entry& entry = entries_[header.handle];
   entry.generation = header.generation;
   entry.flow = std::move(flow);
-  updateFlow(header, request, *entry.flow);
+  setRemotes(header, *remotes, *entry.flow);
 }
 
 void Worker::updateFlow(const Header& header, const protocol::Flow& request, Flow& flow) {
-  std::array<NetAddress, 2> remotes;
-  for (std::size_t side = 0; side < 2; ++side) {
-    const protocol::FlowSide& wanted = request.sides[side];
-    if (wanted.remoteAddress.empty()) continue;
-    const auto address = NetAddress::parse(wanted.remoteAddress, wanted.remotePort);
-    if (!address || address->family() != flow.local(side).family()) {
-      return error(header, WorkerError::BadRemote, "address of a side");
-    }
-    remotes[side] = *address;
-  }
+  const auto remotes = flowRemotes(request, {flow.local(0).family(), flow.local(1).family()});
+  if (!remotes) return error(header, WorkerError::BadRemote, "address of a side");
+  setRemotes(header, *remotes, flow);
+}
+
+void Worker::setRemotes(const Header& header, const std::array<NetAddress, 2>& remotes, Flow& flow) {
   for (std::size_t side = 0; side < 2; ++side) flow.setRemote(side, remotes[side]);
   replyFlow(header, flow);
 }

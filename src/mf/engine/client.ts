@@ -152,13 +152,20 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
 
   /** The worker has the sockets in any case; the kernel, where it may, forwards before they see anything. */
   async #openFlow(entry: Entry, options: FlowOptions): Promise<FlowEndpoints> {
-    const { datagrams } = this.#options;
+    const { datagrams, log } = this.#options;
     const { path = 'auto' } = options;
     const ask = async (inWorker: FlowOptions) =>
       flowEndpoints(await entry.worker.request('FLOW', entry, flowBody(inWorker)));
     if (!datagrams || path === 'user') return ask(options);
     const ends = await ask({ ...options, path: 'user' });
-    return { ...ends, path: await datagrams.set(entry.key, options, ends) };
+    // Released while the worker answered: nobody would take it out of the kernel any more.
+    if (entry.releasing || this.#entries.find(entry.key) !== entry) return ends;
+    try {
+      return { ...ends, path: await datagrams.set(entry.key, options, ends) };
+    } catch (error) {
+      log.error({ err: error, key: entry.key }, 'a flow goes through its worker: the kernel path failed');
+      return ends;
+    }
   }
 
   payload(ref: StreamRef, creditBytes: number): PayloadPort {
@@ -270,7 +277,7 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     };
     this.#entries.add(entry);
     const local = attempt(() => ask(entry)).catch((error: unknown) => {
-      this.#forget(entry);
+      this.#giveBack(entry);
       throw error;
     });
     entry.local = local;
@@ -295,13 +302,31 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     }
   }
 
+  /**
+   * What could not be opened: whatever the worker made of it, RELEASE undoes, and only then the handle is free. One that
+   * the worker still holds would be refused to each that gets it next.
+   */
+  #giveBack(entry: Entry): void {
+    if (!this.#remove(entry)) return;
+    const { key, worker } = entry;
+    worker.request('RELEASE', entry, {}).then(
+      () => worker.free(entry),
+      (error: Error) => this.#options.log.warn({ key, reason: error.message }, 'a handle stays unused'),
+    );
+  }
+
   #forget(entry: Entry): void {
-    if (this.#entries.find(entry.key) !== entry) return;
+    if (this.#remove(entry)) entry.worker.free(entry);
+  }
+
+  /** False: it is gone already. */
+  #remove(entry: Entry): boolean {
+    if (this.#entries.find(entry.key) !== entry) return false;
     this.#entries.remove(entry);
     this.#remotes.delete(entry.key);
     entry.trace?.end();
-    entry.worker.free(entry);
     if (this.#draining && this.#entries.size === 0) this.#drained();
+    return true;
   }
 
   #measure(metrics: Metrics): void {
@@ -318,13 +343,18 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
     });
   }
 
+  #removeDatagrams(key: string): void {
+    const { datagrams, log } = this.#options;
+    datagrams?.remove(key).catch((error: unknown) => log.error({ err: error, key }, 'a flow may stay in the kernel'));
+  }
+
   #onLost(worker: WorkerProcess, reason: EngineEvents['lost']['reason']): void {
     const entries = this.#entries.removeAll(worker);
     for (const entry of entries) {
       this.#remotes.delete(entry.key);
       this.#totals.gone(entry.key, entry.kind);
       entry.trace?.end();
-      if (entry.kind === 'flow') void this.#options.datagrams?.remove(entry.key);
+      if (entry.kind === 'flow') this.#removeDatagrams(entry.key);
       for (const port of [...entry.ports.values()]) port.ended('workerLost');
     }
     if (this.#draining && this.#entries.size === 0) this.#drained();

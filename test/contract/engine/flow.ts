@@ -53,6 +53,29 @@ export function flowCases(command: WorkerCommand): void {
       assert.equal(counters.bytesReceived, dtls('there').length + dtls('back').length);
     }));
 
+  test('a flow whose far end cannot be reached is refused and leaves nothing: handle and ports work for the next', () =>
+    withLab(command, async (lab) => {
+      await using a = await socket();
+      const ends = await lab.engine.flow('f', 'group', { a: SIDE, b: SIDE });
+      await lab.engine.release('f');
+      const [first, second] = [ends.a.port, ends.b.port].map((port) => ({ bindAddress: '127.0.0.1', port }));
+      for (const remote of [
+        { address: '::1', port: 9 },
+        { address: 'fe80::1%lo', port: 9 },
+      ])
+        for (const sides of [
+          { a: { ...first!, remote }, b: second! },
+          { a: { ...first!, remote: at(a) }, b: { ...second!, remote } },
+        ])
+          await assert.rejects(lab.engine.flow('bad', 'group', sides), reasonIs('BAD_REMOTE'));
+      await lab.engine.flow('f', 'group', { a: { ...first!, remote: at(a) }, b: second! });
+      const change = { a: { ...first!, remote: { address: '::1', port: 9 } } };
+      await assert.rejects(lab.engine.updateFlow('f', change), reasonIs('BAD_REMOTE'));
+      await lab.reserve('next');
+      assert.equal((await lab.engine.stats()).associations.length, 2);
+      assert.deepEqual(lab.engine.workerLoads(), [2]);
+    }));
+
   test('a far end named later gets what was kept for it', () =>
     withLab(command, async (lab) => {
       await using a = await socket();

@@ -1,9 +1,16 @@
+import { isIPv6 } from 'node:net';
 import { canonicalAddress, type Leg, OuterPort, sameAddress } from '../../../ndc/outer-port.ts';
 import type { TransportAddress } from '../../../stun/message.ts';
 import type { FrameBody, ReplyBody } from '../codec.ts';
 import { Refusal } from './limits.ts';
 
 type FlowBody = FrameBody<'FLOW'>;
+
+/** A socket reaches its own family only. */
+function checkRemote({ bindAddress, remoteAddress }: FlowBody['sides'][number]): void {
+  if (remoteAddress === '' || isIPv6(canonicalAddress(remoteAddress)) === isIPv6(bindAddress)) return;
+  throw new Refusal('BAD_REMOTE', `address ${remoteAddress}`);
+}
 
 /** As for associations (R5). */
 const MAX_EARLY_DATAGRAMS = 4;
@@ -78,6 +85,8 @@ export class Flow {
     const [a, b] = Flow.#sidesOf(body);
     if (body.natLatch) throw new Refusal('UNSUPPORTED', 'natLatch of a flow');
     if (body.path === 'kernel') throw new Refusal('KERNEL_PATH_UNAVAILABLE', 'embedded worker');
+    // Before anything is bound.
+    for (const side of [a, b]) checkRemote(side);
     const first = await OuterPort.bind({ address: a.bindAddress, port: a.port, ice: body.ice });
     try {
       const second = await OuterPort.bind({ address: b.bindAddress, port: b.port, ice: body.ice });
@@ -92,6 +101,8 @@ export class Flow {
 
   update(body: FlowBody): void {
     const [a, b] = Flow.#sidesOf(body);
+    // Both or neither.
+    for (const side of [a, b]) checkRemote(side);
     this.#a.setRemote(a.remoteAddress, a.remotePort);
     this.#b.setRemote(b.remoteAddress, b.remotePort);
   }
