@@ -143,6 +143,7 @@ void DtlsSession::receiveRecords(std::span<std::uint8_t> datagram) {
         receiveAlert(*content);
         break;
       case RecordType::handshake:
+        // From a peer whose last flight was late: again, and under a new number. Some peers take any alert for the end.
         if (isFinished(*content)) {
           lateHandshake = true;
         } else {

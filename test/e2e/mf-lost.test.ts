@@ -191,16 +191,13 @@ describe('an MF is killed in mid-call', { timeout: 180_000 }, () => {
   });
 });
 
-/** Runs, and says what it found; not yet known whether the repair or this test is at fault. */
-const UNDER_LOAD = 'on a loaded machine one of the new associations may end as failed';
-
 describe('an MF stands still in mid-call, and goes on', { timeout: 120_000 }, () => {
   const lab = new Lab();
   before(() => lab.start({ patienceMs: 4_000 }));
   after(() => lab.close());
 
   // conformance: R25 — an MF that was taken for lost and is back lets go of what nobody needs any more
-  it('its lines have moved, and it keeps nothing of them once it is back', { todo: UNDER_LOAD }, async () => {
+  it('its lines have moved, and it keeps nothing of them once it is back', async () => {
     const call = await connect(await lab.park.ue(), await lab.park.ue());
     await call.outgoing.openApplication(application(DOODLE));
     await transfer(call.outgoing, call.incoming, DOODLE.streamId);

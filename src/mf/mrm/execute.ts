@@ -19,8 +19,8 @@ export interface ExecutorOptions {
   readonly log: Logger;
 }
 
-/** Somebody else may have bound a port of our range; so many are tried. */
-const MAX_PORT_ATTEMPTS = 8;
+/** Somebody else may have bound ports of our range, another MF of the same machine above all; so many are tried. */
+const MAX_PORT_ATTEMPTS = 32;
 
 /**
  * Executes plans: all of a plan, or, when a step fails, none of it. Steps of one stage run at the same time; each
@@ -144,29 +144,24 @@ class Run {
       const local = await engine.reserve(key, this.#group, { bindAddress, port: shared.port, ice, ...share });
       this.#locals.set(key, local);
     } else {
-      const reserve = (port: number) => engine.reserve(key, this.#group, { bindAddress, port, ice });
-      this.#locals.set(key, await this.#withPort(reserve));
+      const local = await this.#withPorts(1, ([port]) =>
+        engine.reserve(key, this.#group, { bindAddress, port: port!, ice }),
+      );
+      this.#locals.set(key, local);
     }
     this.#undo.push(() => this.release(key));
   }
 
   async #flow(key: string, { a, b, ice }: DesiredFlow): Promise<void> {
-    const { engine, bindAddress, ports } = this.#options;
+    const { engine, bindAddress } = this.#options;
     const bindB = this.#bindAddress(b.entries.length === 0);
-    const first = takePort(ports);
-    let local: FlowEndpoints;
-    try {
-      local = await this.#withPort((port) =>
-        engine.flow(key, this.#group, {
-          a: { bindAddress, port: first, remote: a.remote },
-          b: { bindAddress: bindB, port, remote: b.remote },
-          ice,
-        }),
-      );
-    } catch (error) {
-      ports.free(first);
-      throw error;
-    }
+    const local = await this.#withPorts(2, ([portA, portB]) =>
+      engine.flow(key, this.#group, {
+        a: { bindAddress, port: portA!, remote: a.remote },
+        b: { bindAddress: bindB, port: portB!, remote: b.remote },
+        ice,
+      }),
+    );
     this.#flowLocals.set(key, local);
     this.#undo.push(() => this.release(key));
   }
@@ -175,14 +170,16 @@ class Run {
     return mdc2 ? this.#options.mdc2BindAddress : this.#options.bindAddress;
   }
 
-  async #withPort<T>(bind: (port: number) => Promise<T>): Promise<T> {
+  /** `count` ports of our range for `bind`; other ones for each attempt, for any of them may be somebody else's. */
+  async #withPorts<T>(count: number, bind: (ports: readonly number[]) => Promise<T>): Promise<T> {
     const { ports } = this.#options;
     for (let attempt = 1; ; attempt++) {
-      const port = takePort(ports);
+      const taken: number[] = [];
       try {
-        return await bind(port);
+        while (taken.length < count) taken.push(takePort(ports));
+        return await bind(taken);
       } catch (error) {
-        ports.free(port);
+        for (const port of taken) ports.free(port);
         if (reasonOf(error) !== 'PORT_UNAVAILABLE' || attempt === MAX_PORT_ATTEMPTS) throw error;
       }
     }

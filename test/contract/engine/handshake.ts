@@ -7,6 +7,7 @@ import type { WorkerCommand } from '../../../src/mf/engine/options.ts';
 import { certificateA, opened, reached } from '../../ndc/support.ts';
 import { IceUe } from './ice-ue.ts';
 import { remoteOf, spec, withLab } from './lab.ts';
+import { LatePath } from './late-path.ts';
 
 /** libdatachannel and OpenSSL send a lost ClientHello again after one second. */
 const BEFORE_RETRANSMISSION_MS = 900;
@@ -39,6 +40,27 @@ export function handshakeCases(command: WorkerCommand): void {
       await open;
       const tookMs = performance.now() - startedAtMs;
       assert.ok(tookMs < BEFORE_RETRANSMISSION_MS, `${Math.round(tookMs)} ms`);
+    }));
+
+  // conformance: RFC 6347 4.2.4 — a last flight that is late comes twice, the second time under new record numbers
+  test('the last flight of the peer twice: the association goes on, and hears of no alert', () =>
+    withLab(command, async (lab) => {
+      const [local, ue] = await Promise.all([lab.reserve('a'), lab.ue()]);
+      const path = await LatePath.between(local.port, ue.localPort);
+      try {
+        await lab.engine.setStreams('a', [spec(0)]);
+        await lab.engine.route({ key: 'a', streamId: 0 }, { kind: 'stream', to: { key: 'a', streamId: 0 } });
+        const open = opened(ue, 0);
+        await lab.engine.start('a', remoteOf(ue, 'active', { port: path.engineSide }));
+        await lab.startUe(ue, { ...local, port: path.ueSide }, 'passive');
+        await open;
+        const echo = ue.next('message');
+        ue.send(0, 'still here', 'text');
+        assert.equal((await echo).data.toString(), 'still here');
+        assert.equal(path.held, 0);
+      } finally {
+        await path.close();
+      }
     }));
 
   // conformance: RFC 8122 6.2 — the certificate must match the fingerprint of the SDP

@@ -56,6 +56,13 @@ const relayed = () =>
     ],
   });
 
+/** One side of a datagram flow. */
+function udp(remotePort?: number) {
+  const entry = relayMedia('m2', 1_000, remotePort === undefined ? {} : { remoteMbEndpoint: endpoint(remotePort) });
+  entry.dcMedia!.mediaProxyConfig = 'UDP_PROXY';
+  return entry;
+}
+
 describe('Nmf_MRM create', () => {
   // conformance: R2, R5 — a bootstrap line ends at the MF; ports at POST, DTLS when the far end is known
   test('reserves at POST and starts at the PATCH that brings the far end', async () => {
@@ -150,11 +157,6 @@ describe('Nmf_MRM create', () => {
   // conformance: R10 — e2e datagrams: local addresses only, remotes by PATCH
   test('sets up and moves a datagram flow', async () => {
     const rig = new Rig();
-    const udp = (remotePort?: number) => {
-      const entry = relayMedia('m2', 1_000, remotePort === undefined ? {} : { remoteMbEndpoint: endpoint(remotePort) });
-      entry.dcMedia!.mediaProxyConfig = 'UDP_PROXY';
-      return entry;
-    };
     await rig.create(context({ served: [udp(50_002)], remote: [udp()] }));
     const { options } = rig.engine.flows.get(key(1))!;
     assert.deepEqual(options.a.remote, { address: '127.0.0.1', port: 50_002 });
@@ -768,5 +770,18 @@ describe('Nmf_MRM when the engine fails', () => {
     rig.engine.reserve = async () => refuse('PORT_UNAVAILABLE');
     await assert.rejects(rig.create(context({ served: [httpMedia('m1', 0)] })), { code: 'MF_NO_RESOURCES' });
     assert.equal(rig.ports.taken, 1);
+  });
+
+  test("a datagram flow takes other ports when either of its two is somebody else's", async () => {
+    for (const bound of [40_000, 40_001]) {
+      const rig = new Rig();
+      const flow = rig.engine.flow.bind(rig.engine);
+      rig.engine.flow = async (key, group, options) =>
+        [options.a.port, options.b.port].includes(bound) ? refuse('PORT_UNAVAILABLE') : flow(key, group, options);
+      await rig.create(context({ served: [udp(50_002)], remote: [udp()] }));
+      const { options } = rig.engine.flows.get(key(1))!;
+      assert.deepEqual([options.a.port, options.b.port], [40_002, 40_003]);
+      assert.equal(rig.ports.taken, 2);
+    }
   });
 });
