@@ -105,6 +105,7 @@ TEST(aCertificateOnAnotherCurveIsRefused) {
   CHECK(pair.server.ended == DtlsEnd::failed);
 }
 
+// conformance: ue-side 4.4 — DTLS 1.2 with ECDHE and AEAD suites, and nothing else
 TEST(everyAeadSuiteAndNoOther) {
   for (const char* suite : {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"}) {
     Pair pair;
@@ -142,6 +143,7 @@ TEST(aWrongCertificateEndsTheHandshakeOnEitherSide) {
   }
 }
 
+// conformance: ue-side 4.4, RFC 7627 — extended master secret or nothing
 TEST(aPeerWithoutExtendedMasterSecretIsRefused) {
   Pair pair;
   SSL_CTX_set_options(pair.activeContext->get(), SSL_OP_NO_EXTENDED_MASTER_SECRET);
@@ -304,6 +306,7 @@ TEST(everyKeyLogLineIsOfTheNssFormat) {
   CHECK(lines[0].starts_with("CLIENT_RANDOM "));
 }
 
+// conformance: R5 — ClientHello at once, then at 0.25, 0.5, 1, 2 s, then every 4 s
 TEST(retransmissionsFollowTheScheduleOfR5) {
   Pair pair;
   pair.create();
@@ -343,6 +346,7 @@ std::vector<Datagram> clientHello(Pair& pair) {
   return std::exchange(pair.client.out, {});
 }
 
+// conformance: R30 — a ClientHello in several fragments works with cookies
 TEST(aCookieProvesTheAddressWithoutMemoryForTheFirstHello) {
   for (const bool fragmented : {false, true}) {
     Pair pair;
@@ -376,6 +380,7 @@ TEST(aCookieProvesTheAddressWithoutMemoryForTheFirstHello) {
   }
 }
 
+// conformance: R30 — a ClientHello in several fragments works without cookies
 TEST(aHelloInFragmentsWorksWithoutCookies) {
   Pair pair;
   makeHelloLong(pair);

@@ -223,6 +223,28 @@ TEST(theStreamOfHigherPriorityGoesFirst) {
   CHECK(positionOf(20) < positionOf(10));
 }
 
+// conformance: R28 — an SCTP heartbeat every 25 s on an association that is idle, so that pinholes stay open
+TEST(anIdleAssociationSendsHeartbeatsEvery25Seconds) {
+  SctpPair pair;
+  REQUIRE(pair.connect());
+  constexpr std::size_t kFirstChunk = 12;
+  constexpr std::uint8_t kHeartbeat = 4;
+  constexpr std::uint32_t kStepMs = 10;
+  std::vector<std::uint32_t> sentAtMs;
+  for (std::uint32_t now = 0; now < 180'000; now += kStepMs) {
+    SctpStack::tick(kStepMs);
+    for (const auto& packet : pair.a.outbox) {
+      if (packet.size() > kFirstChunk && packet[kFirstChunk] == kHeartbeat) sentAtMs.push_back(now);
+    }
+    pair.settle();
+  }
+  // RFC 9260 8.3: the interval and the RTO, which varies by half.
+  REQUIRE(sentAtMs.size() >= 6);
+  for (std::size_t index = 1; index < sentAtMs.size(); ++index) {
+    CHECK(sentAtMs[index] - sentAtMs[index - 1] >= 25'000 && sentAtMs[index] - sentAtMs[index - 1] <= 30'000);
+  }
+}
+
 TEST(aPeerThatFallsSilentIsReportedLost) {
   SctpPair pair({}, {.delayMs = 5}, 3);
   REQUIRE(pair.connect());

@@ -136,6 +136,7 @@ for (const [name, message, code, problem] of HOSTILE) {
 }
 
 // Beyond 16 KiB of header the stream is reset.
+// conformance: ue-side 9 — an HTTP header above 16 KiB
 test('a head of 16 KiB passes, one byte more does not, whether it ends or not', () => {
   const head = (size: number) => {
     const frame = 'GET / HTTP/1.1\r\nA: \r\n\r\n';
@@ -175,6 +176,7 @@ const request = fc.record({
   body: fc.uint8Array({ maxLength: 300 }),
 });
 
+// conformance: ue-side 6.3 (1) — a byte stream per direction, whatever the messages
 test('however the byte stream is cut into messages, the same requests come out', () => {
   const cuts = fc.array(fc.noBias(fc.nat({ max: 9999 })), { maxLength: 30 });
   fc.assert(

@@ -42,6 +42,7 @@ test('E11: a package of 40,000 bytes', () => {
   assert.equal(text(Buffer.concat(sent)), head + body);
 });
 
+// conformance: ue-side 6.3 (3, 4) — Content-Length, the head in the first message, pieces of at most 16 KiB
 test('every deployed reader understands what every size of peer is sent', () => {
   const size = fc.oneof(fc.integer({ min: 150, max: 2000 }), fc.constantFrom(0, 1024, 65536));
   const profile = fc.constantFrom<ClientProfile>('china-mobile', 'china-telecom', 'browser');

@@ -92,6 +92,7 @@ describe('Nmf_MRM at a running MF', () => {
     }
   });
 
+  // conformance: network-side 3.6 (18) — ports from 1 to 65535, whatever the schema allows
   test('bad messages get the place and the reason, and reserve nothing', async () => {
     const good = JSON.stringify(context({ served: [httpMedia('m1', 0)] }));
     const cases: [string, number, string | undefined, string][] = [
@@ -99,12 +100,12 @@ describe('Nmf_MRM at a running MF', () => {
       ['{"terminations":[]}', 400, 'MANDATORY_IE_MISSING', '/terminations'],
       [good.replace('"m1"', '7'), 400, 'MANDATORY_IE_INCORRECT', '/terminations/0/medias/0/mediaId'],
       [good.replace('"DC"', '"AUDIO"'), 400, 'MANDATORY_IE_INCORRECT', '/terminations/0/medias/0/mediaResourceType'],
-      [
-        good.replace('8080', '0'),
+      ...['0', '65536', '1.5', '-1'].map((port): [string, number, string, string] => [
+        good.replace('8080', port),
         400,
         'MANDATORY_IE_INCORRECT',
         '/terminations/0/medias/0/dcMedia/remoteMdc1Endpoint/portNumber',
-      ],
+      ]),
     ];
     for (const [body, status, cause, param] of cases) {
       const answer = await send('POST', '/nmf-mrm/v1/contexts', body);

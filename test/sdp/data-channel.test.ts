@@ -150,6 +150,7 @@ for (const [name, parts, code, detail] of REJECTED) {
   });
 }
 
+// conformance: ue-side 9, R14 — a dcmap that cannot be used is dropped alone
 test('a bad stream goes alone when others remain', () => {
   for (const bad of [
     'a=dcmap:0 subprotocol="http";max-retr=3',
@@ -177,6 +178,7 @@ test('a line with thousands of channels costs no more than one with 256', () => 
   assert.deepEqual(media.notes, ['2001 dcmap lines: only the first 256 are read']);
 });
 
+// conformance: ue-side 9 — leniency: blanks, case, tlsId
 test('the form a peer may not use is accepted where the deployed world does: leniencies of the examples', () => {
   const media = mediaOf(
     readSection({
@@ -192,6 +194,7 @@ test('the form a peer may not use is accepted where the deployed world does: len
   assert.deepEqual(media.notes, []);
 });
 
+// conformance: ue-side 9, E10 — a bad tls-id counts as absent
 test('E10 (j): a bad tls-id counts as absent and is noted', () => {
   for (const tlsId of ['a=tls-id:short', `a=tls-id:${'x'.repeat(256)}`, 'a=tls-id:abcdefghij012345678!']) {
     const media = mediaOf(readSection({ tlsId }));

@@ -20,6 +20,7 @@ test('streams map to DcStream and back', () => {
   );
 });
 
+// conformance: network-side 3.6 (5, 19) — the key wins; maxRetry and maxTime together are unusable
 test('tolerant input: the key wins, http is inferred for bootstrap ids, both limits are unusable', () => {
   assert.deepEqual(
     mapping.fromDcStreams({
@@ -31,6 +32,7 @@ test('tolerant input: the key wins, http is inferred for bootstrap ids, both lim
   );
 });
 
+// conformance: network-side 3.6 (6, 7, 9) — both fingerprint fields, the whole tls-id alphabet, securitySetup inside
 test('the DTLS/SCTP end maps to DcEndpoint with both fingerprint fields, and back', () => {
   const endpoint = mapping.toDcEndpoint(app);
   assert.equal(endpoint.fingerprint, endpoint.fingerprints![0]);

@@ -55,6 +55,7 @@ describe('application lines', () => {
     assert.equal(proxy({ policy: { applications: { ...POLICY.applications, anchor: 'e2e' } } }), 'UDP_PROXY');
   });
 
+  // conformance: ue-side 9 — ids from 1000 without a binding: by policy, refused by default
   const free: NotifiedMedia = {
     mediaId: 'm4',
     mediaType: 'DC',
@@ -196,6 +197,7 @@ describe('binding', () => {
     dcMediaSpecification: { streams: { '1000': { streamId: 1000, ...stream } } },
   });
   const info = { applicationId: '10000005', appDcInfoList: [{ streamId: 1000, adcEndpointType: 'UE' }] };
+  // conformance: ue-side 2.4, network-side 3.6 (10) — bindings as object, as JSON, by label
   for (const [name, stream, expected] of [
     ['Rel-18 JSON text', { appBindingInfo: JSON.stringify(info) }, 'pass APPLICATION_PASSED'],
     ['Rel-18 object', { appBindingInfo: info }, 'pass APPLICATION_PASSED'],

@@ -104,6 +104,7 @@ describe('bootstrap stream', () => {
     await until(() => port.sent.reduce((sum, message) => sum + message.length, 0) > total);
   });
 
+  // conformance: ue-side 6.3 (3, 4) — the head inside the first message, bodies cut to what the UE takes
   test('messages fit the UE, the head is whole inside the first one', async () => {
     await serve((_, response) => {
       response.setHeader('X-Long', 'x'.repeat(2_000));
@@ -131,6 +132,7 @@ describe('bootstrap stream', () => {
     assert.match(heard(), /Content-Length: 12345\r\n\r\n$/);
   });
 
+  // conformance: ue-side 6.3 (9) — identity never comes from headers of the UE
   test('what a UE says of itself does not travel on, what it says of content does', async () => {
     let headers: Record<string, unknown> = {};
     await serve((request, response) => {

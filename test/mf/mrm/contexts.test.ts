@@ -233,6 +233,7 @@ describe('Nmf_MRM create', () => {
     assert.equal(rig.engine.associations.size, 2);
   });
 
+  // conformance: ue-side 2.7 — the MF routes per (association, stream id), never per m-line
   test('several media on one port are one association with several far ends', async () => {
     const rig = new Rig();
     const port = endpoint(9_999, '192.0.2.1');
@@ -452,6 +453,7 @@ describe('Nmf_MRM create: bad input', () => {
       '/terminations/0/medias/0/mediaId',
     ],
   ];
+  // conformance: ue-side 9 — what no m-line may say, no consumer may tell the MF either: 400 with its place, nothing reserved
   for (const [name, document, param] of cases) test(name, () => refused(document, param));
 });
 
