@@ -76,6 +76,7 @@ describe('China Telecom handsets', () => {
     assert.equal(response.headers.get('transfer-encoding'), undefined);
   });
 
+  // conformance: miniapp-runtime 1.4, 7 — ETag is the bare dotted version of the list, and no 304, on /applications
   test('the package: bare version as ETag, hash-equal, and never 304', async (t) => {
     const { granted, get } = await lab(t);
     const base = await granted();
@@ -93,6 +94,7 @@ describe('China Telecom handsets', () => {
     }
   });
 
+  // conformance: miniapp-runtime 2.1, 2.2 — begin-index and app-num, every key in every entry
   test('paging', async (t) => {
     const { granted, get } = await lab(t);
     const base = await granted();
@@ -111,6 +113,7 @@ describe('China Telecom handsets', () => {
 });
 
 describe('China Mobile handsets', () => {
+  // conformance: miniapp-runtime 2.3, 7 — the root mini-app at /, 304 where its handsets take it
   test('the root mini-app with ETag, and 304', async (t) => {
     const { granted, get } = await lab(t);
     const base = await granted();
