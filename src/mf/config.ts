@@ -47,6 +47,11 @@ export const MfConfig = Type.Object({
     description:
       'who forwards the datagrams of anchored end-to-end channels: user = the workers, kernel = nftables (needs CAP_NET_ADMIN, nft and net.ipv4.ip_forward), auto = kernel where it can',
   }),
+  kernelForwarding: Type.Union([Type.Literal('routed'), Type.Literal('device')], {
+    default: 'routed',
+    description:
+      "how the kernel forwards these datagrams: routed = through the host's routes and forward chain, device = from the network device that they come in by to the next, a fifth cheaper, past both (needs ip; net.ipv4.ip_forward may be 0)",
+  }),
   keyLogFile: Type.Optional(
     Type.String({
       description:

@@ -202,6 +202,7 @@ async function startEngine(
     onKeyLog: keyLog?.write,
     datagrams: await startDatagramPath({
       path: config.datagramPath,
+      forwarding: config.kernelForwarding,
       instance: token.instance,
       firstPort: config.media.firstPort,
       log,

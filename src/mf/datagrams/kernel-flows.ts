@@ -1,33 +1,36 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
-import type { DatagramPath, FlowCounters, SideCounters } from '../engine/datagram-path.ts';
+import type { DatagramPath, FlowCounters } from '../engine/datagram-path.ts';
 import type { FlowEndpoints, FlowOptions } from '../engine/types.ts';
-import { NFT, type NftCommand, nft } from './nft.ts';
+import { countersOf, NO_COUNTERS, sum } from './flow-counters.ts';
 import {
-  addScript,
-  counterKey,
-  deleteScript,
-  ELEMENTS_PER_FLOW,
+  type Element,
   type ElementCounter,
-  elementsOf,
+  elementsScript,
+  type Forwarding,
   type KernelFlow,
   MAX_KERNEL_FLOWS,
-  readCounters,
-  type Side,
-  tableScript,
-} from './table.ts';
+  type Placement,
+  REFUSALS,
+  type Refusal,
+} from './forwarding.ts';
+import { endGuard, startGuard } from './guard.ts';
+import { NFT, nft, tableHandle } from './nft.ts';
+import { type Command, runProgram } from './program.ts';
+import { routedForwarding } from './routed-table.ts';
 
 export interface KernelFlowsOptions {
   /** Name of our nftables table; only one MF may use it. */
   readonly table: string;
   readonly log: Logger;
   readonly metrics?: Metrics;
-  readonly nft?: NftCommand;
+  readonly nft?: Command;
+  /** Default: routed. */
+  readonly forwarding?: Forwarding;
   /** Whether the host forwards IPv6. Default true. */
   readonly ipv6?: boolean;
   /** Addresses of this host: what is for them never passes postrouting. */
@@ -35,17 +38,13 @@ export interface KernelFlowsOptions {
 }
 
 interface Held {
-  /** In the table, or on its way. Undefined: a far end is not known yet. */
+  /** To be in the table. Undefined: a far end is not known yet, or the worker has to forward. */
   flow: KernelFlow | undefined;
   /** Of flows that this one has replaced. */
   before: FlowCounters;
 }
 
-const NOTHING: SideCounters = { datagrams: 0, bytes: 0 };
-const NO_COUNTERS: FlowCounters = { a: NOTHING, b: NOTHING };
-const HEADER_BYTES = { 4: 28, 6: 48 } as const;
-
-/** One change of the table; the next run of nft takes all that wait. */
+/** One change of the table; the next run of nft takes all that wait. The same flow twice: place it anew. */
 interface Change {
   readonly remove: KernelFlow | undefined;
   readonly add: KernelFlow | undefined;
@@ -58,10 +57,14 @@ interface Change {
  */
 export class KernelFlows implements DatagramPath {
   readonly #options: KernelFlowsOptions;
-  readonly #nft: NftCommand;
+  readonly #nft: Command;
+  readonly #forwarding: Forwarding;
   readonly #held = new Map<string, Held>();
-  /** Every element key in the table, so that two flows never fight for one. */
+  /** Every key of a flow that is held, so that two flows never fight for one. */
   readonly #taken = new Set<string>();
+  /** What the table has, or will have when the change that runs is done. */
+  readonly #placed = new Map<KernelFlow, readonly Element[]>();
+  readonly #refused = new Map<KernelFlow, Refusal>();
   readonly #failures: Counter | undefined;
   #waiting: Change[] = [];
   #running: Promise<void> | null = null;
@@ -72,33 +75,54 @@ export class KernelFlows implements DatagramPath {
   private constructor(options: KernelFlowsOptions) {
     this.#options = options;
     this.#nft = options.nft ?? NFT;
+    this.#forwarding = options.forwarding ?? routedForwarding;
     this.#failures = options.metrics?.counter('imsdc_mf_kernel_failures_total', 'nftables did not take a change');
     options.metrics?.gauge('imsdc_mf_kernel_flows', 'Flows forwarded by the kernel', () => this.size);
+    options.metrics?.gaugeBy(
+      'imsdc_mf_kernel_flows_refused',
+      'Flows that the kernel cannot forward from device to device',
+      'reason',
+      () => Object.fromEntries(REFUSALS.map((reason) => [reason, this.refused(reason)])),
+    );
   }
 
   /** Rejects with MF_NFT when the table cannot be made. */
   static async start(options: KernelFlowsOptions): Promise<KernelFlows> {
     const flows = new KernelFlows(options);
-    await flows.#create();
+    // An MF that died may have forwarded the other way.
+    const former = flows.#forwarding.family === 'inet' ? 'netdev' : 'inet';
+    await runProgram(flows.#nft, ['delete', 'table', former, options.table]);
+    try {
+      await flows.#create();
+    } catch (error) {
+      await flows.close();
+      throw error;
+    }
+    flows.#forwarding.watch(() => flows.#placeAnew());
     return flows;
   }
 
   /** Flows in the table. */
   get size(): number {
-    return this.#taken.size / ELEMENTS_PER_FLOW;
+    return this.#placed.size;
+  }
+
+  /** Flows that stay with their worker for this reason, until routes or devices change. */
+  refused(reason: Refusal): number {
+    return [...this.#refused.values()].filter((one) => one === reason).length;
   }
 
   async set(key: string, options: FlowOptions, ends: FlowEndpoints): Promise<'user' | 'kernel'> {
     const held = this.#held.get(key) ?? { flow: undefined, before: NO_COUNTERS };
     this.#held.set(key, held);
     const flow = this.#kernelFlow(options, ends);
-    if (held.flow && isDeepStrictEqual(flow, held.flow)) return 'kernel';
+    if (held.flow && isDeepStrictEqual(flow, held.flow)) return this.#refused.has(held.flow) ? 'user' : 'kernel';
     const add = flow === 'later' || flow === 'never' ? undefined : this.#claim(flow, held.flow);
     const remove = held.flow;
     if (remove && !add) this.#free(remove);
     held.flow = add;
     if (remove || add) held.before = sum(held.before, await this.#change(remove, add));
-    return flow === 'later' || held.flow !== undefined ? 'kernel' : 'user';
+    return flow === 'later' || (add && this.#placed.has(add)) ? 'kernel' : 'user';
   }
 
   async remove(key: string): Promise<FlowCounters | undefined> {
@@ -115,12 +139,13 @@ export class KernelFlows implements DatagramPath {
     const listed = this.size > 0 ? await this.#list() : new Map<string, ElementCounter>();
     const counters = new Map<string, FlowCounters>();
     for (const [key, { flow, before }] of this.#held) {
-      counters.set(key, flow ? sum(before, countersOf(flow, listed)) : before);
+      counters.set(key, flow ? sum(before, countersOf(this.#forwarding, flow, listed)) : before);
     }
     return counters;
   }
 
   async close(): Promise<void> {
+    this.#forwarding.close();
     await this.#running;
     await endGuard(this.#guard);
   }
@@ -141,14 +166,25 @@ export class KernelFlows implements DatagramPath {
   /** Undefined: another flow already has one of its keys (two flows of the same far ends). */
   #claim(flow: KernelFlow, replaced: KernelFlow | undefined): KernelFlow | undefined {
     if (replaced) this.#free(replaced);
-    const keys = elementsOf(flow).map(({ map, key }) => `${map} ${key}`);
+    const keys = this.#forwarding.keysOf(flow);
     if (keys.some((key) => this.#taken.has(key))) return undefined;
     for (const key of keys) this.#taken.add(key);
     return flow;
   }
 
   #free(flow: KernelFlow): void {
-    for (const { map, key } of elementsOf(flow)) this.#taken.delete(`${map} ${key}`);
+    for (const key of this.#forwarding.keysOf(flow)) this.#taken.delete(key);
+  }
+
+  /** Routes or devices have changed. */
+  async #placeAnew(): Promise<void> {
+    if (this.#broken) return;
+    await Promise.all(
+      [...this.#held.values()].map(async (held) => {
+        const { flow } = held;
+        if (flow) held.before = sum(held.before, await this.#change(flow, flow));
+      }),
+    );
   }
 
   /** Resolves when the kernel has it, with what the removed flow has carried. */
@@ -165,25 +201,64 @@ export class KernelFlows implements DatagramPath {
     while (this.#waiting.length > 0) {
       const changes = this.#waiting;
       this.#waiting = [];
-      const listed = changes.some(({ remove }) => remove) ? await this.#list() : new Map<string, ElementCounter>();
-      if (!this.#broken) await this.#apply(changes);
-      for (const { remove, done } of changes) done(remove ? countersOf(remove, listed) : NO_COUNTERS);
+      const { script, removed } = await this.#script(changes);
+      const listed = removed.size > 0 ? await this.#list() : new Map<string, ElementCounter>();
+      if (!this.#broken && script !== '') await this.#apply(script);
+      for (const change of changes) {
+        const { remove, done } = change;
+        done(remove && removed.get(remove) === change ? countersOf(this.#forwarding, remove, listed) : NO_COUNTERS);
+      }
     }
   }
 
-  async #apply(changes: readonly Change[]): Promise<void> {
+  /** The transaction, and which change takes a flow, with its counters, out of the table. */
+  async #script(changes: readonly Change[]): Promise<{ script: string; removed: Map<KernelFlow, Change> }> {
+    const { table } = this.#options;
+    const flows = changes.flatMap(({ add }) => add ?? []);
+    const placements = await this.#forwarding.place(flows);
+    const placed = new Map(flows.map((flow, index) => [flow, placements[index]!]));
+    const removed = new Map<KernelFlow, Change>();
+    let script = '';
+    for (const change of changes) {
+      const { remove, add } = change;
+      const placement = add && placed.get(add)!;
+      const elements = remove && this.#placed.get(remove);
+      if (remove === add && placement && isDeepStrictEqual(elements, elementsIn(placement))) continue;
+      if (remove) {
+        this.#forget(remove);
+        if (elements) removed.set(remove, change);
+        script += elementsScript('delete', `${this.#forwarding.family} ${table}`, elements ?? []);
+      }
+      if (add && placement) script += this.#place(add, placement);
+    }
+    return { script, removed };
+  }
+
+  #place(flow: KernelFlow, placement: Placement): string {
+    this.#forget(flow);
+    if ('refused' in placement) {
+      this.#refused.set(flow, placement.refused);
+      return '';
+    }
+    this.#placed.set(flow, placement.elements);
+    return this.#forwarding.addScript(this.#options.table, placement.elements);
+  }
+
+  #forget(flow: KernelFlow): void {
+    this.#placed.delete(flow);
+    this.#refused.delete(flow);
+  }
+
+  async #apply(script: string): Promise<void> {
     const { log, table } = this.#options;
-    const script = changes.map(
-      ({ remove, add }) =>
-        (remove ? deleteScript(table, elementsOf(remove)) : '') + (add ? addScript(table, elementsOf(add)) : ''),
-    );
     try {
-      await nft(this.#nft, ['-f', '-'], script.join(''));
+      await nft(this.#nft, ['-f', '-'], script);
     } catch (error) {
       if (this.#failures) this.#failures.value++;
       log.warn({ table, reason: (error as Error).message }, 'nftables refused a change: making the table anew');
       await this.#create().catch((problem: Error) => {
         this.#broken = true;
+        this.#placed.clear();
         log.error({ table, reason: problem.message }, 'datagrams go through user space from now on');
       });
     }
@@ -192,18 +267,25 @@ export class KernelFlows implements DatagramPath {
   /** The table with everything that is to be in it, and its guard. Somebody may have flushed the whole ruleset. */
   async #create(): Promise<void> {
     const { table } = this.#options;
-    const held = [...this.#held.values()].flatMap(({ flow }) => (flow ? elementsOf(flow) : []));
-    await nft(this.#nft, ['-f', '-'], tableScript(table) + addScript(table, held));
-    const handle = tableHandle(await nft(this.#nft, ['-j', 'list', 'tables']), table);
+    const { family } = this.#forwarding;
+    const flows = [...this.#placed.keys()];
+    const placements = await this.#forwarding.place(flows);
+    const script = this.#forwarding.tableScript(table);
+    await nft(this.#nft, ['-f', '-'], script + flows.map((flow, at) => this.#place(flow, placements[at]!)).join(''));
+    const handle = tableHandle(await nft(this.#nft, ['-j', 'list', 'tables']), family, table);
     const former = this.#guard;
-    this.#guard = startGuard(this.#nft, handle);
+    // By its handle, so that it never meets the table of the next MF.
+    this.#guard = startGuard([...this.#nft, 'delete', 'table', family, 'handle', String(handle)]);
     await endGuard(former);
+    await this.#forwarding.complete(table);
   }
 
   async #list(): Promise<ReadonlyMap<string, ElementCounter>> {
     if (this.#broken) return new Map();
     try {
-      return readCounters(await nft(this.#nft, ['-j', 'list', 'table', 'inet', this.#options.table]));
+      const lists = this.#forwarding.listings(this.#options.table);
+      const answers = await Promise.all(lists.map((words) => nft(this.#nft, ['-j', ...words])));
+      return new Map(answers.flatMap((json) => [...this.#forwarding.readCounters(json)]));
     } catch (error) {
       this.#options.log.warn({ reason: (error as Error).message }, 'nftables did not tell its counters');
       return new Map();
@@ -211,53 +293,11 @@ export class KernelFlows implements DatagramPath {
   }
 }
 
-function countersOf(flow: KernelFlow, listed: ReadonlyMap<string, ElementCounter>): FlowCounters {
-  const side = (name: Side): SideCounters => {
-    const { packets, bytes } = listed.get(counterKey(flow, name)) ?? { packets: 0, bytes: 0 };
-    const header = HEADER_BYTES[isIPv6(flow[name].remote.address) ? 6 : 4];
-    return { datagrams: packets, bytes: bytes - packets * header };
-  };
-  return { a: side('a'), b: side('b') };
-}
-
-function sum(left: FlowCounters, right: FlowCounters): FlowCounters {
-  const side = (name: Side) => ({
-    datagrams: left[name].datagrams + right[name].datagrams,
-    bytes: left[name].bytes + right[name].bytes,
-  });
-  return { a: side('a'), b: side('b') };
-}
+const elementsIn = (placement: Placement) => ('elements' in placement ? placement.elements : undefined);
 
 const isUnspecified = (address: string) => address === '0.0.0.0' || address === '::';
 
 function isOwnAddress(address: string): boolean {
   if (address.startsWith('127.') || address === '::1') return true;
   return Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === address));
-}
-
-function tableHandle(listing: string, table: string): number {
-  const { nftables } = JSON.parse(listing) as {
-    nftables: readonly { table?: { name: string; family: string; handle: number } }[];
-  };
-  return nftables.find((one) => one.table?.name === table && one.table.family === 'inet')!.table!.handle;
-}
-
-/**
- * Waits for the end of its standard input, which is the end of the MF, and removes the table: by its handle, so that it
- * never meets the table of the next MF. In a group of its own, so that Ctrl-C does not end it before the MF.
- */
-function startGuard(command: NftCommand, handle: number): ChildProcess {
-  const script = 'cat > /dev/null; exec "$@"';
-  const remove = [...command, 'delete', 'table', 'inet', 'handle', String(handle)];
-  return spawn('/bin/sh', ['-c', script, 'imsdc-guard', ...remove], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-}
-
-async function endGuard(guard: ChildProcess | null): Promise<void> {
-  if (!guard || guard.exitCode !== null || guard.signalCode !== null) return;
-  const ended = once(guard, 'exit');
-  guard.stdin?.end();
-  await ended;
 }

@@ -1,5 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { NFT, type NftCommand, nft } from './nft.ts';
+import { ruleProgram } from './device-table.ts';
+import { IP } from './next-hops.ts';
+import { NFT, nft } from './nft.ts';
+import { type Command, runProgram } from './program.ts';
 
 /** linux/capability.h */
 const CAP_NET_ADMIN = 12n;
@@ -12,7 +15,10 @@ export interface Obstacle {
 }
 
 /** Undefined: the MF may program nftables, and the host forwards. Changes nothing. */
-export async function kernelObstacle(command: NftCommand = NFT): Promise<Obstacle | undefined> {
+export async function kernelObstacle(
+  forwarding: 'routed' | 'device' = 'routed',
+  command: Command = NFT,
+): Promise<Obstacle | undefined> {
   const never = (problem: string): Obstacle => ({ problem, mayWork: false });
   if (process.platform !== 'linux') return never('this is not Linux');
   if (!mayAdministerNetwork()) return never('the MF lacks CAP_NET_ADMIN');
@@ -21,6 +27,12 @@ export async function kernelObstacle(command: NftCommand = NFT): Promise<Obstacl
     chains = await nft(command, ['-j', 'list', 'chains']);
   } catch (error) {
     return never((error as Error).message);
+  }
+  if (forwarding === 'device') {
+    // What goes from device to device asks neither the host's forwarding nor its forward chain.
+    if (!existsSync(ruleProgram())) return never(`${ruleProgram()} is not built (npm run setup)`);
+    const { problem } = await runProgram(IP, ['-j', 'link']);
+    return problem === undefined ? undefined : never(problem);
   }
   if (readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() !== '1') return never('net.ipv4.ip_forward is 0');
   const dropping = forwardDrop(chains);

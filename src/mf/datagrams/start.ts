@@ -2,12 +2,15 @@ import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import { ImsdcError } from '../../errors.ts';
 import type { DatagramPath } from '../engine/datagram-path.ts';
+import { DeviceForwarding } from './device-table.ts';
 import { KernelFlows } from './kernel-flows.ts';
 import { forwardsIPv6, kernelObstacle } from './possible.ts';
 
 export interface DatagramPathOptions {
   /** mf.datagramPath */
   readonly path: 'auto' | 'user' | 'kernel';
+  /** mf.kernelForwarding */
+  readonly forwarding: 'routed' | 'device';
   readonly instance: string;
   /** Tells MFs of one host and instance apart: they cannot have it in common. */
   readonly firstPort: number;
@@ -20,9 +23,9 @@ export interface DatagramPathOptions {
  * the kernel is demanded and cannot.
  */
 export async function startDatagramPath(options: DatagramPathOptions): Promise<DatagramPath | undefined> {
-  const { firstPort, instance, log, metrics, path } = options;
+  const { firstPort, forwarding, instance, log, metrics, path } = options;
   if (path === 'user') return undefined;
-  const obstacle = await kernelObstacle();
+  const obstacle = await kernelObstacle(forwarding);
   if (obstacle && path === 'kernel' && !obstacle.mayWork) {
     throw new ImsdcError('USAGE', { problem: `mf.datagramPath is kernel, but ${obstacle.problem}` });
   }
@@ -32,7 +35,12 @@ export async function startDatagramPath(options: DatagramPathOptions): Promise<D
   }
   if (obstacle) log.warn({ problem: obstacle.problem }, 'datagrams that the kernel forwards may be dropped');
   const table = `imsdc_${instance.replace(/[^A-Za-z0-9]/g, '_')}_${firstPort}`;
-  const flows = await KernelFlows.start({ table, log, metrics, ipv6: forwardsIPv6() });
-  log.info({ datagramPath: 'kernel', table }, 'datagrams of flows are forwarded by the kernel');
+  const flows = await KernelFlows.start({
+    table,
+    log,
+    metrics,
+    ...(forwarding === 'device' ? { forwarding: new DeviceForwarding({ log }) } : { ipv6: forwardsIPv6() }),
+  });
+  log.info({ datagramPath: 'kernel', forwarding, table }, 'datagrams of flows are forwarded by the kernel');
   return flows;
 }

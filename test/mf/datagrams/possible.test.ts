@@ -15,12 +15,19 @@ test('another packet filter that drops what is forwarded is named', () => {
 });
 
 test('without nft the kernel path is impossible, and says why', async () => {
-  const obstacle = await kernelObstacle(['/nonexistent/nft']);
+  const obstacle = await kernelObstacle('routed', ['/nonexistent/nft']);
   assert.equal(obstacle?.mayWork, false);
   assert.match(obstacle.problem, /nft|CAP_NET_ADMIN|Linux/);
 });
 
 test('mf.datagramPath user asks nothing of the kernel', async () => {
-  const options = { path: 'user', instance: 'x', firstPort: 1, log, metrics: new Metrics() } as const;
+  const options = {
+    path: 'user',
+    forwarding: 'routed',
+    instance: 'x',
+    firstPort: 1,
+    log,
+    metrics: new Metrics(),
+  } as const;
   assert.equal(await startDatagramPath(options), undefined);
 });

@@ -1,16 +1,31 @@
 import { isIPv6 } from 'node:net';
+import {
+  type Element,
+  type EndPoint,
+  elementsScript,
+  type Forwarding,
+  type KernelFlow,
+  type KernelSide,
+  listedCounters,
+  MAX_ELEMENTS,
+} from './forwarding.ts';
 
-/** One side of a flow: our port, and the far end that alone may use it (R10). */
-export interface KernelSide {
-  readonly local: { readonly address: string; readonly port: number };
-  readonly remote: { readonly address: string; readonly port: number };
-}
-export type Side = 'a' | 'b';
-export type KernelFlow = Readonly<Record<Side, KernelSide>>;
-
-/** Flows of one MF; a map holds two elements for each. */
-export const MAX_KERNEL_FLOWS = 20_000;
-const MAX_ELEMENTS = 2 * MAX_KERNEL_FLOWS;
+/** Through the host's routes and its forward chain. */
+export const routedForwarding: Forwarding = {
+  family: 'inet',
+  tableScript,
+  complete: async () => undefined,
+  keysOf: (flow) => elementsOf(flow).map(({ map, key }) => `${map} ${key}`),
+  place: async (flows) => flows.map((flow) => ({ elements: elementsOf(flow) })),
+  addScript: (table, elements) => elementsScript('add', `inet ${table}`, elements),
+  listings: (table) => [['list', 'table', 'inet', table]],
+  counterKey: (flow, side) => keyOf(flow[side].remote, flow[side].local),
+  *readCounters(json) {
+    for (const [key, counter] of listedCounters(json)) yield [key.join(' . '), counter] as const;
+  },
+  watch: () => undefined,
+  close: () => undefined,
+};
 
 /**
  * The table that forwards without conntrack, datagram by datagram, so that STUN of the same far end still reaches the
@@ -25,7 +40,7 @@ const MAX_ELEMENTS = 2 * MAX_KERNEL_FLOWS;
  * The source cannot change before routing: a packet from an own address that comes in is a martian. Two fields are
  * written one after the other, so the key of the second already has the new value of the first.
  */
-export function tableScript(table: string): string {
+function tableScript(table: string): string {
   return [
     // Whatever an MF that died has left behind.
     `add table inet ${table}`,
@@ -77,28 +92,12 @@ function postrouting(version: string, protocol: string): string {
   return `  udp sport set ${key} map @sport${version} ${protocol} saddr set ${key} map @saddr${version}`;
 }
 
-export interface Element {
-  /** The map: `dport4`, `daddr4`, ... */
-  readonly map: string;
-  /** As nft writes it: `192.0.2.1 . 5000 . 192.0.2.2 . 40000`. */
-  readonly key: string;
-  readonly value: string;
-}
-
-type EndPoint = KernelSide['remote'];
 const keyOf = (from: EndPoint, to: EndPoint) => `${from.address} . ${from.port} . ${to.address} . ${to.port}`;
 
-/** The key in `dport4` or `dport6` whose counter is what came from the far end of `side`. */
-export function counterKey(flow: KernelFlow, side: Side): string {
-  return keyOf(flow[side].remote, flow[side].local);
-}
-
 /** What is in the table for one flow. */
-export function elementsOf(flow: KernelFlow): readonly Element[] {
+function elementsOf(flow: KernelFlow): readonly Element[] {
   return [...direction(flow.a, flow.b), ...direction(flow.b, flow.a)];
 }
-
-export const ELEMENTS_PER_FLOW = 8;
 
 function direction(from: KernelSide, to: KernelSide): Element[] {
   const version = isIPv6(from.remote.address) ? '6' : '4';
@@ -118,43 +117,4 @@ function direction(from: KernelSide, to: KernelSide): Element[] {
       value: to.local.address,
     },
   ];
-}
-
-export function addScript(table: string, elements: readonly Element[]): string {
-  return elements.map(({ map, key, value }) => `add element inet ${table} ${map} { ${key} : ${value} }\n`).join('');
-}
-
-export function deleteScript(table: string, elements: readonly Element[]): string {
-  return elements.map(({ map, key }) => `delete element inet ${table} ${map} { ${key} }\n`).join('');
-}
-
-export interface ElementCounter {
-  readonly packets: number;
-  /** With IP and UDP headers. */
-  readonly bytes: number;
-}
-
-/** The counters in the answer to `nft -j list table`, by element key. */
-export function readCounters(json: string): ReadonlyMap<string, ElementCounter> {
-  const counters = new Map<string, ElementCounter>();
-  const { nftables } = JSON.parse(json) as { nftables: readonly { map?: ListedMap }[] };
-  for (const { map } of nftables) {
-    for (const [key] of map?.elem ?? []) {
-      if (key.elem?.counter && key.elem.val.concat) counters.set(key.elem.val.concat.join(' . '), key.elem.counter);
-    }
-  }
-  return counters;
-}
-
-interface ListedMap {
-  /** Key and value; only in a map with counters the key is an object. */
-  readonly elem?: readonly [
-    {
-      readonly elem?: {
-        readonly val: { readonly concat?: readonly (string | number)[] };
-        readonly counter?: ElementCounter;
-      };
-    },
-    unknown,
-  ][];
 }
