@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname, join } from 'node:path';
 import { silentLogger as log } from '../../src/base/log.ts';
 import { createCertificate } from '../../src/dtls/certificate.ts';
+import { DeviceForwarding } from '../../src/mf/datagrams/device-table.ts';
 import { KernelFlows } from '../../src/mf/datagrams/kernel-flows.ts';
+import { routedForwarding } from '../../src/mf/datagrams/routed-table.ts';
 import { EngineClient } from '../../src/mf/engine/client.ts';
 import { Namespaces, namespacesMissing } from '../../test/mf/datagrams/namespaces.ts';
 import { treeCpuMs } from '../lib/cpu.ts';
@@ -56,65 +59,78 @@ async function measure(
 /** Sender straight to the receiver, over the veth that the flow uses too. */
 const direct: Prepare = async (_a, port) => ({ port, workerPid: undefined, done: async () => undefined });
 
-/** Kernel forwarding A - MF - B, beside A straight to the MF's host. */
-export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[]> {
-  if (namespacesMissing) {
-    progress(`left out: ${namespacesMissing}`);
-    return [];
-  }
-  using spaces = new Namespaces();
+/** An MF that forwards in one way of the kernel; its table is its own. */
+async function startMf(spaces: Namespaces, way: 'routed' | 'device'): Promise<EngineClient> {
   const own = new Set([MF_A, MF_B]);
   const in_ = (...command: string[]) => [...Namespaces.in(spaces.mf), ...command] as [string, ...string[]];
+  const rule = in_(join(dirname(WORKER), 'imsdc-nft-rule'));
   const datagrams = await KernelFlows.start({
-    table: 'imsdc_bench',
+    table: `imsdc_bench_${way}`,
     log,
     nft: in_('nft'),
     isLocal: (address) => own.has(address),
+    forwarding: way === 'routed' ? routedForwarding : new DeviceForwarding({ log, ip: in_('ip'), rule }),
   });
   const random = (bytes: number) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString('hex');
   const { certificatePem, privateKeyPem: keyPem } = await createCertificate({ nowMs: Date.now(), random });
   const [file, ...args] = in_(WORKER);
-  const mf = await EngineClient.start({ command: { file, args }, certificatePem, keyPem, log, datagrams });
-  const kernel: Prepare = async (aPort, bPort) => {
+  return EngineClient.start({ command: { file, args }, certificatePem, keyPem, log, datagrams });
+}
+
+/** A flow of that MF, whose table the host has only as long as it is measured: each hook costs every datagram. */
+const through =
+  (spaces: Namespaces, way: 'routed' | 'device'): Prepare =>
+  async (aPort, bPort) => {
+    const mf = await startMf(spaces, way);
     const ends = await mf.flow('f', 'f', {
       a: { bindAddress: MF_A, port: 0, remote: { address: A, port: aPort } },
       b: { bindAddress: MF_B, port: 0, remote: { address: B, port: bPort } },
       path: 'kernel',
     });
     const workerPid = (await mf.stats([])).workers[0]!.pid;
-    return { port: ends.a.port, workerPid, done: async () => void (await mf.release('f')) };
+    return { port: ends.a.port, workerPid, done: () => mf.close() };
   };
+
+/** Kernel forwarding A - MF - B in both ways, beside A straight to the MF's host. */
+export async function rows({ quick, progress }: BenchOptions): Promise<BenchRow[]> {
+  if (namespacesMissing) {
+    progress(`left out: ${namespacesMissing}`);
+    return [];
+  }
+  using spaces = new Namespaces();
+  const seconds = quick ? 1 : 2;
+  const ways = ['routed', 'device'] as const;
   const result: BenchRow[] = [];
-  try {
-    for (const bytes of [200, 1200]) {
-      const measured = { kernel: [] as Measured[], direct: [] as Measured[] };
-      for (let run = 0; run < (quick ? 1 : 7); run++) {
-        const seconds = quick ? 1 : 2;
-        measured.kernel.push(await measure(spaces, [spaces.b, B], bytes, seconds, kernel));
-        measured.direct.push(await measure(spaces, [spaces.mf, MF_A], bytes, seconds, direct));
-        const text = ({ perSecond }: Measured) => `${Math.round(perSecond)}/s`;
-        progress(`${bytes} B: kernel ${text(measured.kernel.at(-1)!)}, direct ${text(measured.direct.at(-1)!)}`);
+  for (const bytes of [200, 1200]) {
+    const measured = { routed: [] as Measured[], device: [] as Measured[], direct: [] as Measured[] };
+    for (let run = 0; run < (quick ? 1 : 7); run++) {
+      for (const way of ways) {
+        measured[way].push(await measure(spaces, [spaces.b, B], bytes, seconds, through(spaces, way)));
       }
-      const rate = (all: Measured[]) => median(all.map(({ perSecond }) => perSecond));
-      const [ours, peer] = [rate(measured.kernel), rate(measured.direct)];
-      // Neighbours on the machine change from round to round; within a round both had the same.
-      const ratio = median(measured.kernel.map(({ perSecond }, run) => perSecond / measured.direct[run]!.perSecond));
-      const cpuUs = median(measured.kernel.map((one) => one.cpuUs));
-      const lost = measured.kernel.reduce((sum, one) => sum + one.lost, 0);
-      result.push({
-        bench: 'datagram-kernel',
-        row: `${bytes} B, datagrams, beside sender straight to receiver over the same veth`,
-        ours,
-        peer,
-        unit: '1/s',
-        ratio,
-        goal: '>= 0.7 x, no user CPU',
-        met: ratio >= 0.7 && cpuUs < 0.05,
-        note: `worker ${cpuUs.toFixed(3)} us per datagram, lost ${lost}; one process sends and receives on one core; median of the rounds' ratios`,
-      });
+      measured.direct.push(await measure(spaces, [spaces.mf, MF_A], bytes, seconds, direct));
+      const text = (kind: keyof typeof measured) => `${kind} ${Math.round(measured[kind].at(-1)!.perSecond)}/s`;
+      progress(`${bytes} B: ${[...ways, 'direct' as const].map(text).join(', ')}`);
     }
-  } finally {
-    await mf.close();
+    for (const way of ways) result.push(row(bytes, way, measured[way], measured.direct));
   }
   return result;
+}
+
+function row(bytes: number, way: string, forwarded: readonly Measured[], straight: readonly Measured[]): BenchRow {
+  const rate = (all: readonly Measured[]) => median(all.map(({ perSecond }) => perSecond));
+  // Neighbours on the machine change from round to round; within a round both had the same.
+  const ratio = median(forwarded.map(({ perSecond }, run) => perSecond / straight[run]!.perSecond));
+  const cpuUs = median(forwarded.map((one) => one.cpuUs));
+  const lost = forwarded.reduce((sum, one) => sum + one.lost, 0);
+  return {
+    bench: 'datagram-kernel',
+    row: `${bytes} B, ${way}: datagrams, beside sender straight to receiver over the same veth`,
+    ours: rate(forwarded),
+    peer: rate(straight),
+    unit: '1/s',
+    ratio,
+    goal: '>= 0.7 x, no user CPU',
+    met: ratio >= 0.7 && cpuUs < 0.05,
+    note: `worker ${cpuUs.toFixed(3)} us per datagram, lost ${lost}; one process sends and receives on one core; median of the rounds' ratios`,
+  };
 }

@@ -135,3 +135,30 @@ test('on a host that does not forward, auto means user and kernel does not start
   const refused = await startMf(spaces, { datagramPath: 'kernel' });
   assert.equal(refused.child.exitCode, 64);
 });
+
+test('kernelForwarding device on a host that does not forward: what is killed leaves neither table nor process', {
+  skip,
+}, async () => {
+  using spaces = new Namespaces();
+  spaces.run(spaces.mf, 'sysctl', '-qw', 'net.ipv4.ip_forward=0');
+  const device = { kernelForwarding: 'device' };
+  const { child, log } = await startMf(spaces, device);
+  const told = log.find(({ datagramPath }) => datagramPath);
+  assert.deepEqual([told?.datagramPath, told?.forwarding], ['kernel', 'device']);
+  assert.equal(tables(spaces), 'table netdev imsdc_mf_1_40000\n');
+  const left = once(child, 'exit');
+  child.kill('SIGKILL');
+  await left;
+  // Guard and route monitor end by themselves; they are no children of ours, so they can only be looked for.
+  while (tables(spaces) !== '') await new Promise(setImmediate);
+  while (execFileSync('ip', ['netns', 'pids', spaces.mf]).length > 0) await new Promise(setImmediate);
+
+  // Back, and this time stopped.
+  const second = await startMf(spaces, device);
+  assert.equal(tables(spaces), 'table netdev imsdc_mf_1_40000\n');
+  const stopped = once(second.child, 'exit');
+  second.child.kill('SIGTERM');
+  await stopped;
+  assert.equal(tables(spaces), '');
+  while (execFileSync('ip', ['netns', 'pids', spaces.mf]).length > 0) await new Promise(setImmediate);
+});
