@@ -5,10 +5,11 @@ import { own } from '../base/owned.ts';
 import { buildResponse, isPriorityRequest, type ParsedMessage, parseMessage } from '../sip/index.ts';
 import { responseDestination, statelessTag } from '../sip/transaction/derived.ts';
 import type { SipListenerConfig } from '../sip/transport/config.ts';
+import { CONNECTIONS_CUT_HELP } from '../sip/transport/endpoint-counters.ts';
 import { hostPort, type SipTransport, standardTransports, type TrustedPeers } from '../sip/transport/index.ts';
 import { RateLimit } from '../sip/transport/rate.ts';
 import type { StreamLimits } from '../sip/transport/stream.ts';
-import { isInvalidName } from '../sip/transport/transport.ts';
+import { isCut, isInvalidName } from '../sip/transport/transport.ts';
 import type { Destination, Flow } from '../sip/types.ts';
 import { FRAME, type FrameLink } from './frame-link.ts';
 import { glance } from './glance.ts';
@@ -74,6 +75,7 @@ export class WorkerDispatcher {
       refused: counter('refused', 'new calls over connections refused because their worker was behind'),
       dropped: counter('dropped', 'messages dropped: their worker was too far behind, or away too long'),
       sendFailures: counter('send_failures', 'messages that could not be sent'),
+      connectionsCut: counter('connections_cut', CONNECTIONS_CUT_HELP),
       trouble: counter('socket_trouble', 'refused or failed connections, full backlogs, socket errors'),
     };
     metrics.gaugeBy('imsdc_dispatcher_backlog_bytes', 'bytes that wait for a worker', 'worker', () =>
@@ -96,6 +98,7 @@ export class WorkerDispatcher {
             received: (bytes, flow) => this.#received(bytes, listener, flow),
             broken: (status, reason, bytes, flow) => this.#broken(status, reason, bytes, listener, flow),
             trouble: (what, detail) => this.#trouble(what, detail),
+            trusts: (peer) => this.#options.trustedPeers.trustsFlow(peer),
           },
           config,
         );
@@ -277,6 +280,7 @@ export class WorkerDispatcher {
 
   #trouble(what: string, detail: string): void {
     this.#count.trouble.value++;
+    if (isCut(what)) this.#count.connectionsCut.value++;
     this.#warn(`sip: ${what}`, { detail });
   }
 

@@ -60,7 +60,8 @@ export const SipLimitKeys = {
   maxConnections: Type.Integer({
     minimum: 1,
     default: 1000,
-    description: 'stream connections (TCP, TLS, WebSocket) per listener, in and out',
+    description:
+      'stream connections (TCP, TLS, WebSocket) per listener, in and out; those from addresses that are not trusted have a quarter of it on top',
   }),
   idleTimeoutMs: Type.Integer({
     minimum: 1000,

@@ -11,6 +11,10 @@ export interface Connection {
   /** TLS connections that we open: the name that the certificate is checked against. */
   readonly verifiedFor?: string;
   readonly flow: Flow;
+  /** Not trusted: it counts among the `Strangers`. */
+  readonly isStranger: boolean;
+  /** We opened it, or its peer has sent something whole. */
+  isHeard: boolean;
 }
 
 /** RFC 5922 7.3: a connection that was verified for one domain carries nothing for another at the same address. */
@@ -36,6 +40,23 @@ export class ConnectionTable<C extends Connection> {
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  /**
+   * Whether one more of those that we trust has room below `max`. If not, the oldest whose peer has not said a word yet is
+   * to make it, if there is one: `makesRoom`.
+   */
+  roomBelow(max: number): { readonly hasRoom: boolean; readonly makesRoom: C | undefined } {
+    // Cheap where it matters: strangers only make it less.
+    if (this.size < max) return { hasRoom: true, makesRoom: undefined };
+    let familiar = 0;
+    let silent: C | undefined;
+    for (const connection of this.#byId.values()) {
+      if (connection.isStranger) continue;
+      familiar++;
+      if (!connection.isHeard) silent ??= connection;
+    }
+    return { hasRoom: familiar < max || silent !== undefined, makesRoom: familiar < max ? undefined : silent };
   }
 
   newId(prefix: string): string {

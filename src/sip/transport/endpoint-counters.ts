@@ -1,6 +1,9 @@
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import type { NextHopLoad, OverloadControl } from '../overload/index.ts';
 
+export const CONNECTIONS_CUT_HELP =
+  'working connections that we ended: strangers, silent ones that made room, half messages';
+
 export type EndpointCounters = Readonly<
   Record<
     | 'received'
@@ -10,6 +13,7 @@ export type EndpointCounters = Readonly<
     | 'foreignResponses'
     | 'sendFailures'
     | 'trouble'
+    | 'connectionsCut'
     | 'movedToTcp'
     | 'backToUdp'
     | 'failovers',
@@ -29,6 +33,7 @@ export function countersOf(metrics: Metrics): EndpointCounters {
       'imsdc_sip_socket_trouble_total',
       'refused or failed connections, full backlogs, socket errors',
     ),
+    connectionsCut: metrics.counter('imsdc_sip_connections_cut_total', CONNECTIONS_CUT_HELP),
     movedToTcp: metrics.counter('imsdc_sip_moved_to_tcp_total', 'large requests sent over TCP instead of UDP'),
     failovers: metrics.counter('imsdc_sip_failovers_total', 'requests sent to the next address of their next hop'),
     backToUdp: metrics.counter('imsdc_sip_back_to_udp_total', 'large requests whose TCP connection failed'),

@@ -24,10 +24,21 @@ export class StreamFramer {
   /** Length of the message that begins at #start; 0 until its headers are complete. */
   #needed = 0;
   #broken = false;
+  #messages = 0;
 
   /** Bytes that wait for the rest of their message. */
   get pendingBytes(): number {
     return this.#end - this.#start;
+  }
+
+  /** Whole ones so far. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** A message has begun and not ended; line ends between messages are none. */
+  get isMidMessage(): boolean {
+    return !this.#broken && this.pendingBytes > 0 && this.#buffer[this.#start] !== CR;
   }
 
   push(chunk: Buffer, sink: FramerSink): void {
@@ -38,6 +49,11 @@ export class StreamFramer {
       at += room;
       while (!this.#broken && this.#step(sink));
     }
+  }
+
+  /** The rest of the message does not come. */
+  giveUp(sink: FramerSink): void {
+    if (!this.#broken) this.#fail(sink, 408, 'Request Timeout');
   }
 
   #append(chunk: Buffer, from: number, to: number): void {
@@ -82,6 +98,7 @@ export class StreamFramer {
     const end = this.#start + this.#needed;
     const bytes = buffer.subarray(this.#start, end);
     this.#consume(end);
+    this.#messages++;
     sink.message(bytes);
     return this.pendingBytes > 0;
   }

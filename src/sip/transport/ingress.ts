@@ -6,7 +6,7 @@ import type { EndpointCounters } from './endpoint-counters.ts';
 import type { LimitedLog } from './limited-log.ts';
 import type { Listeners } from './listeners.ts';
 import { RateLimit } from './rate.ts';
-import { hostPort, isInvalidName, type SipTransport, type TransportSink } from './transport.ts';
+import { hostPort, isCut, isInvalidName, type SipTransport, type TransportSink } from './transport.ts';
 import type { TrustedPeers } from './trust.ts';
 
 /** Answers to malformed requests per second, all peers together. */
@@ -43,6 +43,7 @@ export class Ingress {
       received: (bytes, flow) => this.#received(bytes, flow, transport()),
       broken: (status, reason, bytes, flow) => this.#broken(status, reason, bytes, flow),
       trouble: (what, detail) => this.#trouble(what, detail),
+      trusts: (peer) => this.#options.trustedPeers?.trustsFlow(peer) ?? true,
     };
   }
 
@@ -106,6 +107,7 @@ export class Ingress {
 
   #trouble(what: string, detail: string): void {
     this.#options.count.trouble.value++;
+    if (isCut(what)) this.#options.count.connectionsCut.value++;
     this.#options.log.warn(`sip: ${what}`, { detail });
   }
 }

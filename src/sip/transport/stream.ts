@@ -3,10 +3,12 @@ import { ImsdcError } from '../../errors.ts';
 import type { Destination, Flow } from '../types.ts';
 import { type Connection, ConnectionTable } from './connections.ts';
 import { StreamFramer } from './framer.ts';
+import { MessageDeadline } from './message-deadline.ts';
+import { Strangers } from './strangers.ts';
 import { hostPort, isWildcard, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
 
 export interface StreamLimits {
-  /** Connections in and out together; more are refused. */
+  /** Connections in and out together; one more takes the place of one that never said a word, or is refused. */
   readonly maxConnections: number;
   /** A connection that carried nothing for so long is closed. */
   readonly idleTimeoutMs: number;
@@ -16,6 +18,11 @@ export interface StreamLimits {
   readonly maxBacklogBytes: number;
   /** RFC 5626 4.4.1: a double CRLF so often on connections that we opened; 0: none. */
   readonly keepAliveMs: number;
+  /** A connection from somebody who is not trusted ends after so long, whatever it does. */
+  readonly strangerTimeoutMs: number;
+  readonly maxStrangersPerAddress: number;
+  /** From the first octet of a message to its last. */
+  readonly messageTimeoutMs: number;
 }
 
 export const STREAM_LIMITS: StreamLimits = {
@@ -24,6 +31,9 @@ export const STREAM_LIMITS: StreamLimits = {
   connectTimeoutMs: 4000,
   maxBacklogBytes: 1 << 20,
   keepAliveMs: 0,
+  strangerTimeoutMs: 10_000,
+  maxStrangersPerAddress: 16,
+  messageTimeoutMs: 10_000,
 };
 
 /** How long the end of a connection waits for the last bytes. */
@@ -57,6 +67,7 @@ export class StreamTransport implements SipTransport {
   readonly #binding: StreamBinding;
   readonly #server: Server;
   readonly #table = new ConnectionTable<StreamConnection>();
+  readonly #strangers: Strangers;
 
   constructor(binding: StreamBinding, local: LocalAddress, sink: TransportSink, limits: StreamLimits) {
     this.transport = binding.transport;
@@ -69,8 +80,7 @@ export class StreamTransport implements SipTransport {
       (problem) => sink.trouble('connectionFailed', problem),
       limits.connectTimeoutMs,
     );
-    // Handshakes of TLS count as well: they cost more than what follows.
-    this.#server.maxConnections = limits.maxConnections;
+    this.#strangers = new Strangers(this.#server, sink, limits);
     this.#server.on('drop', (dropped) => sink.trouble('connectionRefused', `${dropped?.remoteAddress}`));
   }
 
@@ -127,6 +137,7 @@ export class StreamTransport implements SipTransport {
   close(): Promise<void> {
     const sockets = this.#table.all().map(({ socket }) => socket);
     for (const socket of sockets) socket.destroySoon();
+    this.#strangers.close();
     const guard = setTimeout(() => {
       for (const socket of sockets) socket.destroy();
     }, CLOSE_GRACE_MS);
@@ -141,22 +152,38 @@ export class StreamTransport implements SipTransport {
 
   #accept(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
-    if (this.#table.size >= this.#limits.maxConnections) {
-      this.#sink.trouble('connectionRefused', `${remoteAddress}`);
+    if (remoteAddress === undefined || remotePort === undefined) {
       socket.destroy();
-    } else if (remoteAddress === undefined || remotePort === undefined) socket.destroy();
-    else this.#adopt(socket, remoteAddress, remotePort);
+      return;
+    }
+    const isStranger = this.#sink.trusts?.({ remoteAddress, ...proven(this.#binding, socket) }) === false;
+    if (!isStranger) this.#strangers.vouch(remoteAddress, remotePort);
+    if (isStranger || this.#hasRoom()) this.#adopt(socket, remoteAddress, remotePort, { isStranger });
+    else {
+      this.#sink.trouble('connectionRefused', remoteAddress);
+      socket.destroy();
+    }
+  }
+
+  #hasRoom(): boolean {
+    const { hasRoom, makesRoom } = this.#table.roomBelow(this.#limits.maxConnections);
+    if (makesRoom !== undefined) {
+      this.#sink.trouble('silentCut', hostPort(makesRoom.remoteAddress, makesRoom.flow.remotePort));
+      this.#table.remove(makesRoom);
+      makesRoom.socket.destroy();
+    }
+    return hasRoom;
   }
 
   #connect(to: Destination): StreamConnection | undefined {
-    if (this.#table.size >= this.#limits.maxConnections) {
+    if (!this.#hasRoom()) {
       this.#sink.trouble('connectionRefused', hostPort(to.address, to.port));
       return undefined;
     }
     const socket = this.#binding.connect(to, isWildcard(this.local.address) ? undefined : this.local.address);
     const withinMs = to.connectWithinMs ?? this.#limits.connectTimeoutMs;
     const guard = setTimeout(() => socket.destroy(new Error('connect timeout')), withinMs);
-    const connection = this.#adopt(socket, to.address, to.port, to.serverName ?? to.address);
+    const connection = this.#adopt(socket, to.address, to.port, { verifiedFor: to.serverName ?? to.address });
     socket.once(this.#binding.readyEvent, () => {
       clearTimeout(guard);
       connection.flow = { ...connection.flow, ...proven(this.#binding, socket) };
@@ -192,7 +219,13 @@ export class StreamTransport implements SipTransport {
     else this.#sink.trouble('backlogFull', hostPort(remoteAddress, remotePort));
   }
 
-  #adopt(socket: Socket, remoteAddress: string, remotePort: number, verifiedFor?: string): StreamConnection {
+  /** `verifiedFor`: we opened it. */
+  #adopt(
+    socket: Socket,
+    remoteAddress: string,
+    remotePort: number,
+    { isStranger = false, verifiedFor }: { isStranger?: boolean; verifiedFor?: string },
+  ): StreamConnection {
     const { transport } = this;
     const id = this.#table.newId(transport);
     const connection: StreamConnection = {
@@ -200,6 +233,8 @@ export class StreamTransport implements SipTransport {
       socket,
       remoteAddress,
       peers: new Set(),
+      isStranger,
+      isHeard: verifiedFor !== undefined,
       ...(verifiedFor !== undefined && { verifiedFor }),
       flow: {
         transport,
@@ -215,19 +250,35 @@ export class StreamTransport implements SipTransport {
     this.#table.index(connection, remoteAddress, remotePort);
     const framer = new StreamFramer();
     const sink = {
-      message: (bytes: Buffer): void => this.#sink.received(bytes, connection.flow),
-      ping: (): void => this.#pong(socket, remoteAddress, remotePort),
+      message: (bytes: Buffer): void => {
+        connection.isHeard = true;
+        this.#sink.received(bytes, connection.flow);
+      },
+      ping: (): void => {
+        connection.isHeard = true;
+        this.#pong(socket, remoteAddress, remotePort);
+      },
       broken: (status: number, reason: string, bytes: Buffer): void => {
         this.#sink.broken(status, reason, bytes, connection.flow);
         endSoon(socket);
       },
     };
-    socket.on('data', (chunk) => framer.push(chunk, sink));
+    const deadline = new MessageDeadline(framer, this.#limits.messageTimeoutMs, () => {
+      this.#sink.trouble('halfMessage', hostPort(remoteAddress, remotePort));
+      framer.giveUp(sink);
+    });
+    socket.on('data', (chunk) => {
+      framer.push(chunk, sink);
+      deadline.look();
+    });
     socket.setTimeout(this.#limits.idleTimeoutMs, () => endSoon(socket));
     socket.on('error', (error) =>
       this.#sink.trouble('connectionFailed', `${hostPort(remoteAddress, remotePort)}: ${error.message}`),
     );
-    socket.once('close', () => this.#table.remove(connection));
+    socket.once('close', () => {
+      deadline.close();
+      this.#table.remove(connection);
+    });
     return connection;
   }
 }

@@ -14,9 +14,25 @@ export interface TransportSink {
   broken(status: number, reason: string, bytes: Buffer, flow: Flow): void;
   /** Something worth counting and, rarely, logging. */
   trouble(what: TransportTrouble, detail: string): void;
+  /** Whether that peer belongs to us, by its address or by names that it has proven; absent: everybody does. */
+  trusts?(peer: Pick<Flow, 'remoteAddress' | 'peerNames'>): boolean;
 }
 
-export type TransportTrouble = 'connectionRefused' | 'connectionFailed' | 'backlogFull' | 'nameTaken' | 'socketError';
+export type TransportTrouble =
+  | 'connectionRefused'
+  | 'connectionFailed'
+  | 'backlogFull'
+  | 'nameTaken'
+  | 'socketError'
+  | ConnectionCut;
+
+/** Why we end a connection that works: a stranger's, one that never said a word and makes room, half a message. */
+export type ConnectionCut = (typeof CUTS)[number];
+const CUTS = ['strangerCut', 'silentCut', 'halfMessage'] as const;
+
+export function isCut(what: string): what is ConnectionCut {
+  return (CUTS as readonly string[]).includes(what);
+}
 
 /** One listener with whatever it has connected: UDP, TCP, TLS, WebSocket. Messages are latin1 text. */
 export interface SipTransport {

@@ -34,7 +34,7 @@ export class TrustedPeers {
   }
 
   /** Whether requests from there are served. */
-  trustsFlow(flow: Flow): boolean {
+  trustsFlow(flow: Pick<Flow, 'remoteAddress' | 'peerNames'>): boolean {
     return this.trustsAddress(flow.remoteAddress) || (flow.peerNames?.some((name) => this.#trustsName(name)) ?? false);
   }
 

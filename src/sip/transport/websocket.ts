@@ -1,11 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { ImsdcError } from '../../errors.ts';
 import { MAX_MESSAGE_BYTES } from '../message/index.ts';
 import type { Destination, Flow } from '../types.ts';
 import { type Connection, ConnectionTable } from './connections.ts';
+import { Strangers } from './strangers.ts';
 import type { StreamLimits } from './stream.ts';
 import { clientOptions, provenNames, serverOptions, type TlsMaterial } from './tls.ts';
 import { hostPort, isInvalidName, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
@@ -42,6 +44,7 @@ export class WebSocketTransport implements SipTransport {
   readonly #http: Server;
   readonly #server: WebSocketServer;
   readonly #table = new ConnectionTable<SocketConnection>();
+  readonly #strangers: Strangers;
   #pings: NodeJS.Timeout | undefined;
 
   constructor(local: LocalAddress, sink: TransportSink, options: WebSocketOptions) {
@@ -49,10 +52,14 @@ export class WebSocketTransport implements SipTransport {
     this.local = local;
     this.#sink = sink;
     this.#options = options;
-    this.#http = options.tls === undefined ? createHttpServer() : createHttpsServer(serverOptions(options.tls));
     // Slow or silent openings of a connection, TLS and HTTP, end with the same guard as everywhere.
-    this.#http.headersTimeout = options.limits.connectTimeoutMs;
-    this.#http.maxConnections = options.limits.maxConnections;
+    const { connectTimeoutMs } = options.limits;
+    const http = { headersTimeout: connectTimeoutMs, connectionsCheckingInterval: connectTimeoutMs };
+    this.#http =
+      options.tls === undefined
+        ? createHttpServer(http)
+        : createHttpsServer({ ...http, ...serverOptions(options.tls), handshakeTimeout: connectTimeoutMs });
+    this.#strangers = new Strangers(this.#http, sink, options.limits);
     this.#http.on('drop', (dropped) => sink.trouble('connectionRefused', `${dropped?.remoteAddress}`));
     this.#http.on('tlsClientError', (error: Error) => sink.trouble('connectionFailed', `TLS: ${error.message}`));
     this.#http.on('request', (_, response) => response.writeHead(426, { Connection: 'close' }).end());
@@ -134,6 +141,7 @@ export class WebSocketTransport implements SipTransport {
     clearInterval(this.#pings);
     const sockets = this.#table.all().map(({ socket }) => socket);
     for (const socket of sockets) socket.close(1001);
+    this.#strangers.close();
     const guard = setTimeout(() => {
       for (const socket of sockets) socket.terminate();
       this.#http.closeAllConnections();
@@ -158,19 +166,39 @@ export class WebSocketTransport implements SipTransport {
     };
     if (!offered.includes(SUBPROTOCOL)) refuse(400, 'Subprotocol sip Required');
     else if (!originAllowed(request, this.#options.allowedOrigins)) refuse(403, 'Origin Not Allowed');
-    else if (this.#table.size >= this.#options.limits.maxConnections) refuse(503, 'Too Many Connections');
+    else if (!this.#isStranger(request.socket) && !this.#hasRoom()) refuse(503, 'Too Many Connections');
     else decide(true);
   }
 
   #accept(socket: WebSocket, request: IncomingMessage): void {
     const { remoteAddress, remotePort } = request.socket;
     if (remoteAddress === undefined || remotePort === undefined) socket.terminate();
-    else this.#adopt(socket, remoteAddress, remotePort, { peerNames: provenNames(request.socket) });
+    else {
+      const isStranger = this.#isStranger(request.socket);
+      if (!isStranger) this.#strangers.vouch(remoteAddress, remotePort);
+      this.#adopt(socket, remoteAddress, remotePort, { isStranger, peerNames: provenNames(request.socket) });
+    }
+  }
+
+  #isStranger(socket: Socket): boolean {
+    const { remoteAddress = '' } = socket;
+    const peerNames = provenNames(socket);
+    return this.#sink.trusts?.({ remoteAddress, ...(peerNames && { peerNames }) }) === false;
+  }
+
+  #hasRoom(): boolean {
+    const { hasRoom, makesRoom } = this.#table.roomBelow(this.#options.limits.maxConnections);
+    if (makesRoom !== undefined) {
+      this.#sink.trouble('silentCut', hostPort(makesRoom.remoteAddress, makesRoom.flow.remotePort));
+      this.#table.remove(makesRoom);
+      makesRoom.socket.terminate();
+    }
+    return hasRoom;
   }
 
   #connect(to: Destination): SocketConnection | undefined {
     const { tls, limits } = this.#options;
-    if (isInvalidName(to.address) || this.#table.size >= limits.maxConnections) return undefined;
+    if (isInvalidName(to.address) || !this.#hasRoom()) return undefined;
     const socket = new WebSocket(`${this.transport}://${hostPort(to.address, to.port)}/`, SUBPROTOCOL, {
       handshakeTimeout: limits.connectTimeoutMs,
       maxPayload: MAX_MESSAGE_BYTES,
@@ -191,7 +219,7 @@ export class WebSocketTransport implements SipTransport {
     socket: WebSocket,
     remoteAddress: string,
     remotePort: number,
-    who: { peerNames?: readonly string[] | undefined; verifiedFor?: string },
+    who: { isStranger?: boolean; peerNames?: readonly string[] | undefined; verifiedFor?: string },
   ): SocketConnection {
     const { transport, local } = this;
     const id = this.#table.newId(transport);
@@ -201,6 +229,8 @@ export class WebSocketTransport implements SipTransport {
       remoteAddress,
       peers: new Set(),
       alive: true,
+      isStranger: who.isStranger === true,
+      isHeard: who.verifiedFor !== undefined,
       ...(who.verifiedFor !== undefined && { verifiedFor: who.verifiedFor }),
       flow: {
         ...{ transport, remoteAddress, remotePort, connection: id },
@@ -224,6 +254,7 @@ export class WebSocketTransport implements SipTransport {
 
   #received(connection: SocketConnection, data: RawData): void {
     connection.alive = true;
+    connection.isHeard = true;
     const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
     // RFC 5626 4.4.1 as sip.js and JsSIP use it over WebSocket.
     if (bytes.length === DOUBLE_CRLF.length && bytes.equals(Buffer.from(DOUBLE_CRLF)))

@@ -5,7 +5,7 @@ import type { Flow } from '../../../src/sip/types.ts';
 
 function connection(id: string, remoteAddress: string): Connection {
   const flow: Flow = { transport: 'ws', remoteAddress, remotePort: 1, localAddress: '192.0.2.1', localPort: 80 };
-  return { id, remoteAddress, peers: new Set(), flow };
+  return { id, remoteAddress, peers: new Set(), flow, isStranger: false, isHeard: true };
 }
 
 test('a name that lives moves to the same address only', () => {

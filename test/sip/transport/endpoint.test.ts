@@ -292,6 +292,9 @@ test('a TCP listener takes no more connections than its bound', async () => {
   const first = connect(addressOf(bob).port, '127.0.0.1');
   try {
     await once(first, 'connect');
+    // It says a word, or it would go for the second one.
+    first.write('\r\n\r\n');
+    await once(first, 'data');
     const second = connect(addressOf(bob).port, '127.0.0.1');
     second.on('error', () => undefined);
     await once(second, 'close');

@@ -119,6 +119,9 @@ describe('SIP over WebSocket', () => {
     const first = await opened(urlOf(bob));
     try {
       const closed = once(first, 'close');
+      // It says a word, or it would go for the second one.
+      first.send('\r\n\r\n');
+      await once(first, 'message');
       const socket = new WebSocket(urlOf(bob), 'sip');
       const refused = once(socket, 'error');
       await refused;
