@@ -1,16 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Core, type Holdings, startCore } from './core.ts';
 import { PAIRS } from './pairs/index.ts';
-import type { Accident } from './script/steps.ts';
-import { type PairOptions, type PairResult, runPair } from './sipp.ts';
+import type { PairRun } from './script/steps.ts';
+import { type PairOptions, type PairResult, runPair, runPairCleanly } from './sipp.ts';
 
 const POLL_MS = 20;
 /** The longest that a call of the suite lives: some wait 32 s for what was lost on purpose. */
 const EMPTY_MS = 60_000;
 
-/** What happens to the core while the pair runs; undefined for most. */
-export function accidentOf(name: string): Accident | undefined {
-  return PAIRS.find((pair) => pair.name === name)?.run?.accident;
+/** The core may serve nothing else meanwhile: it is killed, or set up in another way. */
+export function needsCoreAlone(name: string): boolean {
+  const { accident, unauthorised } = runOf(name);
+  return accident !== undefined || unauthorised !== undefined;
+}
+
+function runOf(name: string): PairRun {
+  return PAIRS.find((pair) => pair.name === name)?.run ?? {};
 }
 
 /** What is left of the calls and MRM contexts of the scripts; undefined when nothing is, as it should be. */
@@ -19,18 +24,18 @@ export function leftBehind({ calls, contexts }: Holdings): string | undefined {
 }
 
 /**
- * Runs a pair while its accident happens: on `core`, which nothing else may use at that time, or on one that is started
- * for it, where an MF is lost. `options` says how the pair runs on a core.
+ * Runs a pair that needs a core alone: `core` while nothing else uses it, or one that is started for it, where an MF is
+ * lost or the policy is another one. `options` says how the pair runs on a core.
  */
-export async function runWithAccident(core: Core, options: (core: Core) => PairOptions): Promise<PairResult> {
-  const accident = accidentOf(options(core).name);
-  if (accident?.kind !== 'mfLost') {
+export async function runAlone(core: Core, options: (core: Core) => PairOptions): Promise<PairResult> {
+  const { accident, unauthorised } = runOf(options(core).name);
+  if (accident?.kind === 'asRestarted') {
     await emptied(core);
     return duringAccident(options(core), core.restart);
   }
-  const own = await startCore(accident.mf);
+  const own = await startCore({ losing: accident?.mf, unauthorised });
   try {
-    const result = await duringAccident(options(own), own.loseMf);
+    const result = await (accident ? duringAccident(options(own), own.loseMf) : runPairCleanly(options(own)));
     const left = leftBehind(await own.holds());
     return left === undefined ? result : { ...result, passed: false, problems: [...result.problems, left] };
   } finally {

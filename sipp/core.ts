@@ -86,11 +86,15 @@ export function areUp({ imsAs, state }: Status, calls: number): boolean {
 
 const POLL_MS = 20;
 
-/**
- * Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. `losing`: its MF will be lost,
- * so that each MF has media ports of its own.
- */
-export async function startCore(losing?: LostMf): Promise<Core> {
+export interface CoreNeeds {
+  /** Its MF will be lost, so that each MF has media ports of its own. */
+  readonly losing?: LostMf | undefined;
+  /** `dcsf.policy.unauthorised`. Default `strip`. */
+  readonly unauthorised?: 'strip' | 'refuse' | undefined;
+}
+
+/** Starts both and waits until they serve. Rejects LAB_PROCESS when one does not come up. */
+export async function startCore({ losing, unauthorised = 'strip' }: CoreNeeds = {}): Promise<Core> {
   const directory = mkdtempSync(join(tmpdir(), 'imsdc-sipp-core-'));
   const [applicationServer, mrm, dc4] = [await freePort(LOOPBACK), await freePort(LOOPBACK), await freePort(LOOPBACK)];
   const spareMrm = losing?.spare ? await freePort(LOOPBACK) : undefined;
@@ -108,7 +112,7 @@ export async function startCore(losing?: LostMf): Promise<Core> {
       ...(losing === undefined ? {} : { mf: { media: MF_PORTS.first } }),
       state: { dir: join(directory, 'state') },
       imsAs: { ...POLICY.imsAs, listeners, ...(losing === undefined ? {} : { mf: repairs(losing, mrm, spareMrm) }) },
-      dcsf: { ...POLICY.dcsf, dc4: { enabled: true, port: dc4 } },
+      dcsf: { ...POLICY.dcsf, policy: { ...POLICY.dcsf.policy, unauthorised }, dc4: { enabled: true, port: dc4 } },
     },
   });
   const children: LabChild[] = [];

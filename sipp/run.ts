@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { accidentOf, leftBehind, runWithAccident } from './accident.ts';
+import { leftBehind, needsCoreAlone, runAlone } from './accident.ts';
 import { type Core, startCore } from './core.ts';
 import { PAIRS } from './pairs/index.ts';
 import { junit, table } from './report.ts';
@@ -46,10 +46,10 @@ const { values, positionals } = parseArgs({
 });
 const [command, ...patterns] = positionals;
 const named = pairNames().filter((name) => patterns.length === 0 || patterns.some((p) => name.includes(p)));
-const wanted = named.filter((name) => accidentOf(name) === undefined || mayHaveAccidents());
+const wanted = named.filter((name) => !needsCoreAlone(name) || mayHaveCoreAlone());
 
-/** Somebody else's AS is not ours to kill, and a load runs on one that lives. */
-function mayHaveAccidents(): boolean {
+/** Somebody else's AS is not ours to kill or to set up, and a load runs on one that lives. */
+function mayHaveCoreAlone(): boolean {
   return command === 'list' || (values.target === undefined && !values['all-together']);
 }
 
@@ -71,7 +71,7 @@ if (values.help || (command !== 'run' && command !== 'list')) {
 
 function sayWhatIsLeftOut() {
   const leftOut = named.filter((name) => !wanted.includes(name));
-  const why = 'only with a core of our own, which is killed, and not with --all-together';
+  const why = 'only with a core of our own, for them alone, and not with --all-together';
   if (leftOut.length > 0) process.stderr.write(`left out: ${leftOut.join(', ')} (${why})\n`);
 }
 
@@ -101,7 +101,7 @@ async function leftovers(core: Core): Promise<number> {
 }
 
 async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
-  const waiting = wanted.filter((name) => accidentOf(name) === undefined);
+  const waiting = wanted.filter((name) => !needsCoreAlone(name));
   const results: PairResult[] = [];
   const worker = async () => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
@@ -115,10 +115,10 @@ async function oneAfterTheOther(core: Core | undefined): Promise<PairResult[]> {
   };
   await Promise.all(Array.from({ length: Number(values['at-once'] ?? 1) }, worker));
   // The others must not be in the way of the kill, nor it in theirs.
-  for (const name of wanted.filter((one) => accidentOf(one) !== undefined)) {
+  for (const name of wanted.filter(needsCoreAlone)) {
     const calls = Number(values.calls ?? 1);
     const options = { name, calls, rate: Number(values.rate), timeoutSeconds: Number(values.timeout ?? 60) };
-    const result = await runWithAccident(core!, (own) => optionsOf(own, options));
+    const result = await runAlone(core!, (own) => optionsOf(own, options));
     process.stderr.write(`${result.passed ? 'pass' : 'FAIL'} ${name}\n`);
     results.push(result);
   }

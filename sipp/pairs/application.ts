@@ -1,5 +1,5 @@
-import { answers, asked, keep } from '../script/callee.ts';
-import { body, DEAD, LINE, LIVE, mediaLines, without } from '../script/check.ts';
+import { answers, asked } from '../script/callee.ts';
+import { body, DEAD, keep, LINE, LIVE, mediaLines, without } from '../script/check.ts';
 import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {

@@ -1,7 +1,8 @@
-import { keep, respond } from '../script/callee.ts';
+import { respond } from '../script/callee.ts';
 import {
   body,
   DEAD,
+  keep,
   LINE,
   LIVE,
   mediaLines,
@@ -17,6 +18,7 @@ import {
   calleeOffers,
   callerIsOffered,
   calls,
+  callsInVain,
   hangsUp,
   isCalled,
   isCalledInVain,
@@ -203,6 +205,19 @@ export const BOOTSTRAP: readonly Pair[] = [
       ...hangsUp(2, { caller: BARRED }),
     ],
     uas: [...isCalled([...PLAIN_AT_BOB, ...UNTOUCHED], PLAIN.bob), ...isHungUpOn()],
+  },
+  {
+    name: 'bootstrap-barred-refused',
+    shows:
+      'The same where policy refuses such requests: 403 to the call, and the voice comes with an offer of voice alone.',
+    conformance: [['R9', 'unauthorised: refuse; an offer with data channels is refused with 403, voice alone is not']],
+    uac: [
+      ...callsInVain({ caller: BARRED, body: ALICE }, 403),
+      ...calls({ caller: BARRED, body: PLAIN.alice, cseq: 2 }, ...PLAIN_AT_ALICE),
+      ...hangsUp(3, { caller: BARRED }),
+    ],
+    uas: [...isCalled([...PLAIN_AT_BOB, ...UNTOUCHED], PLAIN.bob), ...isHungUpOn()],
+    run: { unauthorised: 'refuse' },
   },
   {
     name: 'bootstrap-ice',

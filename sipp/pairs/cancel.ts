@@ -1,6 +1,6 @@
-import { invited, isCancelled, keep, respond } from '../script/callee.ts';
+import { invited, isCancelled, respond } from '../script/callee.ts';
 import { ackFailure, cancel, expect, invite, maybe } from '../script/caller.ts';
-import { header } from '../script/check.ts';
+import { header, keep } from '../script/check.ts';
 import { type Pair, pause, type Step } from '../script/steps.ts';
 import { hearsReliably, LONGER_THAN_T1_MS, progresses } from './flows.ts';
 import { ALICE, BOB, E2, E4, PLAIN } from './media.ts';
@@ -38,6 +38,18 @@ export const CANCEL: readonly Pair[] = [
     conformance: [['RFC 3261 9', 'CANCEL after a reliable provisional response']],
     uac: [...hearsReliably(ALICE, ...E4), ...givesUp],
     uas: [...progresses(E2, BOB), ...isCancelled()],
+  },
+  {
+    name: 'cancel-forked',
+    shows: 'CANCEL after two branches have answered early: one CANCEL onward, and both early dialogs are gone.',
+    conformance: [['RFC 3261 9', 'CANCEL ends every early dialog of the INVITE']],
+    uac: [invite({ body: ALICE }), ...maybe(100), expect(183, ...E4), expect(183, ...E4), ...givesUp],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(183, { body: BOB, tag: 'other' }),
+      respond(183, { body: BOB }),
+      ...isCancelled(),
+    ],
   },
   {
     name: 'cancel-before-ringing',

@@ -35,6 +35,7 @@ const line = (party: Party, app: ApplicationLine['app'], ids: readonly number[])
 const FIRST = [1000];
 const BOTH = [1000, 1002];
 const LAST = [1002];
+const ALL_OF_BOTH = body(LIVE, 'a=dcmap:1000 ', 'a=dcmap:1002 ', requestedApplication(APP.e2DCe, BOTH));
 
 /** The three states of such a line, with the first answer or offer that has it looked at more closely. */
 function grows(app: ApplicationLine['app'], atAlice: Check, atBob: Check): Pick<Pair, 'uac' | 'uas'> {
@@ -190,6 +191,43 @@ export const CHANNELS: readonly Pair[] = [
         [applicationLine('bob', SECOND_AT_BOB)],
         body(LINE.receiver, LIVE, 'a=dcmap:1004 '),
         without('alicesecond'),
+        ...mediaLines(4),
+      ),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'p2p-add-again',
+    shows:
+      'A channel leaves its line and comes again: the same association. Then the line leaves and comes again: a new one.',
+    conformance: [
+      ['26.114 6.2.10.2', 'a removed channel, and a removed line, of the same application are added again'],
+      ['R8', 'a line that takes a freed slot is another line, with an association of its own'],
+    ],
+    uac: [
+      ...adds([line('alice', APP.e2DCe, BOTH)], [ALL_OF_BOTH, ...remember('line', 1000), ...mediaLines(4)]),
+      ...changes(3, [line('alice', APP.e2DCe, FIRST)], ...sameAssociation('line', 1000), without('a=dcmap:1002 ')),
+      ...changes(4, [line('alice', APP.e2DCe, BOTH)], ALL_OF_BOTH, ...sameAssociation('line', 1000)),
+      ...changes(5, [closed()], body(LINE.own, LINE.sender, DEAD), ...mediaLines(4)),
+      ...changes(
+        6,
+        [applicationLine('alice', { app: APP.e2DCe, ids: BOTH, tlsId: 'aliceappagain0000001' })],
+        ALL_OF_BOTH,
+        newAssociation('line', 1000),
+        ...mediaLines(4),
+      ),
+      ...hangsUp(7),
+    ],
+    uas: [
+      ...isAdded([ALL_OF_BOTH, ...remember('line', 1000), ...mediaLines(4)], [line('bob', APP.e2DCe, BOTH)]),
+      ...isChanged(3, [line('bob', APP.e2DCe, FIRST)], ...sameAssociation('line', 1000), without('a=dcmap:1002 ')),
+      ...isChanged(4, [line('bob', APP.e2DCe, BOTH)], ALL_OF_BOTH, ...sameAssociation('line', 1000)),
+      ...isChanged(5, [closed()], body(LINE.sender, LINE.receiver, DEAD), ...mediaLines(4)),
+      ...isChanged(
+        6,
+        [applicationLine('bob', { app: APP.e2DCe, ids: BOTH, tlsId: 'bobappagain000000001' })],
+        ALL_OF_BOTH,
+        newAssociation('line', 1000),
         ...mediaLines(4),
       ),
       ...isHungUpOn(),

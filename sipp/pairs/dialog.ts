@@ -1,7 +1,7 @@
-import { answers, request as ask, asked, keep, ok, respond, trying } from '../script/callee.ts';
+import { answers, request as ask, asked, ok, respond, trying } from '../script/callee.ts';
 import { ackFailure, cancel, expect, reinvite, reply, request } from '../script/caller.ts';
-import { body, header, LINE, mediaLines, save } from '../script/check.ts';
-import { audio, flipped, sdp } from '../script/sdp.ts';
+import { body, header, keep, LINE, mediaLines, save } from '../script/check.ts';
+import { sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {
   bootstrapped,
@@ -28,15 +28,18 @@ import {
   E2,
   E4,
   HELD_AT_ALICE,
+  HELD_BY_BOB_AT_ALICE,
   HOLD_AT_BOB,
+  HOLD_BY_BOB_AT_BOB,
   held,
+  heldByBob,
   hold,
+  holdByBob,
   OFFER,
 } from './media.ts';
 
 /** What happens in an established call. */
 
-const SAME_CALLER_LINES = body('a=dcmap:0 ', 'a=dcmap:100 ', 'a=3gpp-bdc-used-by:receiver');
 const HOUR_S = 3600;
 
 export const DIALOG: readonly Pair[] = [
@@ -71,25 +74,8 @@ export const DIALOG: readonly Pair[] = [
     name: 'hold-by-callee',
     shows: 'The callee holds the call: its re-INVITE goes to the served caller, whose lines stay.',
     conformance: [['RFC 3264 8.4', 'hold by the callee; used-by is flipped in its offer (R8)']],
-    uac: [
-      ...bootstrapped.uac,
-      ...callerIsOffered(
-        sdp('alice', 2, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!)),
-        body('m=audio 42000 ', 'a=sendonly'),
-        SAME_CALLER_LINES,
-      ),
-      ...hangsUp(2),
-    ],
-    uas: [
-      ...bootstrapped.uasKeeping,
-      ...calleeOffers(
-        1,
-        sdp('bob', 2, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped)),
-        body('m=audio 40000 ', 'a=recvonly'),
-        ...mediaLines(3),
-      ),
-      ...isHungUpOn(),
-    ],
+    uac: [...bootstrapped.uac, ...callerIsOffered(heldByBob(2), HELD_BY_BOB_AT_ALICE), ...hangsUp(2)],
+    uas: [...bootstrapped.uasKeeping, ...calleeOffers(1, holdByBob(2), ...HOLD_BY_BOB_AT_BOB), ...isHungUpOn()],
   },
   {
     name: 'cancel-reinvite',
@@ -132,6 +118,23 @@ export const DIALOG: readonly Pair[] = [
       ...bootstrapped.uasKeeping,
       asked('UPDATE', body('m=audio 40000 ', LINE.sender, LINE.receiver, 'm=application 40020 '), ...mediaLines(4)),
       ok({ body: sdp('bob', 2, ...ANSWER, bobPast) }),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'update-by-callee',
+    shows: 'The callee holds the answered call by UPDATE: its offer goes to the served caller, whose lines stay.',
+    conformance: [['RFC 3311', 'UPDATE with an offer of the callee in an established call']],
+    uac: [
+      ...bootstrapped.uac,
+      expect('UPDATE', HELD_BY_BOB_AT_ALICE, ...mediaLines(3)),
+      reply(200, { body: heldByBob(2), once: true }),
+      ...hangsUp(2),
+    ],
+    uas: [
+      ...bootstrapped.uasKeeping,
+      ask('UPDATE', 1, { body: holdByBob(2) }),
+      expect(200, ...HOLD_BY_BOB_AT_BOB),
       ...isHungUpOn(),
     ],
   },

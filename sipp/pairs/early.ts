@@ -1,7 +1,7 @@
-import { request as ask, asked, invited, keep, ok, respond } from '../script/callee.ts';
+import { answers, request as ask, asked, invited, ok, respond } from '../script/callee.ts';
 import { ack, establishes, expect, invite, maybe, reply, request } from '../script/caller.ts';
-import { body, header, LINE, mediaLines } from '../script/check.ts';
-import { audio, flipped, sdp } from '../script/sdp.ts';
+import { body, header, keep, LINE, LIVE, mediaLines } from '../script/check.ts';
+import { APP, applicationLine, audio, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {
   answersAtLast,
@@ -11,12 +11,37 @@ import {
   hangsUp,
   hearsReliably,
   isHungUpOn,
+  isOffered,
   isTold,
+  offers,
   prack,
   progresses,
+  RACK,
+  RELIABLE,
+  RSEQ,
   tells,
 } from './flows.ts';
-import { ALICE, ANSWER, alicePast, BOB, bobPast, E2, E4, OFFER, PLAIN, PLAIN_AT_ALICE, PLAIN_AT_BOB } from './media.ts';
+import {
+  ALICE,
+  ANSWER,
+  alicePast,
+  BOB,
+  bobPast,
+  E2,
+  E4,
+  HELD_AT_ALICE,
+  HELD_BY_BOB_AT_ALICE,
+  HOLD_AT_BOB,
+  HOLD_BY_BOB_AT_BOB,
+  held,
+  heldByBob,
+  hold,
+  holdByBob,
+  OFFER,
+  PLAIN,
+  PLAIN_AT_ALICE,
+  PLAIN_AT_BOB,
+} from './media.ts';
 
 /** Between the INVITE and its 2xx: early media, PRACK, UPDATE, preconditions. */
 
@@ -86,6 +111,56 @@ export const EARLY: readonly Pair[] = [
     ],
   },
   {
+    name: 'prack-offer-later',
+    shows:
+      'The first PRACK has no SDP; that of a reliable 180 behind it carries the next offer: every PRACK may have one.',
+    conformance: [['RFC 3262 5', 'an offer in the PRACK of a later reliable provisional response']],
+    uac: [
+      ...hearsReliably(ALICE, ...E4),
+      expect(180, RSEQ),
+      prack(3, hold(2)),
+      expect(200, ...HELD_AT_ALICE),
+      establishes(200),
+      ack(),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...progresses(E2, BOB),
+      respond(180, { to: 'invite', headers: ['Require: 100rel', 'RSeq: 4712'] }),
+      asked('PRACK', header('RAck', '4712 [0-9]+ INVITE'), HOLD_AT_BOB, ...mediaLines(3)),
+      ok({ body: held(2) }),
+      respond(200, { to: 'invite' }),
+      asked('ACK'),
+      ...isHungUpOn(),
+    ],
+  },
+  {
+    name: 'prack-offer-refused',
+    shows: 'The callee refuses the offer in PRACK with 488: PRACK counts all the same, and what was agreed stays.',
+    conformance: [['RFC 3262 5', 'a refused offer in PRACK acknowledges, and leaves what was agreed before']],
+    uac: [
+      ...callsReliably(ALICE, ...E4),
+      prack(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.e2DCe }))),
+      expect(488),
+      ...maybe(180),
+      establishes(200),
+      ack(),
+      ...offers(3, hold(3), HELD_AT_ALICE),
+      ...hangsUp(4),
+    ],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(183, { body: BOB, headers: RELIABLE }),
+      asked('PRACK', RACK, body(LINE.receiver, LIVE, 'a=dcmap:1000 ')),
+      { ...answers(488), repeated: false },
+      respond(180, { to: 'invite' }),
+      respond(200, { to: 'invite' }),
+      asked('ACK'),
+      ...isOffered(held(2), HOLD_AT_BOB, ...mediaLines(3)),
+      ...isHungUpOn(),
+    ],
+  },
+  {
     name: 'offer-in-183',
     shows: 'INVITE without SDP: the offer comes in a reliable 183, the answer in PRACK.',
     conformance: [['RFC 3262 5', 'an offer in a reliable provisional response, its answer in PRACK']],
@@ -128,18 +203,14 @@ export const EARLY: readonly Pair[] = [
     conformance: [['RFC 3311 5.1', 'UPDATE with an offer of the callee in an early dialog']],
     uac: [
       ...hearsReliably(ALICE, ...E4),
-      expect(
-        'UPDATE',
-        body('m=audio 42000 ', 'a=sendonly', 'a=dcmap:0 ', 'a=3gpp-bdc-used-by:receiver'),
-        ...mediaLines(3),
-      ),
-      reply(200, { body: sdp('alice', 2, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!)) }),
+      expect('UPDATE', HELD_BY_BOB_AT_ALICE, ...mediaLines(3)),
+      reply(200, { body: heldByBob(2), once: true }),
       ...getsThrough(3),
     ],
     uas: [
       ...progresses(E2, BOB),
-      ask('UPDATE', 1, { body: sdp('bob', 2, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped)) }),
-      expect(200, body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)),
+      ask('UPDATE', 1, { body: holdByBob(2) }),
+      expect(200, ...HOLD_BY_BOB_AT_BOB),
       ...answersAtLast(),
     ],
   },

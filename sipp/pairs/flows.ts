@@ -1,4 +1,4 @@
-import { answers, request as ask, asked, invited, keep, ok, type Response, respond } from '../script/callee.ts';
+import { answers, request as ask, asked, invited, ok, type Response, respond } from '../script/callee.ts';
 import {
   ack,
   ackFailure,
@@ -14,7 +14,7 @@ import {
   reply,
   request,
 } from '../script/caller.ts';
-import { body, header, LINE, mediaLines, save } from '../script/check.ts';
+import { body, header, keep, LINE, mediaLines, save } from '../script/check.ts';
 import { sdp } from '../script/sdp.ts';
 import { type Check, label, type Send, type Step } from '../script/steps.ts';
 import { ALICE, ANSWER, BOB, E2, E4, OFFER } from './media.ts';
@@ -30,27 +30,29 @@ export const LONGER_THAN_T1_MS = 1_200;
 
 /** INVITE to ACK at the caller. */
 export function calls(options: Invite, ...answer: readonly Check[]): readonly Step[] {
-  return [invite(options), ...maybe(100, 180), establishes(200, ...answer), ack(options.cseq ?? 1, userOf(options))];
+  return [invite(options), ...maybe(100, 180), establishes(200, ...answer), ack(options.cseq ?? 1, dialogOf(options))];
 }
 
 /** Who calls must stand in From of every later request too. */
-export function userOf({ caller, callee }: Pick<Invite, 'caller' | 'callee'>): Pick<Invite, 'caller' | 'callee'> {
+function userOf({ caller, callee }: Pick<Invite, 'caller' | 'callee'>): Pick<Invite, 'caller' | 'callee'> {
   return { ...(caller === undefined ? {} : { caller }), ...(callee === undefined ? {} : { callee }) };
 }
 
 /** The INVITE is refused: so the caller learns it. */
 export function callsInVain(options: Invite, status: number, ...checks: readonly Check[]): readonly Step[] {
   const { cseq = 1 } = options;
-  return [
-    invite(options),
-    ...maybe(100),
-    expect(status, ...checks),
-    ackFailure(cseq, { ...userOf(options), ...inOtherCall(options) }),
-  ];
+  return [invite(options), ...maybe(100), expect(status, ...checks), ackFailure(cseq, dialogOf(options))];
 }
 
-function inOtherCall({ callId, fromTag }: Invite): Pick<Invite, 'callId' | 'fromTag'> {
-  return { ...(callId === undefined ? {} : { callId }), ...(fromTag === undefined ? {} : { fromTag }) };
+type DialogOf = Pick<Invite, 'caller' | 'callee' | 'callId' | 'fromTag'>;
+
+/** What every later request of a call has of its INVITE. */
+function dialogOf({ callId, fromTag, ...user }: DialogOf): DialogOf {
+  return {
+    ...userOf(user),
+    ...(callId === undefined ? {} : { callId }),
+    ...(fromTag === undefined ? {} : { fromTag }),
+  };
 }
 
 /** INVITE to ACK at the callee, who rings and answers. `options` are those of his answer. */

@@ -1,10 +1,29 @@
-import { ackFailure as acksFailure, answers, request as ask, asked, keep } from '../script/callee.ts';
-import { expect, maybe } from '../script/caller.ts';
-import { body, mediaLines } from '../script/check.ts';
+import { ackFailure as acksFailure, answers, request as ask, asked } from '../script/callee.ts';
+import { expect, maybe, reply } from '../script/caller.ts';
+import { body, keep, mediaLines } from '../script/check.ts';
 import { flipped, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
-import { bootstrapped, hangsUp, isHungUpOn, isOffered, offers, offersInVain } from './flows.ts';
-import { ANSWER, HELD_AT_ALICE, HOLD_AT_BOB, held, hold } from './media.ts';
+import {
+  bootstrapped,
+  calleeOffers,
+  callerIsOffered,
+  hangsUp,
+  isHungUpOn,
+  isOffered,
+  offers,
+  offersInVain,
+} from './flows.ts';
+import {
+  ANSWER,
+  HELD_AT_ALICE,
+  HELD_BY_BOB_AT_ALICE,
+  HOLD_AT_BOB,
+  HOLD_BY_BOB_AT_BOB,
+  held,
+  heldByBob,
+  hold,
+  holdByBob,
+} from './media.ts';
 
 /** Both ends want to change the session at once (RFC 3261 14). */
 
@@ -24,6 +43,29 @@ export const GLARE: readonly Pair[] = [
     ],
   },
   {
+    name: 'glare-at-caller',
+    shows:
+      'The callee wants to change the session, and the caller answers 491: that passes, and the second attempt too.',
+    conformance: [['RFC 3261 14.1', '491 of the caller passes; the second attempt succeeds']],
+    uac: [
+      ...bootstrapped.uac,
+      expect('INVITE', HELD_BY_BOB_AT_ALICE),
+      reply(491),
+      expect('ACK'),
+      ...callerIsOffered(heldByBob(2), HELD_BY_BOB_AT_ALICE),
+      ...hangsUp(2),
+    ],
+    uas: [
+      ...bootstrapped.uasKeeping,
+      ask('INVITE', 1, { body: holdByBob(2) }),
+      ...maybe(100),
+      expect(491),
+      acksFailure(1),
+      ...calleeOffers(2, holdByBob(2), ...HOLD_BY_BOB_AT_BOB),
+      ...isHungUpOn(),
+    ],
+  },
+  {
     name: 'glare-at-as',
     shows: "The callee sends a re-INVITE while the caller's is open: 491 from the AS; the first one goes on.",
     conformance: [['RFC 3261 14.2', '491 while an INVITE of the other direction is open']],
@@ -39,5 +81,19 @@ export const GLARE: readonly Pair[] = [
       asked('ACK'),
       ...isHungUpOn(),
     ],
+  },
+  {
+    name: 'glare-at-as-by-caller',
+    shows: "The caller sends a re-INVITE while the callee's is open: 491 from the AS; the first one goes on.",
+    conformance: [['RFC 3261 14.2', '491 to the caller while an INVITE of the callee is open']],
+    uac: [
+      ...bootstrapped.uac,
+      expect('INVITE', HELD_BY_BOB_AT_ALICE, ...keep('reinvite')),
+      ...offersInVain(2, hold(2), 491),
+      reply(200, { to: 'reinvite', body: heldByBob(2) }),
+      expect('ACK'),
+      ...hangsUp(3),
+    ],
+    uas: [...bootstrapped.uasKeeping, ...calleeOffers(1, holdByBob(2), ...HOLD_BY_BOB_AT_BOB), ...isHungUpOn()],
   },
 ];

@@ -1,6 +1,5 @@
 import { PORT_AT } from '../mf-ports.ts';
-import { keep } from '../script/callee.ts';
-import { body, DEAD, header, LINE, LIVE, mediaLines, tlsIds, without } from '../script/check.ts';
+import { body, DEAD, header, keep, LINE, LIVE, mediaLines, tlsIds, without } from '../script/check.ts';
 import {
   APP,
   applicationLine,

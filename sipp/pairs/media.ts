@@ -3,6 +3,7 @@ import {
   APP,
   applicationLine,
   audio,
+  flipped,
   ownLine,
   receiverLine,
   requestedApplication,
@@ -66,6 +67,20 @@ export const HELD_AT_ALICE: readonly Check[] = [
   body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender),
   ...mediaLines(3),
 ];
+
+/** Bob holds, and Alice answers: `3gpp-bdc-used-by` is relative to who offers (R8). */
+export const holdByBob = (version: number) =>
+  sdp('bob', version, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped));
+export const heldByBob = (version: number) =>
+  sdp('alice', version, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!));
+export const HELD_BY_BOB_AT_ALICE = body(
+  'm=audio 42000 ',
+  'a=sendonly',
+  'a=dcmap:0 ',
+  'a=dcmap:100 ',
+  'a=3gpp-bdc-used-by:receiver',
+);
+export const HOLD_BY_BOB_AT_BOB: readonly Check[] = [body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)];
 
 /** An application line past the MF: the handsets' own values travel untouched. */
 export const alicePast = applicationLine('alice', { app: APP.past, setup: 'actpass' });

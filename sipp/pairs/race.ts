@@ -1,8 +1,36 @@
-import { answers, request as ask, asked, invited, keep, ok, respond } from '../script/callee.ts';
-import { ack, ackFailure, bye, cancel, establishes, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
-import { body, header } from '../script/check.ts';
+import { answers, request as ask, asked, invited, ok, respond } from '../script/callee.ts';
+import {
+  ack,
+  ackFailure,
+  bye,
+  cancel,
+  establishes,
+  expect,
+  invite,
+  maybe,
+  reinvite,
+  reply,
+  request,
+} from '../script/caller.ts';
+import { body, header, keep } from '../script/check.ts';
 import { type Check, linger, type Pair, pause } from '../script/steps.ts';
-import { bootstrapped, calls, hangsUp, isHungUpOn, isTold, LONGER_THAN_T1_MS, tells } from './flows.ts';
+import {
+  answersAtLast,
+  bootstrapped,
+  calls,
+  callsReliably,
+  getsThrough,
+  hangsUp,
+  isHungUpOn,
+  isTold,
+  LONGER_THAN_T1_MS,
+  prack,
+  progresses,
+  RACK,
+  RELIABLE,
+  RSEQ,
+  tells,
+} from './flows.ts';
 import { ALICE, BOB, E2, E4, HELD_AT_ALICE, held, hold, PLAIN, UNTOUCHED } from './media.ts';
 
 /** Messages that cross, come twice, or do not come. */
@@ -181,6 +209,83 @@ export const RACES: readonly Pair[] = [
       answers(200, { body: HELD }),
       asked('ACK'),
       ...isHungUpOn(),
+    ],
+    run: { retransmissions: 'some' },
+  },
+  {
+    name: 'race-lost-prack',
+    shows: 'The first PRACK gets lost: the AS and the callee repeat their reliable 183 until the second one comes.',
+    conformance: [['RFC 3262 3', 'a reliable provisional response is repeated until its PRACK comes']],
+    uac: [
+      ...callsReliably(ALICE, ...E4),
+      { ...prack(2), lost: true, repeated: false },
+      pause(LONGER_THAN_T1_MS),
+      prack(2),
+      expect(200),
+      ...getsThrough(3),
+    ],
+    uas: [...progresses(E2, BOB), ...answersAtLast()],
+    run: { retransmissions: 'some' },
+  },
+  {
+    name: 'race-lost-183',
+    shows:
+      'Every third reliable 183 is lost at the caller, and every third PRACK at the callee: the AS repeats its own.',
+    conformance: [['RFC 3262 3', 'lost reliable responses and lost PRACKs are repeated on each leg']],
+    uac: [
+      invite({ body: ALICE, headers: ['Require: 100rel'] }),
+      ...maybe(100),
+      { ...establishes(183, ...E4, RSEQ), lostPercent: 30 },
+      prack(2),
+      expect(200),
+      ...getsThrough(3),
+    ],
+    uas: [
+      invited(...E2, ...keep()),
+      respond(183, { body: BOB, headers: RELIABLE }),
+      { ...asked('PRACK', RACK), lostPercent: 30 },
+      ok(),
+      ...answersAtLast(),
+    ],
+    run: { retransmissions: 'any' },
+  },
+  {
+    name: 'race-lost-failure-ack',
+    shows: 'The ACK of a 486 gets lost: the AS repeats the 486 until the second one comes.',
+    conformance: [['RFC 3261 17.2.1', 'a failure is repeated until its ACK comes']],
+    uac: [
+      invite({ body: ALICE }),
+      ...maybe(100),
+      expect(486),
+      { ...ackFailure(), lost: true },
+      pause(LONGER_THAN_T1_MS),
+      ackFailure(),
+    ],
+    uas: [invited(...E2), respond(486), asked('ACK')],
+    run: { retransmissions: 'any' },
+  },
+  {
+    name: 'race-requests-twice',
+    shows: 'UPDATE, INFO and BYE are answered late, so that each is sent again: the callee has each of them once.',
+    conformance: [['RFC 3261 17.2.2', 'a repeated request is absorbed by its server transaction']],
+    uac: [
+      ...bootstrapped.uac,
+      request('UPDATE', 2, { body: HOLD }),
+      expect(200, ...HELD_AT_ALICE),
+      ...tells(3),
+      ...hangsUp(4),
+    ],
+    uas: [
+      ...bootstrapped.uasKeeping,
+      asked('UPDATE', body('m=audio 40000 ', 'a=sendonly')),
+      pause(LONGER_THAN_T1_MS),
+      ok({ body: HELD }),
+      asked('INFO'),
+      pause(LONGER_THAN_T1_MS),
+      ok(),
+      asked('BYE'),
+      pause(LONGER_THAN_T1_MS),
+      ok(),
     ],
     run: { retransmissions: 'some' },
   },

@@ -1,6 +1,6 @@
-import { asked, keep, ok } from '../script/callee.ts';
+import { asked, ok } from '../script/callee.ts';
 import { expect, reply } from '../script/caller.ts';
-import { body, header, LINE, LIVE, mediaLines, remember, sameAssociation } from '../script/check.ts';
+import { body, header, keep, LINE, LIVE, mediaLines, remember, sameAssociation } from '../script/check.ts';
 import { applicationLine, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import { calls, hangsUp, isCalled, isHungUpOn, isOffered, isRefreshed, offers, refreshes, TIMER } from './flows.ts';

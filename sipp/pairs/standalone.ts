@@ -7,6 +7,7 @@ import { ANSWER, alicePast, bobPast, OFFER, SECOND, SECOND_AT_BOB, SEEN_AT_ALICE
 /** Sessions of data channels only. */
 
 const STANDALONE = { caller: 'standalone@ims.example.com' } as const;
+const BARRED = { caller: 'barred@ims.example.com' } as const;
 
 export const STANDALONE_SESSIONS: readonly Pair[] = [
   {
@@ -62,5 +63,13 @@ export const STANDALONE_SESSIONS: readonly Pair[] = [
     shows: 'The same of a user without that subscription: 403, nothing goes on.',
     conformance: [['24.186 9.3.2.2.1', 'standalone session without authorisation: 403']],
     uac: callsInVain({ body: sdp('alice', 1, ...OFFER.slice(1)) }, 403),
+  },
+  {
+    name: 'standalone-barred',
+    shows:
+      'A standalone session of a user who may have no data channels at all, where policy refuses such requests: 403, nothing goes on.',
+    conformance: [['R9', 'unauthorised: refuse; a standalone session of a user without authorisation: 403']],
+    uac: callsInVain({ ...BARRED, body: sdp('alice', 1, ...OFFER.slice(1)) }, 403),
+    run: { unauthorised: 'refuse' },
   },
 ];

@@ -1,5 +1,4 @@
-import { keep } from '../script/callee.ts';
-import { body, DEAD, LINE, LIVE, mediaLines, remember, sameAssociation, without } from '../script/check.ts';
+import { body, DEAD, keep, LINE, LIVE, mediaLines, remember, sameAssociation, without } from '../script/check.ts';
 import { APP, applicationLine, audio, receiverLine, requestedApplication, sdp, senderLine } from '../script/sdp.ts';
 import { type Check, execute, type Pair, type Step } from '../script/steps.ts';
 import {

@@ -1,5 +1,5 @@
 import { send } from './caller.ts';
-import { save } from './check.ts';
+import { keptLines } from './check.ts';
 import type { Check, Receive, Send, Step } from './steps.ts';
 
 /** What the UAS says: the next hop of the INVITE, with the callee's handset (or network) behind it. */
@@ -10,16 +10,6 @@ const CONTACT = `Contact: <sip:[local_ip]:[local_port];transport=[transport]>;${
 /** The initial INVITE. `keeps` stores what a later response or request of this side needs. */
 export function invited(...checks: readonly Check[]): Receive {
   return { kind: 'receive', what: 'INVITE', checks, target: true };
-}
-
-/** For `invited` and `asked`: so that the request can be answered after others have come. */
-export function keep(name = 'invite'): readonly Check[] {
-  return [
-    save(`${name}Via`, 'Via'),
-    save(`${name}From`, 'From'),
-    save(`${name}To`, 'To'),
-    save(`${name}Cseq`, 'CSeq', `[0-9]+ [A-Z]+`),
-  ];
 }
 
 /** A request inside the dialog. */
@@ -41,13 +31,10 @@ export interface Response {
 
 /** A response to the request that made the dialog: with a tag of ours. */
 export function respond(status: number, options: Response = {}): Send {
-  const { tag = 'b', to, body } = options;
-  const lines =
-    to === undefined
-      ? ['[last_Via:]', '[last_From:]', `[last_To:];tag=${tag}[call_number]`, '[last_Call-ID:]', '[last_CSeq:]']
-      : kept(to, `;tag=${tag}[call_number]`);
+  const { tag = 'b', to } = options;
+  const lines = keptLines(to, `;tag=${tag}[call_number]`);
   return send([`SIP/2.0 ${status} ${REASONS[status]}`, ...lines, ...answering(status, options)], {
-    body,
+    body: options.body,
     contentType: options.contentType,
     repeated: status >= 200 || (options.headers ?? []).includes('Require: 100rel'),
   });
@@ -75,24 +62,11 @@ export function ok(options: Response = {}): Send {
 
 /** The final response to a re-INVITE: repeated until its ACK comes. */
 export function answers(status: number, options: Response = {}): Send {
-  const { to, body } = options;
-  const lines =
-    to === undefined ? ['[last_Via:]', '[last_From:]', '[last_To:]', '[last_Call-ID:]', '[last_CSeq:]'] : kept(to, '');
-  return send([`SIP/2.0 ${status} ${REASONS[status]}`, ...lines, ...answering(status, options)], {
-    body,
+  return send([`SIP/2.0 ${status} ${REASONS[status]}`, ...keptLines(options.to), ...answering(status, options)], {
+    body: options.body,
     contentType: options.contentType,
     repeated: true,
   });
-}
-
-function kept(name: string, tag: string): readonly string[] {
-  return [
-    `Via:[$${name}Via]`,
-    `From:[$${name}From]`,
-    `To:[$${name}To]${tag}`,
-    '[last_Call-ID:]',
-    `CSeq: [$${name}Cseq]`,
-  ];
 }
 
 function answering(status: number, options: Response): readonly string[] {

@@ -1,3 +1,4 @@
+import { keptLines } from './check.ts';
 import type { Check, Receive, Send } from './steps.ts';
 
 /**
@@ -90,29 +91,30 @@ export function invite(options: Invite): Send {
   );
 }
 
-export interface Request extends Call {
+export interface Request extends Call, Pick<Invite, 'callId' | 'fromTag'> {
   readonly headers?: readonly string[];
   readonly body?: string;
   readonly contentType?: string;
-  /** `tag=...` of a dialog that is not the one SIPp heard from last. */
+  /** Of a dialog that is not the one SIPp heard from last: `tag=...`, and the URI of its Contact. */
   readonly toTag?: string;
+  readonly target?: string;
   /** Not repeated by SIPp: the script looks at what follows itself. */
   readonly once?: boolean;
 }
 
 /** A request inside the dialog. */
 export function request(method: string, cseq: number, options: Request = {}): Send {
-  const { caller = CALLER, callee = CALLEE, headers = [], body = '' } = options;
+  const { caller = CALLER, callee = CALLEE, callId = '[call_id]', fromTag = 'a', headers = [], body = '' } = options;
   const shows = method === 'INVITE' || method === 'UPDATE' || method === 'REFER';
   return send(
     [
-      `${method} [next_url] SIP/2.0`,
+      `${method} ${options.target ?? '[next_url]'} SIP/2.0`,
       'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
       '[routes]',
       'Max-Forwards: 70',
-      `From: "Alice" <sip:${caller}>;tag=a[call_number]`,
+      `From: "Alice" <sip:${caller}>;tag=${fromTag}[call_number]`,
       `To: <sip:${callee}>${options.toTag === undefined ? '[peer_tag_param]' : `;${options.toTag}`}`,
-      'Call-ID: [call_id]',
+      `Call-ID: ${callId}`,
       `CSeq: ${cseq} ${method}`,
       ...(shows ? [`Contact: ${CONTACT}`, 'Supported: 100rel, timer'] : []),
       ...headers,
@@ -197,22 +199,29 @@ export function alone(method: string, to: string, options: Request = {}): Send {
   );
 }
 
+export interface Reply {
+  readonly body?: string;
+  readonly headers?: readonly string[];
+  /** Answers the request that `keep(name)` stored, not the last one. */
+  readonly to?: string;
+  /** To a request other than INVITE: only final responses to INVITE are repeated until something comes. */
+  readonly once?: boolean;
+}
+
+const REPLIES = { 200: 'OK', 202: 'Accepted', 491: 'Request Pending' } as const;
+
 /** The answer to a request that came from the other side of the call. */
-export function reply(status: 200 | 202, options: { body?: string; headers?: readonly string[] } = {}): Send {
+export function reply(status: keyof typeof REPLIES, options: Reply = {}): Send {
   return send(
     [
-      `SIP/2.0 ${status} ${status === 200 ? 'OK' : 'Accepted'}`,
-      '[last_Via:]',
-      '[last_From:]',
-      '[last_To:]',
-      '[last_Call-ID:]',
-      '[last_CSeq:]',
+      `SIP/2.0 ${status} ${REPLIES[status]}`,
+      ...keptLines(options.to),
       `Contact: ${CONTACT}`,
       'Supported: 100rel, timer',
       ...(options.headers ?? []),
     ],
-    // Only INVITE is answered with SDP here, and only its final responses are repeated.
-    { body: options.body, repeated: options.body !== undefined },
+    // Only INVITE is answered with a failure here, and mostly only INVITE with SDP.
+    { body: options.body, repeated: !options.once && (options.body !== undefined || status >= 300) },
   );
 }
 

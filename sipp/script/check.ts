@@ -63,6 +63,29 @@ export function save(variable: string, name: string, pattern = '.*'): Check {
   return { in: `${name}:`, pattern, mode: 'save', name: variable };
 }
 
+/** So that the request can be answered after others have come. */
+export function keep(name = 'invite'): readonly Check[] {
+  return [
+    save(`${name}Via`, 'Via'),
+    save(`${name}From`, 'From'),
+    save(`${name}To`, 'To'),
+    save(`${name}Cseq`, 'CSeq', `[0-9]+ [A-Z]+`),
+  ];
+}
+
+/** What a response repeats of its request: of the one that `keep(name)` stored, or of the last one. */
+export function keptLines(name: string | undefined, toTag = ''): readonly string[] {
+  if (name === undefined)
+    return ['[last_Via:]', '[last_From:]', `[last_To:]${toTag}`, '[last_Call-ID:]', '[last_CSeq:]'];
+  return [
+    `Via:[$${name}Via]`,
+    `From:[$${name}From]`,
+    `To:[$${name}To]${toTag}`,
+    '[last_Call-ID:]',
+    `CSeq: [$${name}Cseq]`,
+  ];
+}
+
 /**
  * What an m-line says of its association, the role apart, which is open in a first offer only: where it ends, and who is
  * there. `streamId`: of its first `a=dcmap`.

@@ -67,14 +67,14 @@ export function repeatsOf(steps: readonly Step[]): Repeats {
   return { before: (at) => before.get(at) ?? [], attributesOf: (at) => attributes.get(at) ?? '' };
 }
 
-/** By the index of each request that is sent: the steps that wait for its responses. */
+/** By the index of each request that arrives: the steps that wait for its responses. */
 function responsesOf(steps: readonly Step[]): ReadonlyMap<number, readonly number[]> {
   const found = new Map<number, number[]>();
   /** Requests that have no final response yet, the newest last. */
   let open: number[] = [];
   const isInvite = (at: number) => (steps[at] as Send).message.startsWith('INVITE ');
   for (const [at, step] of steps.entries()) {
-    if (step.kind === 'send' && !/^(SIP\/2\.0|ACK) /.test(step.message)) open.push(at);
+    if (step.kind === 'send' && !step.lost && !/^(SIP\/2\.0|ACK) /.test(step.message)) open.push(at);
     if (step.kind !== 'receive' || typeof step.what !== 'number') continue;
     const request = step.what < 200 ? open.findLast(isInvite) : open.at(-1);
     if (request === undefined) continue;

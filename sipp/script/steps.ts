@@ -111,6 +111,8 @@ export interface PairRun {
   readonly uasMayMiss?: boolean;
   /** What happens to the core once every call is up: only with a core of our own. */
   readonly accident?: Accident;
+  /** A core of this pair alone, with that for `dcsf.policy.unauthorised`. */
+  readonly unauthorised?: 'refuse';
   /** What must be seen in the statistics: nothing is sent twice, something is, or either. Default `none`. */
   readonly retransmissions?: 'none' | 'some' | 'any';
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { outdatedFiles } from '../../sipp/build.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
 import { asked, invited, respond } from '../../sipp/script/callee.ts';
-import { ack, establishes, expect, invite, reinvite } from '../../sipp/script/caller.ts';
+import { ack, establishes, expect, invite, reinvite, request } from '../../sipp/script/caller.ts';
 import { tlsIds } from '../../sipp/script/check.ts';
 import type { Step } from '../../sipp/script/steps.ts';
 import { scenarioXml } from '../../sipp/script/xml.ts';
@@ -66,6 +66,26 @@ test('the 200 of an INVITE that has its ACK is passed over, and not taken for th
     'INVITE',
     'response="200" response_txn="invite1" optional="true"',
     'response="200" timeout="40000"',
+  ]);
+});
+
+test('a request that gets lost has no response: the next 200 is that of the INVITE', () => {
+  const prack = request('PRACK', 2);
+  const steps = [
+    invite({ body: '' }),
+    expect(183),
+    { ...prack, lost: true },
+    prack,
+    expect(200),
+    establishes(200),
+    ack(),
+  ];
+  const receptions = outline([...steps, expect('BYE')]).filter((line) => line.startsWith('response='));
+  assert.deepEqual(receptions, [
+    'response="183" response_txn="invite1" timeout="40000"',
+    'response="200" timeout="40000"',
+    'response="200" response_txn="invite1" rrs="true" rtd="1" timeout="40000"',
+    'response="200" response_txn="invite1" optional="true"',
   ]);
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { runWithAccident } from '../../sipp/accident.ts';
+import { needsCoreAlone, runAlone } from '../../sipp/accident.ts';
 import { type Core, startCore } from '../../sipp/core.ts';
 import { PAIRS } from '../../sipp/pairs/index.ts';
 import { runPairCleanly, sippAvailable } from '../../sipp/sipp.ts';
@@ -23,7 +23,7 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
 
   describe('each pair', { concurrency: AT_ONCE }, () => {
     for (const { name, shows, run } of PAIRS) {
-      if (run?.accident !== undefined) continue;
+      if (needsCoreAlone(name)) continue;
       test(`${name}: ${shows}`, async () => {
         const calls = run?.lossPercent === undefined ? 3 : 60;
         const rate = run?.lossPercent === undefined ? 10 : 30;
@@ -34,9 +34,9 @@ describe('SIPp scripts through a running imsdc dcsf and imsdc mf', { skip }, () 
     }
   });
 
-  for (const { name, shows } of PAIRS.filter(({ run }) => run?.accident !== undefined)) {
+  for (const { name, shows } of PAIRS.filter((pair) => needsCoreAlone(pair.name))) {
     test(`${name}: ${shows}`, async () => {
-      const result = await runWithAccident(core, ({ dc4, port }) => {
+      const result = await runAlone(core, ({ dc4, port }) => {
         return { name, target: { address: '127.0.0.1', port }, dc4, calls: 3, rate: 10 };
       });
       assert.deepEqual(result.problems, []);
