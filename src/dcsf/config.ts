@@ -190,7 +190,8 @@ export const DcsfConfig = Type.Object({
           }),
           endsLines: Type.Boolean({
             default: true,
-            description: 'WEBSOCKET: a line whose last channel it closes (1000) goes to port 0 (DELETE_MEDIA)',
+            description:
+              'a line whose last channel it closes (WEBSOCKET: with 1000) goes to port 0 (DELETE_MEDIA); not with UDP_PROXY',
           }),
           interworking: Type.Boolean({
             default: false,

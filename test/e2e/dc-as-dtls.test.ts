@@ -32,6 +32,13 @@ async function page(ue: UeProcess, streamId: number): Promise<string> {
   return (JSON.parse(String(text)) as { page: string }).page;
 }
 
+/** Whether `sdp` has a line in use with this channel. */
+function isLive(sdp: unknown, stream: number): boolean {
+  return String(sdp)
+    .split(/^(?=m=)/m)
+    .some((line) => /^m=application [1-9]/.test(line) && line.includes(`a=dcmap:${stream} `));
+}
+
 const tap = (ue: UeProcess, streamId: number, key: string) => ue.run(`send ${streamId} '{"tap":"${key}"}'`);
 
 function suite(engine: 'auto' | 'embedded', offset: number): void {
@@ -154,13 +161,18 @@ function suite(engine: 'auto' | 'embedded', offset: number): void {
     await channelsAre(5);
   });
 
-  test('the application ends the channel: the UE sees it closed', async () => {
+  // conformance: 23.228 AC.7.2.2 — a DC AS hangs up over DTLS: DELETE_MEDIA, port 0 towards the UE by re-INVITE
+  test('the application ends the channel: the UE sees it closed, and its line ends if the MF saw it, too', async () => {
     const { alice } = world;
-    for (const stream of [1002, 1000]) {
+    const bye = async (stream: number) => {
       const closed = alice.next('event', (event) => event.event === 'channel' && event.streamId === stream);
       await alice.run(`send ${stream} '{"bye":true}'`);
       await closed;
-    }
+    };
+    await bye(1000);
+    const ended = alice.next('event', ({ event, remote }) => event === 'negotiated' && !isLive(remote, 1002));
+    await bye(1002);
+    assert.ok(isLive((await ended).remote, 1000), 'UDP_PROXY: nobody but its two ends saw it');
     await channelsAre(3);
   });
 

@@ -17,3 +17,32 @@ export function channelsOf({ terminations }: MediaContext, { associations }: Hel
     }),
   );
 }
+
+/** Channels (channelId) that one of their ends has closed, as long as the document has them. */
+export class ClosedChannels {
+  #byServer: ReadonlySet<string> = new Set();
+  #byUe: ReadonlySet<string> = new Set();
+
+  closedByUe(channel: string): void {
+    if (!this.#byServer.has(channel)) this.#byUe = new Set([...this.#byUe, channel]);
+  }
+
+  /** False: its UE was first. */
+  closedByServer(channel: string): boolean {
+    if (this.#byUe.has(channel)) return false;
+    this.#byServer = new Set([...this.#byServer, channel]);
+    return true;
+  }
+
+  isDone(channels: readonly string[]): boolean {
+    return channels.every((channel) => this.#byServer.has(channel));
+  }
+
+  /** Offered again, a stream is another channel. */
+  keepOnly(channels: () => readonly string[]): void {
+    if (this.#byServer.size + this.#byUe.size === 0) return;
+    const kept = new Set(channels());
+    this.#byServer = this.#byServer.intersection(kept);
+    this.#byUe = this.#byUe.intersection(kept);
+  }
+}

@@ -1,7 +1,7 @@
 import { ImsdcError } from '../../errors.ts';
 import type { DcMedia, MediaContext, MediaEvent, MediaUsage, PatchItem } from '../../services/nmf-mrm.ts';
 import type { AssociationStateName, KeyStats } from '../engine/types.ts';
-import { channelId, channelsOf } from './channels.ts';
+import { ClosedChannels, channelId, channelsOf } from './channels.ts';
 import {
   type Desired,
   type DesiredAssociation,
@@ -62,8 +62,7 @@ export class Context {
   #waiting = 0;
   /** Streams by key whose figures were told already. */
   readonly #counted = new Map<string, ReadonlySet<number>>();
-  /** Channels (channelId) that their DC AS has closed, as long as the document has them. */
-  #closedByServer: ReadonlySet<string> = new Set();
+  readonly #closed = new ClosedChannels();
   #ended = false;
 
   constructor(id: string, peer: string, env: ContextEnvironment) {
@@ -149,26 +148,43 @@ export class Context {
   streamClosed(key: string, streamId: number, reason?: string): Promise<void> {
     return this.#turn(async () => {
       const association = this.#find(key);
-      if (this.#ended || !association?.usage || this.#counted.get(key)?.has(streamId)) return;
+      if (this.#ended || association === undefined) return;
+      if (reason === 'PEER_RESET_STREAM' && association.key === key) this.#closedByPeer(association, streamId);
+      if (!association.usage || this.#counted.get(key)?.has(streamId)) return;
       const [ending] = endingOf({ ...association, key }, 'streamClosed', new Set([streamId]));
       const [stats] = ending ? await this.#env.figures([key]) : [];
       if (ending && stats) this.#account(ending, stats, reason);
     }, true);
   }
 
-  /** The consumer hears of it when no channel of the medium is left, on any leg. */
+  /** Over WebSocket: the DC AS has said that it is done with this channel. */
   closedByServer(key: string, streamId: number): Promise<void> {
     return this.#turn(async () => {
       const association = this.#find(key);
-      if (this.#ended || association === undefined) return;
-      const closed = channelId(key, streamId);
-      this.#closedByServer = new Set([...this.#closedByServer, closed]);
-      for (const entry of association.entries) {
-        const channels = channelsOf(this.#document, this.#held, entry.slice(entry.indexOf('/') + 1));
-        if (channels.includes(closed) && channels.every((channel) => this.#closedByServer.has(channel)))
-          this.#post(association.eventUri, entry, 'serverClosed');
-      }
+      if (!this.#ended && association !== undefined) this.#serverIsDone(association, streamId);
     }, true);
+  }
+
+  /**
+   * Over DTLS closing a channel is resetting its stream (RFC 8831 6.7), and the relay takes that to the other half. So
+   * whose half goes first tells who closed it.
+   */
+  #closedByPeer({ key, mdc2Of, routes }: HeldAssociation, streamId: number): void {
+    if (mdc2Of === undefined) this.#closed.closedByUe(channelId(key, streamId));
+    const route = routes.get(streamId);
+    const ue = mdc2Of !== undefined && route?.kind === 'stream' ? this.#find(route.key) : undefined;
+    if (ue !== undefined) this.#serverIsDone(ue, streamId);
+  }
+
+  /** The consumer hears of it when no channel of the medium is left, on any leg. */
+  #serverIsDone(association: HeldAssociation, streamId: number): void {
+    const closed = channelId(association.key, streamId);
+    if (!this.#closed.closedByServer(closed)) return;
+    for (const entry of association.entries) {
+      const channels = channelsOf(this.#document, this.#held, entry.slice(entry.indexOf('/') + 1));
+      if (channels.includes(closed) && this.#closed.isDone(channels))
+        this.#post(association.eventUri, entry, 'serverClosed');
+    }
   }
 
   /** The engine lost these keys without our doing. */
@@ -241,9 +257,7 @@ export class Context {
     this.#desired = withoutWishes(desired);
     this.#requested = asked;
     this.#document = render(this.id, document, this.#held, this.#env.render);
-    // Offered again, a stream is another channel.
-    if (this.#closedByServer.size > 0)
-      this.#closedByServer = this.#closedByServer.intersection(new Set(channelsOf(this.#document, this.#held)));
+    this.#closed.keepOnly(() => channelsOf(this.#document, this.#held));
   }
 
   async #execute(desired: Desired): Promise<void> {

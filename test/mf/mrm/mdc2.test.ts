@@ -93,6 +93,61 @@ describe('a DC AS at the other end of DTLS', () => {
   });
 });
 
+describe('a DC AS that is done (DTLS)', () => {
+  const lineOf = (...ids: number[]) => {
+    const media = overDtls();
+    media.dcMedia!.streams = Object.fromEntries(ids.map((streamId) => [String(streamId), { streamId }]));
+    return media;
+  };
+  /** The peer of one association resets a stream; the relay ends the other half. */
+  const reset = async (rig: Rig, streamId: number, first: number, then: number, reason = 'PEER_RESET_STREAM') => {
+    for (const one of [first, then]) rig.engine.emit('stream', { key: key(one), streamId, state: 'closed', reason });
+    await rig.settle();
+    return rig.events.filter(({ state }) => state === 'serverClosed').map((e) => `${e.terminationId} ${e.mediaId}`);
+  };
+
+  // conformance: 23.228 AC.7.2.2 — a DC AS hangs up over DTLS: it resets its stream before its UE does
+  test('the consumer hears of it with the last channel of the medium', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [lineOf(1000, 1002)] }));
+    assert.deepEqual(await reset(rig, 1000, 2, 1), []);
+    assert.deepEqual(await reset(rig, 1002, 2, 1), ['served m3']);
+  });
+
+  test('what the UE closed, or the MF, is not done by the DC AS', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [lineOf(1000, 1002, 1004)] }));
+    assert.deepEqual(await reset(rig, 1000, 1, 2), [], 'by the UE');
+    assert.deepEqual(await reset(rig, 1002, 2, 1, 'SLOW_READER'), [], 'by the MF');
+    assert.deepEqual(await reset(rig, 1004, 2, 1), [], 'by the DC AS, but not the last');
+    assert.deepEqual(await reset(rig, 1000, 2, 1), [], 'over already');
+  });
+
+  test('a channel that is taken out and offered again is a new one, whoever closed it', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [lineOf(1000, 1002)] }));
+    await reset(rig, 1000, 1, 2);
+    const path = '/terminations/0/medias/0/dcMedia/streams/1000';
+    await rig.patch('ctx1', [{ op: 'remove', path }]);
+    await rig.patch('ctx1', [{ op: 'add', path, value: { streamId: 1000 } }]);
+    assert.deepEqual(await reset(rig, 1002, 2, 1), []);
+    assert.deepEqual(await reset(rig, 1000, 2, 1), ['served m3']);
+  });
+
+  test('between two users (P2A2P): when both have none left', async () => {
+    const rig = new Rig();
+    await rig.create(context({ served: [lineOf(1000)], remote: [lineOf(1000)] }));
+    const towards = (leg: string) =>
+      [...rig.engine.associations].findIndex(
+        ([, { routes }]) => routes.get(STREAM) === `${key(Number(leg))} ${STREAM}`,
+      ) + 1;
+    const [served, remote] = [towards('1'), towards('2')].map((n) => (n > 0 ? n : 0));
+    assert.ok(served! > 0 && remote! > 0, [...rig.engine.associations.keys()].join());
+    assert.deepEqual(await reset(rig, 1000, served!, 1), []);
+    assert.deepEqual(await reset(rig, 1000, remote!, 2), ['remote m3']);
+  });
+});
+
 describe('a DC AS that is done (WebSocket)', () => {
   const EVENTS = { imsdc: { eventUri: 'http://127.0.0.1:1/events' } };
   const overWebSocket = (...ids: number[]) =>

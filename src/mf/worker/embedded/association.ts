@@ -280,10 +280,11 @@ export class Association implements PipeOwner {
     if (code === undefined && (this.plain.state === 'failed' || this.plain.state === 'closed')) return;
     if (code === undefined) this.#specs.delete(streamId);
     this.#pipes.delete(streamId);
+    // Before its other half, which ends with it: whose goes first tells who closed the channel.
+    this.#sendStream(streamId, 'closed', WORKER_ERRORS[code ?? 'PEER_RESET_STREAM'].value);
     pipe?.end();
     this.#payloads.delete(streamId);
     this.#onWritable(streamId);
-    this.#sendStream(streamId, 'closed', WORKER_ERRORS[code ?? 'PEER_RESET_STREAM'].value);
   }
 
   #onState(event: PlainEvents['state']): void {
