@@ -99,6 +99,11 @@ export class OuterPort {
 
   send(datagram: Buffer, to: TransportAddress): void {
     if (this.#closed) return;
+    // Node throws.
+    if (to.port === 0) {
+      this.counters.datagramsIgnored++;
+      return;
+    }
     this.counters.datagramsSent++;
     this.onTrace?.(true, datagram, to);
     this.#socket.send(datagram, to.port, to.address, (error) => {
@@ -123,6 +128,11 @@ export class OuterPort {
   #onDatagram(datagram: Buffer, source: RemoteInfo): void {
     this.counters.datagramsReceived++;
     this.onTrace?.(false, datagram, source);
+    // RFC 768 allows it; whoever it is, nothing can be sent there.
+    if (source.port === 0) {
+      this.counters.datagramsIgnored++;
+      return;
+    }
     switch (classifyDatagram(datagram)) {
       case 'stun':
         this.#onStun(datagram, source);

@@ -56,6 +56,11 @@ export class UdpTransport implements SipTransport {
   }
 
   #onMessage(bytes: Buffer, remote: RemoteInfo): void {
+    // RFC 768 allows it, and nothing can be sent there: Node throws.
+    if (remote.port === 0) {
+      this.#sink.trouble('socketError', `a datagram from port 0 of ${remote.address}`);
+      return;
+    }
     if (isStun(bytes)) {
       const { reply } = answerStun(bytes, remote, null);
       if (reply !== null) this.#socket.send(reply, remote.port, remote.address, (error) => this.#stunFailed(error));
@@ -75,6 +80,10 @@ export class UdpTransport implements SipTransport {
   }
 
   send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void {
+    if (to.port === 0) {
+      queueMicrotask(() => onFailed(new Error('nobody is reached at port 0')));
+      return;
+    }
     this.#socket.send(typeof wire === 'string' ? Buffer.from(wire, 'latin1') : wire, to.port, to.address, (error) => {
       if (error !== null) onFailed(error);
     });

@@ -198,8 +198,10 @@ export class WebSocketTransport implements SipTransport {
 
   #connect(to: Destination): SocketConnection | undefined {
     const { tls, limits } = this.#options;
-    if (isInvalidName(to.address) || !this.#hasRoom()) return undefined;
-    const socket = new WebSocket(`${this.transport}://${hostPort(to.address, to.port)}/`, SUBPROTOCOL, {
+    const url = `${this.transport}://${hostPort(to.address, to.port)}/`;
+    // An IPv6 address with a zone (fe80::1%eth0) is one, and none that a URL can have.
+    if (isInvalidName(to.address) || !URL.canParse(url) || !this.#hasRoom()) return undefined;
+    const socket = new WebSocket(url, SUBPROTOCOL, {
       handshakeTimeout: limits.connectTimeoutMs,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
