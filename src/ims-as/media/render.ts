@@ -36,6 +36,7 @@ export function renderOffer(
   giveSlots(media, to, source);
   const last = lastAgreed(media, to, fork);
   const ours: number[] = [];
+  let ice = false;
   /** A line that ends at our MF there, with the streams of all parts that go on. */
   const ownSection = (line: MediaLine, slot: number, end: LineEnd | null): MediaSection | undefined => {
     if (end?.local == null) return undefined;
@@ -44,10 +45,18 @@ export function renderOffer(
     const size = sizeOf(media, parts, to, fork, config);
     const dc = endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), size);
     ours.push(slot);
+    if (dc.ice !== undefined) ice = true;
     if (said === undefined || said.port === 0) return newSection(line, dc, config);
     // 3gpp-bdc-used-by is relative to the offerer, and we were the answerer when we said it last (R8).
     const flips = end.again === undefined && (end.offered !== undefined || last?.wasAnswer === true);
     return reanchoredSection(flips ? withUsedByFlipped(said) : said, dc, kept(parts));
+  };
+  const relayed = (line: MediaLine, slot: number, end: LineEnd, theirs: MediaSection): MediaSection => {
+    const size = sizeFor(media, line, to, fork, config);
+    const dc = endFor(media, line, to, fork, end, offeredSetup(media, line, to, fork, end), size);
+    ours.push(slot);
+    if (dc.ice !== undefined) ice = true;
+    return reanchoredSection(withStreams(theirs, kept([line])), dc);
   };
   const sections = media.slots[to].map((_, slot) => {
     const line = lineAt(media, to, slot);
@@ -61,19 +70,7 @@ export function renderOffer(
       case 'relay':
         if (end?.shared === true) return ownSection(line, slot, end) ?? gap();
         if (theirs === undefined || end?.local == null) return gap();
-        ours.push(slot);
-        return reanchoredSection(
-          withStreams(theirs, kept([line])),
-          endFor(
-            media,
-            line,
-            to,
-            fork,
-            end,
-            offeredSetup(media, line, to, fork, end),
-            sizeFor(media, line, to, fork, config),
-          ),
-        );
+        return relayed(line, slot, end, theirs);
       case 'flow':
         if (theirs === undefined || end?.local == null) return gap();
         ours.push(slot);
@@ -85,7 +82,8 @@ export function renderOffer(
         return gap();
     }
   });
-  return leaveBundle({ ...source, media: sections }, ours);
+  const offer = leaveBundle({ ...source, media: sections }, ours);
+  return ice ? withIceLite(offer, ours) : offer;
 }
 
 /**

@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { AsHarness, originate, pass, relay } from '../as-harness.ts';
+import { AsHarness, originate, pass, relay, remove, terminate } from '../as-harness.ts';
 import {
   ANSWER_SESSION,
   APPLICATION,
   AUDIO,
   LOCAL_BOOTSTRAP,
+  MF_FINGERPRINT,
   media,
   SESSION,
   sections,
   UE_FINGERPRINT,
 } from '../sdp-examples.ts';
 import { changed, decided, VOICE } from './decided-call.ts';
+
+const ICE =
+  'a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=candidate:1 1 UDP 1 192.0.2.10 40020 typ host\r\n';
 
 /** What deployed handsets and the examples of the standards write, and ue-side.md lets them. */
 
@@ -123,9 +127,7 @@ describe('tolerated forms at the AS', () => {
   // conformance: ue-side 3 — ICE is mirrored in answers; what we offer has none
   test('a relayed line with ICE is offered on without ICE', async () => {
     const as = new AsHarness();
-    const ice =
-      'a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=candidate:1 1 UDP 1 192.0.2.10 40020 typ host\r\n';
-    as.invite({ sdp: SESSION + AUDIO + APPLICATION + ice });
+    as.invite({ sdp: SESSION + AUDIO + APPLICATION + ICE });
     const result = as.instruct(relay('m1', 1000, 1002));
     const [served, remote] = as.context().terminations.map(({ medias }) => medias[0]!.dcMedia?.imsdc);
     assert.deepEqual([served?.ice, remote?.ice], [true, false]);
@@ -143,5 +145,37 @@ describe('tolerated forms at the AS', () => {
     await decided(as);
     as.respond(as.only().message, 200, { sdp: VOICE });
     assert.doesNotMatch(sections(as.only().message.body)[1]!, /used-by/);
+  });
+
+  // conformance: R7, RFC 8839 5.3 — what we offer to a peer that does ICE says again that we are ice-lite
+  test('a re-offer of ours to a peer with ICE', async () => {
+    const as = new AsHarness();
+    as.invite({ sdp: SESSION + AUDIO + LOCAL_BOOTSTRAP + ICE + APPLICATION });
+    const result = as.instruct({ ...terminate('m1', 0), ...pass('m2') });
+    const { context } = structuredClone({ context: as.context() });
+    for (const { medias } of context.terminations) {
+      for (const media of medias) {
+        media.localMbEndpoint = { ip: { ipv4Addr: '198.51.100.5' }, transport: 'UDP', portNumber: 50_000 };
+        media.dcMedia!.imsdc = { iceUfrag: 'q7Zk', icePwd: '3pVb8nXw0rTfLs6yKd2MhQ' };
+        media.dcMedia!.localDcEndpoint = {
+          sctpPort: 5000,
+          fingerprints: [MF_FINGERPRINT],
+          tlsId: 'mfmfmfmfmfmfmfmfmfmf',
+        };
+      }
+    }
+    as.mfAnswers({ ok: true, value: { mf: 'mf1', context: { ...context, contextId: 'ctx-1' } } });
+    assert.ok((await result).ok);
+    as.notified();
+    as.respond(as.only().message, 200, { sdp: VOICE + APPLICATION.replace('actpass', 'passive') });
+    const ok = as.only().message;
+    assert.match(ok.body, /^a=ice-lite\r$/m, 'the answer says it');
+    as.inDialog('ACK', 'caller', ok, 7);
+    as.take();
+    as.mfAnswers();
+    assert.ok((await as.instruct(remove('m2'))).ok);
+    const offer = as.only().message;
+    assert.match(sections(offer.body)[1]!, /^a=ice-ufrag:q7Zk\r$/m);
+    assert.match(offer.body, /^a=ice-lite\r$/m);
   });
 });
