@@ -13,6 +13,7 @@ import { respond2xx } from './acknowledge.ts';
 import { reconcile, thaw } from './mrm.ts';
 import { readSdp } from './negotiate.ts';
 import { channels, notify } from './notify.ts';
+import { sessionKept } from './session-timer.ts';
 import { learnMultiplexing, note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
@@ -107,6 +108,7 @@ export function answerAlone(turn: Turn, exchange: Exchange, held: Held, message:
   const headers =
     contactLine(call.legs[held.from], call, env, dialog.nextHop) +
     (message.first('supported') === undefined ? '' : message.span('supported')) +
+    (sessionKept(turn, held.from, message) ?? '') +
     'Content-Type: application/sdp\r\n';
   respond2xx(turn, exchange, 200, ownResponse(exchange, 200, dialog.localTag, headers, stamped.text), held.fork, true);
   negotiated(turn, held.fork, held.from);

@@ -20,6 +20,7 @@ import { passOn } from './pass.ts';
 import { heardPlain } from './plain.ts';
 import { queueReoffers } from './reoffer.ts';
 import { repairInside } from './repair.ts';
+import { sessionKept } from './session-timer.ts';
 import { answer, arm, disarm, exchangeById, heldMessage, learnMultiplexing, note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
@@ -161,9 +162,10 @@ export function proceed(turn: Turn, held: Held, rollback: MediaSnapshot) {
 }
 
 /** R19; but a session refresh keeps the timers of both legs alive, so it goes through (RFC 4028). */
-function mayAnswerAlone({ call }: Turn, exchange: Exchange, message: SipMessage): boolean {
+function mayAnswerAlone(turn: Turn, exchange: Exchange, message: SipMessage): boolean {
   const canAnswer = exchange.method === 'INVITE' || exchange.method === 'UPDATE';
-  return canAnswer && call.state === 'established' && message.first('session-expires') === undefined;
+  if (!canAnswer || turn.call.state !== 'established') return false;
+  return message.first('session-expires') === undefined && sessionKept(turn, exchange.from, message) !== undefined;
 }
 
 /** 24.186 9.3.2.2.2: all that changed were data channels, and all of them were refused. */

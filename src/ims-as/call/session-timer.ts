@@ -38,6 +38,23 @@ export function sessionLines({ call, env }: Turn, leg: LegName): string {
   return `Supported: timer\r\nSession-Expires: ${seconds};refresher=${refresher === leg ? 'uas' : 'uac'}\r\n`;
 }
 
+/**
+ * Header lines of a 2xx of ours to a request that is no refresh. Without Session-Expires it would turn the timer of that
+ * peer off (RFC 4028 7.2), and the other one, whom nobody refreshes any more, would end the call. What is left of the
+ * interval is said, as in `sessionLines`. Undefined: this request cannot be told so, and its answer must be the other peer's.
+ */
+export function sessionKept({ call, env }: Turn, from: LegName, request: SipMessage): string | undefined {
+  const untilMs = call.deadlines.session;
+  if (call.session === null || untilMs === undefined) return '';
+  const { minSeconds, refresher } = call.session;
+  const seconds = Math.ceil((untilMs - env.nowMs) / 1000);
+  if (seconds < minSeconds) return undefined;
+  if (refresher !== from) return `Session-Expires: ${seconds};refresher=uas\r\n`;
+  // RFC 4028 9: it refreshes only if it knows how to.
+  if (!request.list('supported').some((option) => option.toLowerCase() === 'timer')) return undefined;
+  return `Require: timer\r\nSession-Expires: ${seconds};refresher=uac\r\n`;
+}
+
 /** 422 to an offer of ours (RFC 4028 7.3): the next one asks for no less than that peer wants. */
 export function learnMinimum({ call }: Turn, message: SipMessage): void {
   const value = /^[^;]*/.exec(message.first('min-se') ?? '')?.[0].trim() ?? '';
