@@ -19,7 +19,7 @@ export interface Core {
   holds(): Promise<Holdings>;
   /** Kills the DCSF process (-9) as soon as so many calls are up and on its disk, and starts it again; not after `over`. */
   restart(calls: number, over: AbortSignal): Promise<void>;
-  /** Kills the MF (-9) as soon as so many calls are up, with the spare one running by then, if there is to be one. */
+  /** The MF is lost as soon as so many calls are up, with the spare one running by then, if there is to be one. */
   loseMf(calls: number, over: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
@@ -69,6 +69,8 @@ export const POLICY = {
 } as const;
 /** Calls that find no other MF know it at once: nobody will start the one that was killed. */
 const NO_MF_LIMIT_MS = 500;
+/** An MF that is silent is given up a little sooner than by default: the scripts wait for it. */
+const SILENCE = { probeMs: 500, patienceMs: 4_000 } as const;
 
 /** Of `/status` of `imsdc dcsf`. */
 export interface Status {
@@ -117,7 +119,11 @@ export async function startCore({ losing, unauthorised = 'strip' }: CoreNeeds = 
   });
   const children: LabChild[] = [];
   const stop = async () => {
-    for (const child of children) await child.stop();
+    for (const child of children) {
+      // One that stands still would not hear that it is to end.
+      child.process.kill('SIGCONT');
+      await child.stop();
+    }
     rmSync(directory, { recursive: true, force: true });
   };
   try {
@@ -161,7 +167,8 @@ export async function startCore({ losing, unauthorised = 'strip' }: CoreNeeds = 
       if (!(await comeUp(calls, over))) return;
       // Not before: all calls are to be at the other one.
       const spare = spareMrm === undefined ? undefined : await startSpare(spareMrm);
-      await kill(mf);
+      if (losing?.silent) mf.child.process.kill('SIGSTOP');
+      else await kill(mf);
       if (spare !== undefined) mf = spare;
     };
     const script = resolve(import.meta.dirname, 'dc4.sh');
@@ -173,7 +180,8 @@ export async function startCore({ losing, unauthorised = 'strip' }: CoreNeeds = 
   }
 }
 
-function repairs({ offer, spare }: LostMf, ...mrm: readonly (number | undefined)[]) {
+function repairs({ offer, spare, silent }: LostMf, ...mrm: readonly (number | undefined)[]) {
   const urls = mrm.filter((port) => port !== undefined).map((port) => `http://${LOOPBACK}:${port}`);
-  return { urls, repair: { offer: offer ?? 'inPlace', ...(spare ? {} : { limitMs: NO_MF_LIMIT_MS }) } };
+  const watch = silent ? SILENCE : {};
+  return { urls, ...watch, repair: { offer: offer ?? 'inPlace', ...(spare ? {} : { limitMs: NO_MF_LIMIT_MS }) } };
 }

@@ -26,7 +26,7 @@ import {
 } from './flows.ts';
 import { ALICE, BOB, E2, E4, HTTP_0, HTTP_100 } from './media.ts';
 
-/** An MF with calls ends by kill -9 in the middle of them. Which MF a line is at, its port says. */
+/** An MF with calls ends by kill -9 in the middle of them, or falls silent. Which MF a line is at, its port says. */
 
 /** m-lines like this, at that MF. */
 function at(mf: keyof typeof PORT_AT, ...lines: readonly string[]): Check {
@@ -103,6 +103,12 @@ const PAST_DTLS = {
   bob: `${LIVE}.*a=tls-id:aliceapp00000000000.*a=dcmap:1000 `,
 } as const;
 
+/** Each side hears of new ends of the same lines in one re-INVITE. */
+const MOVED: Pick<Pair, 'uac' | 'uas'> = {
+  uac: [...isUp, ...callerIsOffered(alice(2, '02'), ...RENEWED_AT_ALICE), ...callerIsTold(), ...hangsUp(2)],
+  uas: [...isUpToo, ...isOffered(bob(2, '02'), ...RENEWED_AT_BOB), ...heard],
+};
+
 export const LOST_MF: readonly Pair[] = [
   {
     name: 'mf-lost',
@@ -112,9 +118,15 @@ export const LOST_MF: readonly Pair[] = [
       ['R25', 'lines of an MF that was killed are made anew at another one, by one re-INVITE to each side'],
       ['R12', 'the re-INVITE after the loss of an MF has a new tls-id in each line, and the answer too'],
     ],
-    uac: [...isUp, ...callerIsOffered(alice(2, '02'), ...RENEWED_AT_ALICE), ...callerIsTold(), ...hangsUp(2)],
-    uas: [...isUpToo, ...isOffered(bob(2, '02'), ...RENEWED_AT_BOB), ...heard],
+    ...MOVED,
     ...when({ spare: true }),
+  },
+  {
+    name: 'mf-lost-silent',
+    shows: 'The MF answers no question any more, without a word: given up after patienceMs, with the same re-INVITEs.',
+    conformance: [['R25', 'an MF that is unreachable, and not dead, is lost when it leaves our questions unanswered']],
+    ...MOVED,
+    ...when({ spare: true, silent: true }),
   },
   {
     name: 'mf-lost-new-line',

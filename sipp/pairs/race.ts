@@ -215,7 +215,7 @@ export const RACES: readonly Pair[] = [
   {
     name: 'race-lost-prack',
     shows: 'The first PRACK gets lost: the AS and the callee repeat their reliable 183 until the second one comes.',
-    conformance: [['RFC 3262 3', 'a reliable provisional response is repeated until its PRACK comes']],
+    conformance: [['RFC 3262 3', 'a PRACK behind a lost one settles the response on both legs']],
     uac: [
       ...callsReliably(ALICE, ...E4),
       { ...prack(2), lost: true, repeated: false },

@@ -1,11 +1,12 @@
-import { send } from './caller.ts';
+import { inDialog, send } from './caller.ts';
 import { keptLines } from './check.ts';
 import type { Check, Receive, Send, Step } from './steps.ts';
 
 /** What the UAS says: the next hop of the INVITE, with the callee's handset (or network) behind it. */
 
 const FEATURES = '+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel";+sip.app-subtype="webrtc-datachannel"';
-const CONTACT = `Contact: <sip:[local_ip]:[local_port];transport=[transport]>;${FEATURES}`;
+const TARGET = `<sip:[local_ip]:[local_port];transport=[transport]>;${FEATURES}`;
+const CONTACT = `Contact: ${TARGET}`;
 
 /** The initial INVITE. `keeps` stores what a later response or request of this side needs. */
 export function invited(...checks: readonly Check[]): Receive {
@@ -87,22 +88,18 @@ export interface Request {
 
 /** A request of the callee inside the dialog; `keep()` must have stored the INVITE. */
 export function request(method: string, cseq: number, options: Request = {}): Send {
-  const shows = method === 'INVITE' || method === 'UPDATE' || method === 'REFER';
-  return send(
-    [
-      `${method} [next_url] SIP/2.0`,
-      'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
-      '[routes]',
-      'Max-Forwards: 70',
-      'From:[$inviteTo];tag=b[call_number]',
-      'To:[$inviteFrom]',
-      'Call-ID: [call_id]',
-      `CSeq: ${cseq} ${method}`,
-      ...(shows ? [CONTACT, 'Supported: 100rel, timer'] : []),
-      ...(options.headers ?? []),
-    ],
-    { body: options.body, contentType: options.contentType, repeated: method !== 'ACK', name: `${method} ${cseq}` },
-  );
+  const { headers = [], body, contentType } = options;
+  const lines = inDialog(method, cseq, {
+    from: '[$inviteTo];tag=b[call_number]',
+    to: '[$inviteFrom]',
+    contact: TARGET,
+  });
+  return send([...lines, ...headers], {
+    body,
+    contentType,
+    repeated: method !== 'ACK',
+    name: `${method} ${cseq}`,
+  });
 }
 
 export function ackFailure(cseq: number): Send {

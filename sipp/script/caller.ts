@@ -105,22 +105,46 @@ export interface Request extends Call, Pick<Invite, 'callId' | 'fromTag'> {
 /** A request inside the dialog. */
 export function request(method: string, cseq: number, options: Request = {}): Send {
   const { caller = CALLER, callee = CALLEE, callId = '[call_id]', fromTag = 'a', headers = [], body = '' } = options;
+  const to = options.toTag === undefined ? '[peer_tag_param]' : `;${options.toTag}`;
+  const lines = [
+    ...inDialog(method, cseq, {
+      target: options.target,
+      from: ` "Alice" <sip:${caller}>;tag=${fromTag}[call_number]`,
+      to: ` <sip:${callee}>${to}`,
+      callId,
+      contact: CONTACT,
+    }),
+    ...headers,
+  ];
+  const { contentType, once } = options;
+  return send(lines, { body, contentType, repeated: once !== true, name: `${method} ${cseq}` });
+}
+
+export interface DialogLines {
+  /** Default: of the dialog that SIPp heard from last. */
+  readonly target?: string | undefined;
+  /** With what stands behind the colon. */
+  readonly from: string;
+  readonly to: string;
+  readonly callId?: string;
+  readonly contact: string;
+}
+
+/** The head of a request inside a dialog, of either end. */
+export function inDialog(method: string, cseq: number, lines: DialogLines): readonly string[] {
+  const { target = '[next_url]', from, to, callId = '[call_id]', contact } = lines;
   const shows = method === 'INVITE' || method === 'UPDATE' || method === 'REFER';
-  return send(
-    [
-      `${method} ${options.target ?? '[next_url]'} SIP/2.0`,
-      'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
-      '[routes]',
-      'Max-Forwards: 70',
-      `From: "Alice" <sip:${caller}>;tag=${fromTag}[call_number]`,
-      `To: <sip:${callee}>${options.toTag === undefined ? '[peer_tag_param]' : `;${options.toTag}`}`,
-      `Call-ID: ${callId}`,
-      `CSeq: ${cseq} ${method}`,
-      ...(shows ? [`Contact: ${CONTACT}`, 'Supported: 100rel, timer'] : []),
-      ...headers,
-    ],
-    { body, contentType: options.contentType, repeated: options.once !== true, name: `${method} ${cseq}` },
-  );
+  return [
+    `${method} ${target} SIP/2.0`,
+    'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
+    '[routes]',
+    'Max-Forwards: 70',
+    `From:${from}`,
+    `To:${to}`,
+    `Call-ID: ${callId}`,
+    `CSeq: ${cseq} ${method}`,
+    ...(shows ? [`Contact: ${contact}`, 'Supported: 100rel, timer'] : []),
+  ];
 }
 
 const CONTACT = '<sip:[field0]@[local_ip]:[local_port];transport=[transport]>;+sip.app-subtype="webrtc-datachannel"';

@@ -88,12 +88,14 @@ export interface Pair {
 export type Accident =
   /** `imsdc dcsf` ends by kill -9 and is started again, in the core of the other pairs, when they are done. */
   | { readonly kind: 'asRestarted' }
-  /** The MF that holds every call ends by kill -9, in a core of this pair alone. */
+  /** The MF that holds every call ends by kill -9, or falls silent, in a core of this pair alone. */
   | { readonly kind: 'mfLost'; readonly mf: LostMf };
 
 export interface LostMf {
   /** Another one is there for the lines. */
   readonly spare: boolean;
+  /** It is not killed: it answers nothing any more (kill -STOP), as if it was cut off. */
+  readonly silent?: true;
   /** imsAs.mf.repair.offer */
   readonly offer?: 'inPlace' | 'newLine';
 }
