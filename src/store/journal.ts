@@ -5,18 +5,8 @@ import type { ImsdcError } from '../errors.ts';
 import type { Disk } from './disk.ts';
 import { checkpointLine, putLine, readLines, removeLine } from './line.ts';
 import { type Location, type Replayed, replay } from './replay.ts';
+import { Room, type Space } from './room.ts';
 import { Segments } from './segments.ts';
-
-/** One kind of record: who owns them says what they are, when they are asked for. */
-export interface Space {
-  /**
-   * The record as it is now, without line breaks. null: not at rest; what was stored before stays, and the owner says
-   * `touch` again later. undefined: gone.
-   */
-  render(id: string): string | null | undefined;
-  /** Of every record there is. */
-  ids(): Iterable<string>;
-}
 
 export interface JournalOptions {
   readonly disk: Disk;
@@ -33,17 +23,6 @@ export interface JournalOptions {
 export interface Touch {
   /** The record has changed, or has come, or is gone: it is looked at within `writeEveryMs`. */
   touch(id: string): void;
-}
-
-interface Room {
-  readonly name: string;
-  readonly space: Space;
-  readonly dirty: Set<string>;
-  /** Asked for when it was not at rest: what is stored of it is older than it is. */
-  readonly behind: Set<string>;
-  /** Not yet in the segment that everything is being written to anew. */
-  readonly owed: Set<string>;
-  readonly stored: Map<string, Location>;
 }
 
 /** What one line of a batch does to the index once it is written; `from`: an older line, to be copied. */
@@ -154,7 +133,7 @@ export class Journal {
 
   /** Takes a space over. What was found in it and is not there any more is removed with the next `rewrite`. */
   own(name: string, space: Space): Touch {
-    const room: Room = { name, space, dirty: new Set(), behind: new Set(), owed: new Set(), stored: new Map() };
+    const room = new Room(name, space);
     for (const [id, { at }] of this.#found.spaces.get(name) ?? []) this.#place(room, id, at);
     this.#rooms.push(room);
     return { touch: (id) => this.#touch(room, id) };
@@ -248,7 +227,7 @@ export class Journal {
         if (batch.length === BATCH || this.#failed) return batch;
         room.dirty.delete(id);
         this.#pending--;
-        const text = this.#render(room, id);
+        const text = room.render(id);
         if (text === null) continue;
         room.owed.delete(id);
         const line = text === undefined ? removeLine(room.name, id) : putLine(room.name, id, text);
@@ -259,20 +238,13 @@ export class Journal {
     return batch;
   }
 
-  #render({ space, behind }: Room, id: string): string | null | undefined {
-    const text = space.render(id);
-    if (text === null) behind.add(id);
-    else behind.delete(id);
-    return text;
-  }
-
   #owed(): Entry[] {
     const batch: Entry[] = [];
     for (const room of this.#rooms) {
       for (const id of room.owed) {
         if (batch.length === REWRITE_BATCH) return batch;
         room.owed.delete(id);
-        const text = this.#render(room, id);
+        const text = room.render(id);
         if (text === undefined) continue;
         const line = text === null ? undefined : putLine(room.name, id, text);
         const from = line === undefined ? room.stored.get(id) : undefined;

@@ -15,7 +15,7 @@ import { type Connected, childrenOf, connect, liveLines, nothingLeft, speak, UeP
 const LIMIT_MS = 20_000;
 
 interface DcsfStatus {
-  readonly imsAs: { calls: number; contexts: number };
+  readonly imsAs: { calls: number; answeredCalls: number; contexts: number };
   readonly dcsf: { sessions: number; media: number };
   readonly state: { stored: number; pending: number; behind: number };
 }
@@ -128,6 +128,7 @@ describe('imsdc dcsf is killed and started again in mid-call', { timeout: 180_00
     });
     const status = await lab.status();
     assert.deepEqual([status.imsAs.calls, status.imsAs.contexts, status.dcsf.sessions], [2, 2, 2]);
+    assert.equal(status.imsAs.answeredCalls, 2);
     assert.equal((await (await call.caller.bootstrap(call.outgoing, 0)).list()).status, 200);
     const channels = await call.outgoing.openApplication(application('10000005', 1002));
     const far = await call.incoming.channel(1002);
