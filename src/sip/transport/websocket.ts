@@ -33,6 +33,14 @@ interface SocketConnection extends Connection {
   readonly socket: WebSocket;
   flow: Flow;
   alive: boolean;
+  /** What is to go out once it is open. */
+  early: Early[];
+  earlyBytes: number;
+}
+
+interface Early {
+  readonly wire: string | Buffer;
+  readonly onFailed: (error: Error) => void;
 }
 
 /** SIP over WebSocket (RFC 7118): one message per frame, and what the other end may be sent goes back over its own connection. */
@@ -106,12 +114,12 @@ export class WebSocketTransport implements SipTransport {
       return;
     }
     const { socket } = connection;
-    if (socket.readyState === WebSocket.CONNECTING) {
-      socket.once('open', () => this.#write(socket, wire, onFailed));
-      socket.once('error', onFailed);
-    } else if (socket.bufferedAmount + wire.length > this.#options.limits.maxBacklogBytes) {
+    if (socket.bufferedAmount + connection.earlyBytes + wire.length > this.#options.limits.maxBacklogBytes) {
       this.#sink.trouble('backlogFull', hostPort(to.address, to.port));
       queueMicrotask(() => onFailed(new Error('backlog full')));
+    } else if (socket.readyState === WebSocket.CONNECTING) {
+      connection.early.push({ wire, onFailed });
+      connection.earlyBytes += wire.length;
     } else this.#write(socket, wire, onFailed);
   }
 
@@ -210,6 +218,22 @@ export class WebSocketTransport implements SipTransport {
       ...(to.serverName !== undefined && { headers: { Host: `${to.serverName}:${to.port}` } }),
     });
     const connection = this.#adopt(socket, to.address, to.port, { verifiedFor: to.serverName ?? to.address });
+    let problem = 'closed before it was open';
+    const take = (): Early[] => {
+      const { early } = connection;
+      connection.early = [];
+      connection.earlyBytes = 0;
+      return early;
+    };
+    socket.once('open', () => {
+      for (const { wire, onFailed } of take()) this.#write(socket, wire, onFailed);
+    });
+    socket.once('error', (error) => {
+      problem = error.message;
+    });
+    socket.once('close', () => {
+      for (const { onFailed } of take()) onFailed(new Error(problem));
+    });
     socket.once('upgrade', (response: IncomingMessage) => {
       const peerNames = provenNames(response.socket);
       if (peerNames !== undefined) connection.flow = { ...connection.flow, peerNames };
@@ -231,6 +255,8 @@ export class WebSocketTransport implements SipTransport {
       remoteAddress,
       peers: new Set(),
       alive: true,
+      early: [],
+      earlyBytes: 0,
       isStranger: who.isStranger === true,
       isHeard: who.verifiedFor !== undefined,
       ...(who.verifiedFor !== undefined && { verifiedFor: who.verifiedFor }),
