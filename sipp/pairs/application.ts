@@ -1,6 +1,5 @@
-import { answers, asked } from '../script/callee.ts';
-import { body, DEAD, keep, LINE, LIVE, mediaLines, without } from '../script/check.ts';
-import { APP, applicationLine, audio, closed, flipped, requestedApplication, sdp } from '../script/sdp.ts';
+import { body, keep, LINE, LIVE, mediaLines, without } from '../script/check.ts';
+import { APP, applicationLine, audio, flipped, requestedApplication, sdp } from '../script/sdp.ts';
 import type { Pair } from '../script/steps.ts';
 import {
   adds,
@@ -12,9 +11,6 @@ import {
   isAdded,
   isCalled,
   isHungUpOn,
-  isOffered,
-  offers,
-  offersInVain,
 } from './flows.ts';
 import {
   ANSWER,
@@ -22,10 +18,6 @@ import {
   BOB,
   bobPast,
   E2,
-  HELD_AT_ALICE,
-  HOLD_AT_BOB,
-  held,
-  hold,
   OFFER,
   SECOND,
   SECOND_AT_BOB,
@@ -33,7 +25,7 @@ import {
   SEEN_AT_BOB,
 } from './media.ts';
 
-/** Application channels to the other UE: how they come about. What happens to live ones: channels.ts. */
+/** Application channels to the other UE: how they come about. Refused ones: refusal.ts; live ones: channels.ts. */
 
 const past = { app: APP.past } as const;
 
@@ -176,77 +168,6 @@ export const APPLICATION: readonly Pair[] = [
     ],
   },
   {
-    name: 'p2p-unknown-application',
-    shows: 'A re-INVITE that adds only a channel of an unknown application is refused with 488; the call stands.',
-    conformance: [['24.186 9.3.2.2.2', '488 when every data channel is refused and nothing else changed']],
-    uac: [
-      ...bootstrapped.uac,
-      ...offersInVain(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.unknown })), 488),
-      ...hangsUp(3),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
-  },
-  {
-    name: 'p2p-unknown-with-hold',
-    shows: 'The same together with a hold: the hold passes, the line alone is refused with port 0.',
-    conformance: [['R17', 'a refused line beside another change: port 0 for the line, the change goes on']],
-    uac: [
-      ...bootstrapped.uac,
-      ...offers(
-        2,
-        sdp('alice', 2, audio('alice', 'sendonly'), ...OFFER.slice(1), applicationLine('alice', { app: APP.unknown })),
-        [body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender, DEAD), ...mediaLines(4)],
-      ),
-      ...hangsUp(3),
-    ],
-    uas: [...bootstrapped.uas, ...isOffered(held(2), HOLD_AT_BOB, ...mediaLines(3)), ...isHungUpOn()],
-  },
-  {
-    name: 'p2p-refused-by-peer',
-    shows: 'The peer refuses the application with port 0; the bootstrap channels stay.',
-    conformance: [['26.114 6.2.10.3', 'an association refused by the answerer with port 0']],
-    uac: [...adds([alicePast], [body(LINE.sender, DEAD), ...mediaLines(4)]), ...hangsUp(3)],
-    uas: [...isAdded([SEEN_AT_BOB, ...mediaLines(4)], [closed()]), ...isHungUpOn()],
-  },
-  {
-    name: 'p2p-488-by-peer',
-    shows: 'The peer refuses the whole re-INVITE with 488: it goes back, everything is as before, and a hold works.',
-    conformance: [['RFC 3264 8', 'a refused offer leaves what was agreed before, at the MF too']],
-    uac: [
-      ...bootstrapped.uac,
-      ...offersInVain(2, sdp('alice', 2, ...OFFER, applicationLine('alice', { app: APP.e2DCe })), 488),
-      ...offers(3, hold(3), HELD_AT_ALICE),
-      ...hangsUp(4),
-    ],
-    uas: [
-      ...bootstrapped.uas,
-      asked('INVITE', body(LINE.receiver, LIVE, 'a=dcmap:1000 ')),
-      answers(488),
-      asked('ACK'),
-      ...isOffered(held(2), HOLD_AT_BOB, without('a=dcmap:1000 ')),
-      ...isHungUpOn(),
-    ],
-  },
-  {
-    name: 'p2p-changed-reliability',
-    shows: 'The answer changes the reliability of the channel: the channel is refused, the call goes on.',
-    conformance: [['ue-side 9', 'a dcmap whose reliability the answer changed is a failed channel']],
-    uac: [
-      ...adds(
-        [applicationLine('alice', { app: APP.e2DCe })],
-        [body(LINE.sender, DEAD), without('a=dcmap:1000 '), ...mediaLines(4)],
-      ),
-      ...hangsUp(3),
-    ],
-    uas: [
-      ...isAdded(
-        [body(LINE.receiver, LIVE, 'a=dcmap:1000 ')],
-        [applicationLine('bob', { app: APP.e2DCe, reliability: ';max-retr=3' })],
-      ),
-      ...isHungUpOn(),
-    ],
-  },
-  {
     name: 'p2p-in-invite',
     shows: 'Bootstrap and application in one initial offer: the caller had the application already.',
     conformance: [['24.186 9.3.2.2.1', 'bootstrap and application lines in the initial INVITE']],
@@ -290,20 +211,5 @@ export const APPLICATION: readonly Pair[] = [
       ),
       ...isHungUpOn(),
     ],
-  },
-  {
-    name: 'p2p-unbound',
-    shows: 'An application stream that names no application: refused by policy, 488 as nothing else changed.',
-    conformance: [['ue-side 9', 'an id from 1000 without a binding is refused by default']],
-    uac: [
-      ...bootstrapped.uac,
-      ...offersInVain(
-        2,
-        sdp('alice', 2, ...OFFER, applicationLine('alice', { app: '', streams: ['1000 label="draw"'], more: [] })),
-        488,
-      ),
-      ...hangsUp(3),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
   },
 ];

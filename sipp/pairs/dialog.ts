@@ -19,24 +19,7 @@ import {
   refreshes,
   TIMER,
 } from './flows.ts';
-import {
-  ALICE,
-  ANSWER,
-  alicePast,
-  BOB,
-  bobPast,
-  E2,
-  E4,
-  HELD_AT_ALICE,
-  HELD_BY_BOB_AT_ALICE,
-  HOLD_AT_BOB,
-  HOLD_BY_BOB_AT_BOB,
-  held,
-  heldByBob,
-  hold,
-  holdByBob,
-  OFFER,
-} from './media.ts';
+import { ALICE, ANSWER, alicePast, BOB, bobPast, E2, E4, HOLD, HOLD_BY_BOB, OFFER } from './media.ts';
 
 /** What happens in an established call. */
 
@@ -52,7 +35,7 @@ export const DIALOG: readonly Pair[] = [
     ],
     uac: [
       ...bootstrapped.uac,
-      ...offers(2, hold(2), HELD_AT_ALICE),
+      ...offers(2, HOLD.offer(2), HOLD.atAlice),
       ...offers(3, sdp('alice', 3, ...OFFER), [
         body('m=audio 42000 ', 'a=sendrecv', LINE.own, LINE.sender),
         ...mediaLines(3),
@@ -61,7 +44,7 @@ export const DIALOG: readonly Pair[] = [
     ],
     uas: [
       ...bootstrapped.uasKeeping,
-      ...isOffered(held(2), HOLD_AT_BOB, ...mediaLines(3)),
+      ...isOffered(HOLD.answer(2), HOLD.atBob, ...mediaLines(3)),
       ...isOffered(
         sdp('bob', 3, ...ANSWER),
         body('m=audio 40000 ', 'a=sendrecv', LINE.sender, LINE.receiver),
@@ -74,8 +57,8 @@ export const DIALOG: readonly Pair[] = [
     name: 'hold-by-callee',
     shows: 'The callee holds the call: its re-INVITE goes to the served caller, whose lines stay.',
     conformance: [['RFC 3264 8.4', 'hold by the callee; used-by is flipped in its offer (R8)']],
-    uac: [...bootstrapped.uac, ...callerIsOffered(heldByBob(2), HELD_BY_BOB_AT_ALICE), ...hangsUp(2)],
-    uas: [...bootstrapped.uasKeeping, ...calleeOffers(1, holdByBob(2), ...HOLD_BY_BOB_AT_BOB), ...isHungUpOn()],
+    uac: [...bootstrapped.uac, ...callerIsOffered(HOLD_BY_BOB.answer(2), HOLD_BY_BOB.atAlice), ...hangsUp(2)],
+    uas: [...bootstrapped.uasKeeping, ...calleeOffers(1, HOLD_BY_BOB.offer(2), ...HOLD_BY_BOB.atBob), ...isHungUpOn()],
   },
   {
     name: 'cancel-reinvite',
@@ -83,13 +66,13 @@ export const DIALOG: readonly Pair[] = [
     conformance: [['RFC 3261 9', 'CANCEL of a re-INVITE ends the attempt, not the call']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(2, hold(2)),
+      reinvite(2, HOLD.offer(2)),
       expect(100),
       cancel(2),
       expect(200),
       expect(487),
       ackFailure(2, { inDialog: true }),
-      ...offers(3, hold(2), HELD_AT_ALICE),
+      ...offers(3, HOLD.offer(2), HOLD.atAlice),
       ...hangsUp(4),
     ],
     uas: [
@@ -100,7 +83,7 @@ export const DIALOG: readonly Pair[] = [
       ok(),
       answers(487, { to: 'reinvite' }),
       asked('ACK'),
-      ...isOffered(held(2), HOLD_AT_BOB, ...mediaLines(3)),
+      ...isOffered(HOLD.answer(2), HOLD.atBob, ...mediaLines(3)),
       ...isHungUpOn(),
     ],
   },
@@ -127,14 +110,14 @@ export const DIALOG: readonly Pair[] = [
     conformance: [['RFC 3311', 'UPDATE with an offer of the callee in an established call']],
     uac: [
       ...bootstrapped.uac,
-      expect('UPDATE', HELD_BY_BOB_AT_ALICE, ...mediaLines(3)),
-      reply(200, { body: heldByBob(2), once: true }),
+      expect('UPDATE', HOLD_BY_BOB.atAlice, ...mediaLines(3)),
+      reply(200, { body: HOLD_BY_BOB.answer(2), once: true }),
       ...hangsUp(2),
     ],
     uas: [
       ...bootstrapped.uasKeeping,
-      ask('UPDATE', 1, { body: holdByBob(2) }),
-      expect(200, ...HOLD_BY_BOB_AT_BOB),
+      ask('UPDATE', 1, { body: HOLD_BY_BOB.offer(2) }),
+      expect(200, ...HOLD_BY_BOB.atBob),
       ...isHungUpOn(),
     ],
   },

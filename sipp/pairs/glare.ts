@@ -13,17 +13,7 @@ import {
   offers,
   offersInVain,
 } from './flows.ts';
-import {
-  ANSWER,
-  HELD_AT_ALICE,
-  HELD_BY_BOB_AT_ALICE,
-  HOLD_AT_BOB,
-  HOLD_BY_BOB_AT_BOB,
-  held,
-  heldByBob,
-  hold,
-  holdByBob,
-} from './media.ts';
+import { ANSWER, HOLD, HOLD_BY_BOB } from './media.ts';
 
 /** Both ends want to change the session at once (RFC 3261 14). */
 
@@ -32,13 +22,18 @@ export const GLARE: readonly Pair[] = [
     name: 'glare-at-callee',
     shows: 'Both want to change the session; the callee answers 491, the caller waits and tries again.',
     conformance: [['RFC 3261 14.1', '491 passes; the second attempt succeeds']],
-    uac: [...bootstrapped.uac, ...offersInVain(2, hold(2), 491), ...offers(3, hold(2), HELD_AT_ALICE), ...hangsUp(4)],
+    uac: [
+      ...bootstrapped.uac,
+      ...offersInVain(2, HOLD.offer(2), 491),
+      ...offers(3, HOLD.offer(2), HOLD.atAlice),
+      ...hangsUp(4),
+    ],
     uas: [
       ...bootstrapped.uasKeeping,
       asked('INVITE', body('a=sendonly')),
       answers(491),
       asked('ACK'),
-      ...isOffered(held(2), HOLD_AT_BOB, ...mediaLines(3)),
+      ...isOffered(HOLD.answer(2), HOLD.atBob, ...mediaLines(3)),
       ...isHungUpOn(),
     ],
   },
@@ -49,19 +44,19 @@ export const GLARE: readonly Pair[] = [
     conformance: [['RFC 3261 14.1', '491 of the caller passes; the second attempt succeeds']],
     uac: [
       ...bootstrapped.uac,
-      expect('INVITE', HELD_BY_BOB_AT_ALICE),
+      expect('INVITE', HOLD_BY_BOB.atAlice),
       reply(491),
       expect('ACK'),
-      ...callerIsOffered(heldByBob(2), HELD_BY_BOB_AT_ALICE),
+      ...callerIsOffered(HOLD_BY_BOB.answer(2), HOLD_BY_BOB.atAlice),
       ...hangsUp(2),
     ],
     uas: [
       ...bootstrapped.uasKeeping,
-      ask('INVITE', 1, { body: holdByBob(2) }),
+      ask('INVITE', 1, { body: HOLD_BY_BOB.offer(2) }),
       ...maybe(100),
       expect(491),
       acksFailure(1),
-      ...calleeOffers(2, holdByBob(2), ...HOLD_BY_BOB_AT_BOB),
+      ...calleeOffers(2, HOLD_BY_BOB.offer(2), ...HOLD_BY_BOB.atBob),
       ...isHungUpOn(),
     ],
   },
@@ -69,7 +64,7 @@ export const GLARE: readonly Pair[] = [
     name: 'glare-at-as',
     shows: "The callee sends a re-INVITE while the caller's is open: 491 from the AS; the first one goes on.",
     conformance: [['RFC 3261 14.2', '491 while an INVITE of the other direction is open']],
-    uac: [...bootstrapped.uac, ...offers(2, hold(2), HELD_AT_ALICE), ...hangsUp(3)],
+    uac: [...bootstrapped.uac, ...offers(2, HOLD.offer(2), HOLD.atAlice), ...hangsUp(3)],
     uas: [
       ...bootstrapped.uasKeeping,
       asked('INVITE', body('a=sendonly'), ...keep('reinvite')),
@@ -77,7 +72,7 @@ export const GLARE: readonly Pair[] = [
       ...maybe(100),
       expect(491),
       acksFailure(1),
-      answers(200, { to: 'reinvite', body: held(2) }),
+      answers(200, { to: 'reinvite', body: HOLD.answer(2) }),
       asked('ACK'),
       ...isHungUpOn(),
     ],
@@ -88,12 +83,12 @@ export const GLARE: readonly Pair[] = [
     conformance: [['RFC 3261 14.2', '491 to the caller while an INVITE of the callee is open']],
     uac: [
       ...bootstrapped.uac,
-      expect('INVITE', HELD_BY_BOB_AT_ALICE, ...keep('reinvite')),
-      ...offersInVain(2, hold(2), 491),
-      reply(200, { to: 'reinvite', body: heldByBob(2) }),
+      expect('INVITE', HOLD_BY_BOB.atAlice, ...keep('reinvite')),
+      ...offersInVain(2, HOLD.offer(2), 491),
+      reply(200, { to: 'reinvite', body: HOLD_BY_BOB.answer(2) }),
       expect('ACK'),
       ...hangsUp(3),
     ],
-    uas: [...bootstrapped.uasKeeping, ...calleeOffers(1, holdByBob(2), ...HOLD_BY_BOB_AT_BOB), ...isHungUpOn()],
+    uas: [...bootstrapped.uasKeeping, ...calleeOffers(1, HOLD_BY_BOB.offer(2), ...HOLD_BY_BOB.atBob), ...isHungUpOn()],
   },
 ];

@@ -9,11 +9,13 @@ import { EARLY } from './early.ts';
 import { FORKING } from './forking.ts';
 import { GLARE } from './glare.ts';
 import { LATE_OFFER } from './late-offer.ts';
+import { LOST } from './lost.ts';
 import { LOST_MF } from './lost-mf.ts';
 import { MULTIPLEX } from './multiplex.ts';
 import { NETWORK } from './network.ts';
 import { PLAIN_CALLS } from './plain.ts';
 import { RACES } from './race.ts';
+import { REFUSAL } from './refusal.ts';
 import { RESTART } from './restart.ts';
 import { SPIRAL } from './spiral.ts';
 import { STANDALONE_SESSIONS } from './standalone.ts';
@@ -26,6 +28,7 @@ export const PAIRS: readonly Pair[] = [
   ...BOOTSTRAP,
   ...LATE_OFFER,
   ...APPLICATION,
+  ...REFUSAL,
   ...TO_DC_AS,
   ...CHANNELS,
   ...SPIRAL,
@@ -40,6 +43,7 @@ export const PAIRS: readonly Pair[] = [
   ...GLARE,
   ...TRANSFER,
   ...RACES,
+  ...LOST,
   ...RESTART,
   ...LOST_MF,
 ];

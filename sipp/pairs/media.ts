@@ -59,28 +59,20 @@ export const E4: readonly Check[] = [
 /** The same when the far network, or the callee, refuses: the own network still answers. */
 export const ONLY_OWN: readonly Check[] = [body('m=audio 42000 ', LINE.own, DEAD), ...mediaLines(3)];
 
-/** The usual call on hold: by Alice, and as Bob answers it. */
-export const hold = (version: number) => sdp('alice', version, audio('alice', 'sendonly'), ...OFFER.slice(1));
-export const held = (version: number) => sdp('bob', version, audio('bob', 'recvonly'), ...ANSWER.slice(1));
-export const HOLD_AT_BOB = body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver);
-export const HELD_AT_ALICE: readonly Check[] = [
-  body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender),
-  ...mediaLines(3),
-];
-
-/** Bob holds, and Alice answers: `3gpp-bdc-used-by` is relative to who offers (R8). */
-export const holdByBob = (version: number) =>
-  sdp('bob', version, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped));
-export const heldByBob = (version: number) =>
-  sdp('alice', version, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!));
-export const HELD_BY_BOB_AT_ALICE = body(
-  'm=audio 42000 ',
-  'a=sendonly',
-  'a=dcmap:0 ',
-  'a=dcmap:100 ',
-  'a=3gpp-bdc-used-by:receiver',
-);
-export const HOLD_BY_BOB_AT_BOB: readonly Check[] = [body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)];
+/** The usual call is held by one end: what it offers, what the other one answers, and what each must see of it. */
+export const HOLD = {
+  offer: (version: number) => sdp('alice', version, audio('alice', 'sendonly'), ...OFFER.slice(1)),
+  answer: (version: number) => sdp('bob', version, audio('bob', 'recvonly'), ...ANSWER.slice(1)),
+  atBob: body('m=audio 40000 ', 'a=sendonly', LINE.sender, LINE.receiver),
+  atAlice: [body('m=audio 42000 ', 'a=recvonly', LINE.own, LINE.sender), ...mediaLines(3)],
+} as const;
+/** `3gpp-bdc-used-by` is relative to who offers (R8). */
+export const HOLD_BY_BOB = {
+  offer: (version: number) => sdp('bob', version, audio('bob', 'sendonly'), ...ANSWER.slice(1).map(flipped)),
+  answer: (version: number) => sdp('alice', version, audio('alice', 'recvonly'), OFFER[1]!, flipped(OFFER[2]!)),
+  atAlice: body('m=audio 42000 ', 'a=sendonly', 'a=dcmap:0 ', 'a=dcmap:100 ', 'a=3gpp-bdc-used-by:receiver'),
+  atBob: [body('m=audio 40000 ', 'a=recvonly'), ...mediaLines(3)],
+} as const;
 
 /** An application line past the MF: the handsets' own values travel untouched. */
 export const alicePast = applicationLine('alice', { app: APP.past, setup: 'actpass' });

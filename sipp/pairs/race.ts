@@ -1,61 +1,11 @@
 import { answers, request as ask, asked, invited, ok, respond } from '../script/callee.ts';
-import {
-  ack,
-  ackFailure,
-  bye,
-  cancel,
-  establishes,
-  expect,
-  invite,
-  maybe,
-  reinvite,
-  reply,
-  request,
-} from '../script/caller.ts';
+import { ack, ackFailure, bye, cancel, expect, invite, maybe, reinvite, reply } from '../script/caller.ts';
 import { body, header, keep } from '../script/check.ts';
-import { type Check, linger, type Pair, pause } from '../script/steps.ts';
-import {
-  answersAtLast,
-  bootstrapped,
-  calls,
-  callsReliably,
-  getsThrough,
-  hangsUp,
-  isHungUpOn,
-  isTold,
-  LONGER_THAN_T1_MS,
-  prack,
-  progresses,
-  RACK,
-  RELIABLE,
-  RSEQ,
-  tells,
-} from './flows.ts';
-import { ALICE, BOB, E2, E4, HELD_AT_ALICE, held, hold, PLAIN, UNTOUCHED } from './media.ts';
+import type { Pair } from '../script/steps.ts';
+import { bootstrapped, hangsUp, isHungUpOn, isTold, tells } from './flows.ts';
+import { ALICE, BOB, E2, HOLD } from './media.ts';
 
-/** Messages that cross, come twice, or do not come. */
-
-const HOLD = hold(2);
-const HELD = held(2);
-/** A call on a bad line, which is hung up when all is quiet. */
-function onBadLine(text: string, offer: readonly Check[], answer: readonly Check[], answered: string) {
-  return {
-    uac: [...calls({ body: text }, ...answer), pause(LONGER_THAN_T1_MS), ...hangsUp(2)],
-    uas: [
-      invited(...offer),
-      respond(180),
-      respond(200, { body: answered }),
-      { ...asked('ACK'), optional: true },
-      ...isHungUpOn(),
-      // The 200 may be lost: the BYE comes again.
-      linger(4_000),
-    ],
-    run: { lossPercent: 2, retransmissions: 'any' },
-  } as const;
-}
-
-/** So SIPp sends the INVITE again after T1. */
-const LOST_100 = { ...expect(100), optional: true, lostPercent: 100 } as const;
+/** Messages that cross. What is lost, or comes twice: lost.ts. */
 
 export const RACES: readonly Pair[] = [
   {
@@ -81,7 +31,7 @@ export const RACES: readonly Pair[] = [
     conformance: [['RFC 3261 15.1.2', 'BYE ends a pending re-INVITE with 487']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(2, HOLD),
+      reinvite(2, HOLD.offer(2)),
       ...maybe(100),
       expect(487),
       ackFailure(2, { inDialog: true }),
@@ -103,7 +53,7 @@ export const RACES: readonly Pair[] = [
     conformance: [['RFC 3261 15.1.1', 'BYE behind an open re-INVITE of the same side']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(2, HOLD),
+      reinvite(2, HOLD.offer(2)),
       expect(100),
       bye(3),
       expect(487),
@@ -132,14 +82,14 @@ export const RACES: readonly Pair[] = [
     conformance: [['RFC 3261 14.2', '500 with Retry-After while an INVITE of the same side is open']],
     uac: [
       ...bootstrapped.uac,
-      reinvite(2, HOLD),
+      reinvite(2, HOLD.offer(2)),
       expect(100),
-      reinvite(3, HOLD),
+      reinvite(3, HOLD.offer(2)),
       ...maybe(100),
       expect(500, header('Retry-After', '[0-9]+')),
       ackFailure(3, { inDialog: true }),
       ...tells(4),
-      expect(200, ...HELD_AT_ALICE),
+      expect(200, ...HOLD.atAlice),
       ack(2),
       ...hangsUp(5),
     ],
@@ -147,163 +97,9 @@ export const RACES: readonly Pair[] = [
       ...bootstrapped.uasKeeping,
       asked('INVITE', body('m=audio 40000 ', 'a=sendonly'), ...keep('reinvite')),
       ...isTold(),
-      answers(200, { to: 'reinvite', body: HELD }),
+      answers(200, { to: 'reinvite', body: HOLD.answer(2) }),
       asked('ACK'),
       ...isHungUpOn(),
     ],
-  },
-  {
-    name: 'race-lost-200',
-    shows: 'A fifth of the 200s gets lost on its way to the caller: the AS repeats them until the ACK comes.',
-    conformance: [['RFC 3261 13.3.1.4', 'a 2xx is repeated until its ACK comes']],
-    uac: [
-      invite({ body: ALICE }),
-      ...maybe(100, 180),
-      { ...establishes(200, ...E4), lostPercent: 20 },
-      ack(),
-      ...hangsUp(2),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
-    run: { retransmissions: 'any' },
-  },
-  {
-    name: 'race-lost-ack',
-    shows: 'The first ACK gets lost: the callee repeats its 200 until the second one comes.',
-    conformance: [['RFC 3261 13.2.2.4', 'each 2xx is acknowledged, also the repeated one']],
-    uac: [
-      invite({ body: ALICE }),
-      ...maybe(100, 180),
-      establishes(200, ...E4),
-      { ...ack(), lost: true },
-      pause(LONGER_THAN_T1_MS),
-      ack(),
-      ...hangsUp(2),
-    ],
-    uas: [...bootstrapped.uas, ...isHungUpOn()],
-    run: { retransmissions: 'some' },
-  },
-  {
-    name: 'race-invite-twice',
-    shows: 'The 100 gets lost, so the INVITE comes twice: one call, one INVITE onward.',
-    conformance: [['RFC 3261 17.2.1', 'a repeated INVITE is absorbed by its server transaction']],
-    uac: [invite({ body: ALICE }), LOST_100, ...maybe(180), establishes(200, ...E4), ack(), ...hangsUp(2)],
-    uas: [
-      invited(...E2),
-      pause(LONGER_THAN_T1_MS),
-      respond(180),
-      respond(200, { body: BOB }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
-    run: { retransmissions: 'some' },
-  },
-  {
-    name: 'race-reinvite-twice',
-    shows: 'The same with a re-INVITE: the callee sees it once.',
-    conformance: [['RFC 3261 17.2.1', 'a repeated re-INVITE is absorbed by its server transaction']],
-    uac: [...bootstrapped.uac, reinvite(2, HOLD), LOST_100, expect(200, ...HELD_AT_ALICE), ack(2), ...hangsUp(3)],
-    uas: [
-      ...bootstrapped.uasKeeping,
-      asked('INVITE', body('m=audio 40000 ', 'a=sendonly')),
-      pause(LONGER_THAN_T1_MS),
-      answers(200, { body: HELD }),
-      asked('ACK'),
-      ...isHungUpOn(),
-    ],
-    run: { retransmissions: 'some' },
-  },
-  {
-    name: 'race-lost-prack',
-    shows: 'The first PRACK gets lost: the AS and the callee repeat their reliable 183 until the second one comes.',
-    conformance: [['RFC 3262 3', 'a PRACK behind a lost one settles the response on both legs']],
-    uac: [
-      ...callsReliably(ALICE, ...E4),
-      { ...prack(2), lost: true, repeated: false },
-      pause(LONGER_THAN_T1_MS),
-      prack(2),
-      expect(200),
-      ...getsThrough(3),
-    ],
-    uas: [...progresses(E2, BOB), ...answersAtLast()],
-    run: { retransmissions: 'some' },
-  },
-  {
-    name: 'race-lost-183',
-    shows:
-      'Every third reliable 183 is lost at the caller, and every third PRACK at the callee: the AS repeats its own.',
-    conformance: [['RFC 3262 3', 'lost reliable responses and lost PRACKs are repeated on each leg']],
-    uac: [
-      invite({ body: ALICE, headers: ['Require: 100rel'] }),
-      ...maybe(100),
-      { ...establishes(183, ...E4, RSEQ), lostPercent: 30 },
-      prack(2),
-      expect(200),
-      ...getsThrough(3),
-    ],
-    uas: [
-      invited(...E2, ...keep()),
-      respond(183, { body: BOB, headers: RELIABLE }),
-      { ...asked('PRACK', RACK), lostPercent: 30 },
-      ok(),
-      ...answersAtLast(),
-    ],
-    run: { retransmissions: 'any' },
-  },
-  {
-    name: 'race-lost-failure-ack',
-    shows: 'The ACK of a 486 gets lost: the AS repeats the 486 until the second one comes.',
-    conformance: [['RFC 3261 17.2.1', 'a failure is repeated until its ACK comes']],
-    uac: [
-      invite({ body: ALICE }),
-      ...maybe(100),
-      expect(486),
-      { ...ackFailure(), lost: true },
-      pause(LONGER_THAN_T1_MS),
-      ackFailure(),
-    ],
-    uas: [invited(...E2), respond(486), asked('ACK')],
-    run: { retransmissions: 'any' },
-  },
-  {
-    name: 'race-requests-twice',
-    shows: 'UPDATE, INFO and BYE are answered late, so that each is sent again: the callee has each of them once.',
-    conformance: [['RFC 3261 17.2.2', 'a repeated request is absorbed by its server transaction']],
-    uac: [
-      ...bootstrapped.uac,
-      request('UPDATE', 2, { body: HOLD }),
-      expect(200, ...HELD_AT_ALICE),
-      ...tells(3),
-      ...hangsUp(4),
-    ],
-    uas: [
-      ...bootstrapped.uasKeeping,
-      asked('UPDATE', body('m=audio 40000 ', 'a=sendonly')),
-      pause(LONGER_THAN_T1_MS),
-      ok({ body: HELD }),
-      asked('INFO'),
-      pause(LONGER_THAN_T1_MS),
-      ok(),
-      asked('BYE'),
-      pause(LONGER_THAN_T1_MS),
-      ok(),
-    ],
-    run: { retransmissions: 'some' },
-  },
-  {
-    name: 'audio-loss',
-    shows: 'A plain call on a line that loses 2 % of the messages on both ends: every call completes.',
-    conformance: [['RFC 3261 17', 'all calls complete at 2 % loss both ways']],
-    ...onBadLine(
-      PLAIN.alice,
-      [body('m=audio 40000 '), ...UNTOUCHED],
-      [body('m=audio 42000 RTP/AVP 104 105')],
-      PLAIN.bob,
-    ),
-  },
-  {
-    name: 'bootstrap-loss',
-    shows: 'The same with bootstrap channels of both networks.',
-    conformance: [['RFC 3261 17', 'all calls with data channels complete at 2 % loss both ways']],
-    ...onBadLine(ALICE, E2, E4, BOB),
   },
 ];
