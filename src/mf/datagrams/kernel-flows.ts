@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import type { DatagramPath, FlowCounters } from '../engine/datagram-path.ts';
 import type { FlowEndpoints, FlowOptions } from '../engine/types.ts';
+import { isOwnAddress, isUnspecified } from './addresses.ts';
 import { countersOf, NO_COUNTERS, sum } from './flow-counters.ts';
 import {
   type Element,
@@ -223,7 +223,7 @@ export class KernelFlows implements DatagramPath {
       const { remove, add } = change;
       const placement = add && placed.get(add)!;
       const elements = remove && this.#placed.get(remove);
-      if (remove === add && placement && isDeepStrictEqual(elements, elementsIn(placement))) continue;
+      if (remove === add && elements && isDeepStrictEqual(elements, placement && elementsIn(placement))) continue;
       if (remove) {
         this.#forget(remove);
         if (elements) removed.set(remove, change);
@@ -294,10 +294,3 @@ export class KernelFlows implements DatagramPath {
 }
 
 const elementsIn = (placement: Placement) => ('elements' in placement ? placement.elements : undefined);
-
-const isUnspecified = (address: string) => address === '0.0.0.0' || address === '::';
-
-function isOwnAddress(address: string): boolean {
-  if (address.startsWith('127.') || address === '::1') return true;
-  return Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === address));
-}

@@ -81,7 +81,8 @@ function prerouting(version: string, protocol: string): string {
   const key = tuple(protocol);
   // A statement whose map has no such key ends the rule, so the first look-up is also the test, and its counter counts.
   return [
-    '  meta l4proto udp @th,64,8 20-63',
+    // Without a checksum (RFC 768) there is none to correct, and nftables would make one up.
+    '  meta l4proto udp @th,64,8 20-63 udp checksum != 0',
     `udp dport set ${key} map @dport${version} notrack`,
     `${protocol} daddr set ${key} map @daddr${version} accept`,
   ].join(' ');

@@ -9,9 +9,9 @@ import { workerMissing } from '../../native/rig.ts';
 import { Namespaces, namespacesMissing } from './namespaces.ts';
 import { connect, echo, flow, TABLE, V4, V6, WAYS, World } from './world.ts';
 
-const skip = namespacesMissing || workerMissing;
+for (const [kind, way, wayMissing] of WAYS) {
+  const skip = namespacesMissing || workerMissing || wayMissing;
 
-for (const [kind, way] of WAYS) {
   for (const [name, addresses] of [
     ['IPv4', V4],
     ['IPv6', V6],

@@ -10,6 +10,7 @@ import type { MediaContext } from '../../../src/services/nmf-mrm.ts';
 import { workerMissing } from '../../native/rig.ts';
 import { context, endpoint, relayMedia } from '../rig.ts';
 import { Namespaces, namespacesMissing } from './namespaces.ts';
+import { ruleMissing } from './world.ts';
 
 const skip = namespacesMissing || workerMissing;
 const UDP_SEND = join(import.meta.dirname, 'udp-send.mjs');
@@ -137,7 +138,7 @@ test('on a host that does not forward, auto means user and kernel does not start
 });
 
 test('kernelForwarding device on a host that does not forward: what is killed leaves neither table nor process', {
-  skip,
+  skip: skip || ruleMissing,
 }, async () => {
   using spaces = new Namespaces();
   spaces.run(spaces.mf, 'sysctl', '-qw', 'net.ipv4.ip_forward=0');

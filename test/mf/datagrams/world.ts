@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { silentLogger as log } from '../../../src/base/log.ts';
 import type { Metrics } from '../../../src/base/metrics.ts';
@@ -16,16 +17,19 @@ export const TABLE = 'imsdc_test_1';
 
 const local = (address: string, port = 0) => ({ bindAddress: address, port, ice: false });
 
+const RULE = join(dirname(WORKER), 'imsdc-nft-rule');
+export const ruleMissing = existsSync(RULE) ? false : 'imsdc-nft-rule is not built';
+
 type Way = (spaces: Namespaces) => Forwarding;
 /** Both ways of the kernel, in the MF's namespace. */
-export const WAYS: readonly (readonly [string, Way])[] = [
-  ['routed', () => routedForwarding],
-  ['device', device],
+export const WAYS: readonly (readonly [string, Way, string | false])[] = [
+  ['routed', () => routedForwarding, false],
+  ['device', device, ruleMissing],
 ];
 
 export function device(spaces: Namespaces): DeviceForwarding {
   const inMf = Namespaces.in(spaces.mf);
-  return new DeviceForwarding({ log, ip: [...inMf, 'ip'], rule: [...inMf, join(dirname(WORKER), 'imsdc-nft-rule')] });
+  return new DeviceForwarding({ log, ip: [...inMf, 'ip'], rule: [...inMf, RULE] });
 }
 
 /** Two UEs and an MF with the kernel path, each in a namespace of its own. */
