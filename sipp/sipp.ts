@@ -21,6 +21,8 @@ export interface PairOptions {
   readonly calls: number;
   /** Calls per second; may be a fraction. */
   readonly rate: number;
+  /** No more calls under way at a time: with a high `rate`, a new one begins whenever one has ended. Default 15,000. */
+  readonly concurrent?: number;
   /** Instead of what the pair says. */
   readonly transport?: 'udp' | 'tcp';
   readonly lossPercent?: number;
@@ -200,7 +202,7 @@ function startEnd(options: PairOptions, run: PairRun, end: 'uac' | 'uas', place:
   const args = [
     ...['-sf', join(SCENARIOS, `${options.name}.${end}.xml`), '-inf', USERS],
     ...['-i', local, '-p', String(ports.sip), '-cp', String(ports.control), '-mp', String(ports.media)],
-    ...['-m', String(calls), '-l', '15000', '-nostdin'],
+    ...['-m', String(calls), '-l', String(options.concurrent ?? 15_000), '-nostdin', '-buff_size', '4194304'],
     ...['-t', run.transport === 'tcp' ? 't1' : 'u1'],
     ...['-timeout', `${options.timeoutSeconds ?? 60}s`, '-timeout_error'],
     ...['-trace_err', '-error_file', join(folder, `${end}.errors`)],

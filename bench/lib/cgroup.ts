@@ -2,11 +2,13 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 
 const ROOT = '/sys/fs/cgroup';
-/** Short, so that a process that has used up its share waits for milliseconds, not for a tenth of a second. */
-const PERIOD_US = 20_000;
+/** The kernel's own default, and what container runtimes set: who has used up its share waits for the rest of it. */
+const PERIOD_US = 100_000;
 
 /** A group of processes that may use a part of one core; groups are named by us and removed by `remove`. */
 export interface CpuCap {
+  /** How long its threads together have been kept from running so far. */
+  throttledMs(): number;
   remove(): void;
 }
 
@@ -28,7 +30,14 @@ export function capCpu(pid: number, cores: number): CpuCap | undefined {
     remove(folder, parent); // no rights, or no CPU controller: the caller says so
     return undefined;
   }
-  return { remove: () => remove(folder, parent) };
+  return { throttledMs: () => throttledMs(folder), remove: () => remove(folder, parent) };
+}
+
+/** Nanoseconds in version 1, microseconds in version 2. */
+function throttledMs(folder: string): number {
+  const stat = readFileSync(join(folder, 'cpu.stat'), 'latin1');
+  const [, unit, value] = /throttled_(time|usec) (\d+)/.exec(stat) ?? [];
+  return Number(value ?? 0) / (unit === 'time' ? 1e6 : 1e3);
 }
 
 function remove(folder: string, parent: string): void {

@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { freePort } from '../../sipp/sipp.ts';
+import { GC_FOLDER, GC_RECORDER } from './gc-pauses.ts';
 
 /** A server under measurement, pinned to one core. */
 export interface Server {
@@ -46,18 +48,22 @@ export interface OurServers extends Server {
 }
 
 export interface ImsdcStatus {
+  readonly dcar?: { readonly pid: number };
   readonly imsAs: { readonly calls: number; readonly clientTransactions: number; readonly serverTransactions: number };
   readonly workers?: readonly { readonly pid: number }[];
 }
 
 export interface ImsdcOptions {
-  readonly mf: boolean;
+  /** `imsdc mf` beside it; or the URL of another MF that serves already. */
+  readonly mf: boolean | string;
   /** `dcsf.workers`; with more than one, they share the core of the server and the dispatcher has the other. Default 1. */
   readonly workers?: number;
   /** `dcsf.dispatcher: always`: a single worker too stands behind one. */
   readonly dispatched?: boolean;
   /** Options of Node for the function. */
   readonly nodeOptions?: string;
+  /** Where the function and its workers write down their pauses: see `gcPauses`. */
+  readonly gcFolder?: string;
   /** false: all processes on all cores, as the scheduler likes; default true. */
   readonly pinned?: boolean;
 }
@@ -72,7 +78,7 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
   const main = join(root, 'src/cli/main.ts');
   const children: ChildProcess[] = [];
   const pinned = options.pinned ?? true;
-  if (options.mf) {
+  if (options.mf === true) {
     const mf = spawn(
       'taskset',
       ['-c', pinned ? String(LOAD_CPU) : ALL_CPUS, process.execPath, main, 'mf', '--config', file],
@@ -93,7 +99,7 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
       env: {
         ...process.env,
         IMSDC_LOG: process.env.IMSDC_LOG ?? 'warn',
-        ...(options.nodeOptions !== undefined && { NODE_OPTIONS: options.nodeOptions }),
+        ...nodeEnvironment(options),
       },
     },
   );
@@ -103,12 +109,12 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
     (await (await fetch(`http://${admin.address}:${admin.port}/status`)).json()) as ImsdcStatus;
   const { workers } = await status();
   const workerPids = workers?.map(({ pid }) => pid) ?? [dcsf.pid!];
-  for (const pid of workers === undefined ? [] : workerPids)
+  for (const pid of workers === undefined || !pinned ? [] : workerPids)
     spawnSync('taskset', ['-a', '-c', '-p', String(SERVER_CPU), String(pid)], { stdio: 'ignore' });
   return {
     port,
     pid: dcsf.pid!,
-    mfPid: options.mf ? children[0]!.pid! : undefined,
+    mfPid: options.mf === true ? children[0]!.pid! : undefined,
     workerPids,
     status,
     stop: async () => {
@@ -118,19 +124,37 @@ export async function startImsdc(options: ImsdcOptions): Promise<OurServers> {
   };
 }
 
+function nodeEnvironment({ nodeOptions = '', gcFolder }: ImsdcOptions): Record<string, string> {
+  if (gcFolder === undefined) return nodeOptions === '' ? {} : { NODE_OPTIONS: nodeOptions };
+  return { NODE_OPTIONS: `${nodeOptions} ${GC_RECORDER}`, [GC_FOLDER]: gcFolder };
+}
+
+export interface GrantingMf {
+  readonly url: string;
+  readonly pid: number;
+  stop(): void;
+}
+
+/** A process that grants every media context at once, over HTTP/2: where the MF's own work is not what is measured. */
+export async function startGrantingMf(): Promise<GrantingMf> {
+  const child = fork(resolve(import.meta.dirname, '../held/mf-process.ts'));
+  const [{ url }] = (await once(child, 'message')) as [{ url: string }];
+  return { url, pid: child.pid!, stop: () => child.kill() };
+}
+
 /** Media ports rest 30 s before re-use (R6): at hundreds of calls a second that takes most of the range. */
 function benchConfig(
   folder: string,
   port: number,
   mrmPort: number,
-  { workers = 1, dispatched = false }: ImsdcOptions,
+  { mf, workers = 1, dispatched = false }: ImsdcOptions,
 ): object {
   return {
     instance: 'bench',
     log: { level: 'warn' },
     imsAs: {
       listeners: [{ transport: 'udp', address: '127.0.0.1', port }],
-      mf: { urls: [`http://127.0.0.1:${mrmPort}`] },
+      mf: { urls: [typeof mf === 'string' ? mf : `http://127.0.0.1:${mrmPort}`] },
     },
     dcsf: { workers, dispatcher: dispatched ? 'always' : 'auto' },
     dcar: { repository: { directory: join(folder, 'dcar'), seed: apps() }, mdc1: { port: 0 }, internal: { port: 0 } },

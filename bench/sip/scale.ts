@@ -1,157 +1,122 @@
-import { runPair, sippAvailable } from '../../sipp/sipp.ts';
-import { capCpu } from '../lib/cgroup.ts';
-import { cpuMs } from '../lib/cpu.ts';
-import type { BenchOptions, BenchRow } from '../lib/rows.ts';
-import { LOAD_CPU, type OurServers, startImsdc } from '../lib/servers.ts';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sippAvailable } from '../../sipp/sipp.ts';
+import { type BenchOptions, type BenchRow, median } from '../lib/rows.ts';
+import { type GrantingMf, startGrantingMf } from '../lib/servers.ts';
+import { type CallKind, Contender, type Run } from './contender.ts';
 
 /**
  * How calls per second grow with `dcsf.workers`, where cores are scarce: each worker is capped to a quarter of a core by
- * cgroup, all of them on core 0; the dispatcher shares core 1 with both SIPp, uncapped. The measure is one worker behind
- * the dispatcher; the function as it is by default, one process that reads its sockets itself, stands beside it.
+ * cgroup. The measure is one worker behind the dispatcher. Dispatcher, MF and SIPp have what is left of the machine, and
+ * the kernel places all of them. Calls have bootstrap lines: of such, four capped workers do no more than the rest of two
+ * cores can feed them; of plain calls they do more, so those are shown and not judged.
  */
 const SHARE_OF_CORE = 0.25;
+const WORKERS = [1, 2, 4];
+const JUDGED: CallKind = 'bootstrap-invite';
+const NAMES: Readonly<Record<CallKind, string>> = {
+  'bootstrap-invite': 'calls with bootstrap lines',
+  audio: 'plain calls',
+};
 const GOALS: Readonly<Record<number, number>> = { 2: 1.8, 4: 3.4 };
-/** Failures plus repeated messages per call that still count as clean: a neighbour on the machine costs a few. */
-const TOLERATED = 0.001;
-/** Halvings of the range in which the answer is sought: to two percent of the estimate. */
-const STEPS = 5;
-const SETTLE_MS = 10_000;
-/** The search ends with what it has by then: the whole rig must take less than five minutes. */
-const SEARCH_MS = 60_000;
+/** The same for all: a run counts when all its calls completed and no more of its messages than this, per call, were repeated. */
+const TOLERATED_REPEATS = 0.01;
+/** A run that does not count is done again, but not for ever. */
+const ATTEMPTS = 2;
 
-interface Measured {
-  /** Calls per second without failure. */
-  readonly rate: number;
-  /** CPU of all workers together, and of the dispatcher, per call, before the cap. */
-  readonly workerMs: number;
-  readonly dispatcherMs: number;
-  readonly capped: boolean;
+/** A worker that used less of its share was kept from it by the machine, and the row says so. */
+const FULL_USE = 0.95;
+
+interface Plan {
+  readonly warmUpSeconds: number;
+  readonly rounds: number;
+  readonly seconds: number;
 }
+
+const FULL: Plan = { warmUpSeconds: 15, rounds: 5, seconds: 7 };
+const QUICK: Plan = { warmUpSeconds: 4, rounds: 1, seconds: 4 };
 
 export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   if (!sippAvailable()) throw new Error('sipp is not installed (Debian: sip-tester)');
-  const alone = await measure(1, false, options);
-  const one = await measure(1, true, options);
-  const rows = [
-    row('one process without a dispatcher, a quarter of a core', alone, alone.rate, 'calls/s', 'reported', true),
-    row('one worker behind the dispatcher, a quarter of a core', one, one.rate, 'calls/s', 'reported', true),
-  ];
-  for (const workers of [2, 4]) {
-    const several = await measure(workers, true, options);
-    const goal = GOALS[workers]!;
-    const ratio = several.rate / one.rate;
-    rows.push({
-      ...row(
-        `${workers} workers, a quarter of a core each`,
-        several,
-        several.rate,
-        'calls/s',
-        `>= ${goal} x`,
-        ratio >= goal,
-      ),
-      peer: one.rate,
-      ratio,
-    });
-    rows.push(
-      row(`dispatcher in front of ${workers}, CPU`, several, several.dispatcherMs, 'ms/call', 'reported', true),
-    );
-  }
-  return rows;
-}
-
-function row(name: string, { capped }: Measured, ours: number, unit: string, goal: string, met: boolean): BenchRow {
-  const note = capped
-    ? undefined
-    : 'no cgroup CPU control here: the rate at which the busiest worker would need its share';
-  return { bench: 'scale', row: name, ours, unit, goal, met, ...(note !== undefined && { note }) };
-}
-
-async function measure(workers: number, dispatched: boolean, options: BenchOptions): Promise<Measured> {
-  const server = await startImsdc({ mf: false, workers, dispatched });
-  const caps = [];
+  const plan = options.quick ? QUICK : FULL;
+  const gcFolder = mkdtempSync(join(tmpdir(), 'imsdc-gc-'));
+  const mf = await startGrantingMf();
+  const contenders: Contender[] = [];
   try {
-    const seconds = options.quick ? 3 : 5;
-    // The optimising compiler has to see some thousand calls in each worker before any of this means something, and
-    // until then a call costs several times as much.
-    await load(server, 150, 4);
-    await load(server, 400, (options.quick ? 2 : 10) * workers);
-    const cost = await costPerCall(server, 400, seconds);
-    const estimate = (SHARE_OF_CORE * 1000) / cost.busiestMs;
-    for (const pid of server.workerPids) caps.push(capCpu(pid, SHARE_OF_CORE));
-    const capped = caps.every((cap) => cap !== undefined);
-    options.progress(
-      `${workers} workers: ${cost.workerMs.toFixed(3)} ms a call in workers, ${cost.dispatcherMs.toFixed(3)} in the dispatcher; ${Math.round(estimate)} calls/s by that${capped ? '' : '; no cgroup'}`,
-    );
-    const rate = capped ? await highestRate(server, estimate, seconds, options) : estimate;
-    return { rate, workerMs: cost.workerMs, dispatcherMs: cost.dispatcherMs, capped };
+    for (const workers of WORKERS) contenders.push(await contender(workers, mf, gcFolder));
+    // The optimising compiler has to see some thousand calls in each worker before any of this means something.
+    for (const one of contenders) {
+      await one.run('bootstrap-invite', plan.warmUpSeconds, (line) => options.progress(`warm-up: ${line}`));
+    }
+    const capped = contenders.map((one) => one.cap()).every((done) => done);
+    if (!capped) throw new Error('no cgroup CPU control here: needs root, and a CPU controller of version 1 or 2');
+    const bootstrap = await rounds(contenders, 'bootstrap-invite', plan.rounds, plan, options);
+    const plain = await rounds(contenders, 'audio', 1, plan, options);
+    return [...rowsOf('bootstrap-invite', bootstrap), ...rowsOf('audio', plain)];
   } finally {
-    for (const cap of caps) cap?.remove();
-    await server.stop();
+    for (const one of contenders) await one.stop();
+    mf.stop();
+    rmSync(gcFolder, { recursive: true, force: true });
   }
 }
 
-/** CPU ms per call of all calls: of the workers together, of the one that has most of it, of the dispatcher. */
-async function costPerCall(server: OurServers, rate: number, seconds: number) {
-  const read = () => server.workerPids.map(cpuMs);
-  const [before, ownBefore] = [read(), cpuMs(server.pid)];
-  await load(server, rate, seconds);
-  const used = read().map((ms, worker) => ms - before[worker]!);
-  const calls = rate * seconds;
-  if (used.some((ms) => ms === 0))
-    throw new Error(`a worker had nothing to do at ${rate} calls/s: SIPp could not keep up`);
-  const dispatcherMs = server.workerPids.includes(server.pid) ? 0 : (cpuMs(server.pid) - ownBefore) / calls;
-  return {
-    workerMs: used.reduce((sum, ms) => sum + ms, 0) / calls,
-    busiestMs: Math.max(...used) / calls,
-    dispatcherMs,
-  };
+function contender(workers: number, mf: GrantingMf, gcFolder: string): Promise<Contender> {
+  return Contender.start({ name: named(workers), workers, dispatched: true, mf, gcFolder, share: SHARE_OF_CORE });
 }
 
-/** By halving between rates around the estimate; what fails is tried once more, because the machine has other users. */
-async function highestRate(server: OurServers, estimate: number, seconds: number, options: BenchOptions) {
-  let [good, bad] = [0, estimate * 1.3];
-  let rate = estimate * 0.7;
-  const endMs = Date.now() + SEARCH_MS;
-  for (let step = 0; step < (options.quick ? STEPS - 1 : STEPS) && Date.now() < endMs; step++) {
-    const clean = (await isClean(server, rate, seconds, options)) || (await isClean(server, rate, seconds, options));
-    if (clean) good = rate;
-    else bad = rate;
-    rate = good === 0 ? rate * 0.7 : (good + bad) / 2;
+/** Runs that count, of each contender in turn: what the host does to one round it does to all three. */
+async function rounds(
+  contenders: readonly Contender[],
+  kind: CallKind,
+  count: number,
+  { seconds }: Plan,
+  options: BenchOptions,
+): Promise<readonly (readonly Run[])[]> {
+  const done: Run[][] = [];
+  for (let round = 0; round < count; round++) {
+    const runs: Run[] = [];
+    for (const one of contenders) {
+      for (let attempt = 1; ; attempt++) {
+        const run = await one.run(kind, seconds, options.progress);
+        if (counts(run)) {
+          runs.push(run);
+          break;
+        }
+        if (attempt === ATTEMPTS) break;
+      }
+    }
+    if (runs.length === contenders.length) done.push(runs);
   }
-  return good;
+  return done;
 }
 
-async function isClean(server: OurServers, rate: number, seconds: number, options: BenchOptions): Promise<boolean> {
-  const whole = Math.round(rate);
-  const { calls, failed, repeated } = await load(server, whole, seconds);
-  const clean = failed + repeated <= calls * TOLERATED;
-  options.progress(
-    `${server.workerPids.length} at ${whole}/s: ${clean ? 'clean' : `${failed} failed, ${repeated} repeated`}`,
-  );
-  if (!clean) await settled(server);
-  return clean;
-}
+const counts = ({ calls, failed, repeated }: Run) => failed === 0 && repeated <= calls * TOLERATED_REPEATS;
 
-async function load(server: OurServers, rate: number, seconds: number) {
-  const calls = rate * seconds;
-  const { uac, uas } = await runPair({
-    name: 'audio',
-    target: { address: '127.0.0.1', port: server.port },
-    calls,
-    rate,
-    cpu: LOAD_CPU,
-    repeatsAllowed: true,
-    timeoutSeconds: seconds + 6,
+/** The ratio is that of a round, to the single worker of the same round; of all rounds the median. */
+function rowsOf(kind: CallKind, rounds: readonly (readonly Run[])[]): BenchRow[] {
+  const ofAll = (place: number, read: (run: Run) => number) => median(rounds.map((runs) => read(runs[place]!)));
+  const one = ofAll(0, ({ rate }) => rate);
+  return WORKERS.map((count, place): BenchRow => {
+    const ours = ofAll(place, ({ rate }) => rate);
+    const ratio = median(rounds.map((runs) => runs[place]!.rate / runs[0]!.rate));
+    const goal = kind === JUDGED ? GOALS[count] : undefined;
+    const used = ofAll(place, (run) => Math.min(...run.used));
+    return {
+      bench: 'scale',
+      row: `${NAMES[kind]}, ${named(count)} behind the dispatcher, a quarter of a core each`,
+      ours,
+      ...(count > 1 && { peer: one, ratio }),
+      unit: 'calls/s',
+      goal: goal === undefined ? 'reported' : `>= ${goal} x`,
+      met: goal === undefined || ratio >= goal,
+      note: [
+        `${rounds.length} rounds counted`,
+        `${ofAll(place, ({ workerMs }) => workerMs).toFixed(2)} ms a call in the workers, ${ofAll(place, ({ dispatcherMs }) => dispatcherMs).toFixed(2)} in the dispatcher`,
+        ...(used < FULL_USE ? [`the machine had no more: a worker got ${Math.round(used * 100)} % of its share`] : []),
+      ].join('; '),
+    };
   });
-  const failed = Math.max(calls - uac.successful, uac.failed, uas.failed);
-  return { calls, failed, repeated: uac.retransmissions + uas.retransmissions };
 }
 
-/** After too much: until its calls have ended, so that they do not count against the next step. */
-async function settled(server: OurServers): Promise<void> {
-  const giveUpMs = Date.now() + SETTLE_MS;
-  while (Date.now() < giveUpMs) {
-    if ((await server.status()).imsAs.calls === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 250));
-  }
-}
+const named = (workers: number) => (workers === 1 ? '1 worker' : `${workers} workers`);
