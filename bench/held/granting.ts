@@ -1,46 +1,68 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { silentLogger } from '../../src/base/log.ts';
-import { SbiServer } from '../../src/sbi/server.ts';
-import { MediaContext } from '../../src/services/nmf-mrm.ts';
+import type { MediaContext } from '../../src/services/nmf-mrm.ts';
 import { FINGERPRINT } from './sip-peers.ts';
 
-/** An MF that grants everything: what a call keeps of it is the same. */
-export async function grantingMf(): Promise<SbiServer> {
-  const mf = new SbiServer({ host: '127.0.0.1', port: 0, log: silentLogger });
+export interface GrantingMf {
+  /** `http://127.0.0.1:port` */
+  readonly origin: string;
+  close(): void;
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+/**
+ * An MF that grants everything, without a look at what it is asked: what a call keeps of it is the same, and the rigs have
+ * their cores for those who are measured.
+ */
+export async function grantingMf(): Promise<GrantingMf> {
   let serial = 0;
   const id = () => (serial++).toString(36).padStart(20, 'm');
-  mf.route<MediaContext>({
-    method: 'POST',
-    path: '/nmf-mrm/v1/contexts',
-    body: MediaContext,
-    handler: ({ body }) => {
-      const contextId = `mf.0.${id()}`;
-      const terminations = body.terminations.map((termination) => ({
-        ...termination,
-        medias: termination.medias.map((media) => ({
-          ...media,
-          localMbEndpoint: { ip: { ipv4Addr: '198.18.0.77' }, portNumber: 10_000 + (serial++ % 50_000) },
-          dcMedia: {
-            ...media.dcMedia!,
-            localDcEndpoint: { sctpPort: 5000, fingerprints: [`SHA-256 ${FINGERPRINT}`], tlsId: id() },
-          },
-        })),
-      }));
-      return {
-        status: 201,
-        headers: { location: `/nmf-mrm/v1/contexts/${contextId}` },
-        body: { contextId, terminations },
-      };
-    },
+  const granted = (body: MediaContext): MediaContext => ({
+    contextId: `mf.0.${id()}`,
+    terminations: body.terminations.map((termination) => ({
+      ...termination,
+      medias: termination.medias.map((media) => ({
+        ...media,
+        localMbEndpoint: { ip: { ipv4Addr: '198.18.0.77' }, portNumber: 10_000 + (serial++ % 50_000) },
+        dcMedia: {
+          ...media.dcMedia!,
+          localDcEndpoint: { sctpPort: 5000, fingerprints: [`SHA-256 ${FINGERPRINT}`], tlsId: id() },
+        },
+      })),
+    })),
   });
-  const done = () => ({ status: 204 });
-  const path = '/nmf-mrm/v1/contexts/:contextId';
-  mf.route({ method: 'PATCH', path, body: {}, contentType: 'application/json-patch+json', handler: done });
-  mf.route({ method: 'DELETE', path, handler: done });
-  await mf.listen();
-  return mf;
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createHttp2Server();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  server.on('stream', (stream, headers) => {
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.once('end', () => {
+      if (headers[':method'] !== 'POST') {
+        stream.respond({ ':status': 204 }, { endStream: true });
+        return;
+      }
+      const context = granted(JSON.parse(Buffer.concat(chunks).toString()) as MediaContext);
+      stream.respond({ ':status': 201, location: `/nmf-mrm/v1/contexts/${context.contextId}`, ...JSON_TYPE });
+      stream.end(JSON.stringify(context));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    close: () => {
+      for (const session of sessions) session.destroy();
+      server.close();
+    },
+  };
 }
 
 /** A repository that takes every grant. */

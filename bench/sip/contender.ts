@@ -9,11 +9,12 @@ import { type GrantingMf, type OurServers, startImsdc } from '../lib/servers.ts'
 export type CallKind = 'bootstrap-invite' | 'audio';
 
 /** Calls that are under way at a time, per worker: enough that none runs dry, few enough that no message waits for T1. */
-const CALLS_PER_WORKER = 32;
+const CALLS_PER_WORKER = 48;
 /** SIPp begins a call whenever one has ended; this is only more than any of ours can do. */
 const UNLIMITED = 10_000;
-/** For what a run takes beyond what it should. */
-const PATIENCE_SECONDS = 15;
+/** A run that takes so many times what it should has hung. */
+const PATIENCE = 3;
+const LEAST_PATIENCE_SECONDS = 20;
 
 /** What one run has shown. */
 export interface Run {
@@ -30,7 +31,7 @@ export interface Run {
   readonly used: readonly number[];
 }
 
-/** One function under measurement: `workers` of them behind a dispatcher, or one process that reads its sockets itself. */
+/** One function under measurement: `imsdc dcsf` with so many workers, a single one behind a dispatcher too. */
 export class Contender {
   readonly name: string;
   readonly workers: number;
@@ -51,8 +52,8 @@ export class Contender {
   }
 
   static async start(options: ContenderOptions): Promise<Contender> {
-    const { workers, dispatched, mf, gcFolder } = options;
-    return new Contender(options, await startImsdc({ mf: mf.url, workers, dispatched, gcFolder, pinned: false }));
+    const { workers, mf, gcFolder } = options;
+    return new Contender(options, await startImsdc({ mf: mf.url, workers, dispatched: true, gcFolder, pinned: false }));
   }
 
   /** From now on each worker has its share of a core. False: this machine does not let us. */
@@ -61,9 +62,13 @@ export class Contender {
     return this.#caps.every((cap) => cap !== undefined);
   }
 
-  /** As many calls as end in about `seconds`, `CALLS_PER_WORKER` of them under way at any time. */
-  async run(kind: CallKind, seconds: number, progress: (line: string) => void): Promise<Run> {
-    const calls = Math.round((this.#rates.get(kind) ?? FIRST_RATE[kind] * this.workers) * seconds);
+  /** As many calls as should end in `seconds`. */
+  callsIn(kind: CallKind, seconds: number): number {
+    return Math.round((this.#rates.get(kind) ?? FIRST_RATE[kind] * this.workers) * seconds);
+  }
+
+  /** So many calls, `CALLS_PER_WORKER` of them under way at any time. */
+  async run(kind: CallKind, calls: number, progress: (line: string) => void): Promise<Run> {
     const pids = this.#server.workerPids;
     const [workersBefore, ownBefore, mfBefore] = [pids.map(cpuMs), cpuMs(this.#server.pid), cpuMs(this.#mf.pid)];
     const [sippBefore, droppedBefore] = [endedChildrenCpuMs(), droppedDatagrams()];
@@ -76,7 +81,8 @@ export class Contender {
       rate: UNLIMITED,
       concurrent: CALLS_PER_WORKER * this.workers,
       repeatsAllowed: true,
-      timeoutSeconds: seconds + PATIENCE_SECONDS,
+      checked: false,
+      timeoutSeconds: Math.max(LEAST_PATIENCE_SECONDS, (PATIENCE * calls) / this.callsIn(kind, 1)),
     });
     const tookMs = Date.now() - startedMs;
     const workerCpu = pids.map((pid, index) => cpuMs(pid) - workersBefore[index]!);
@@ -113,7 +119,6 @@ export class Contender {
 export interface ContenderOptions {
   readonly name: string;
   readonly workers: number;
-  readonly dispatched: boolean;
   readonly mf: GrantingMf;
   readonly gcFolder: string;
   /** Of one core, for each worker. */

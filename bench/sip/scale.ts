@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sippAvailable } from '../../sipp/sipp.ts';
 import { type BenchOptions, type BenchRow, median } from '../lib/rows.ts';
-import { type GrantingMf, startGrantingMf } from '../lib/servers.ts';
+import { startGrantingMf } from '../lib/servers.ts';
 import { type CallKind, Contender, type Run } from './contender.ts';
 
 /**
@@ -29,13 +29,13 @@ const ATTEMPTS = 2;
 const FULL_USE = 0.95;
 
 interface Plan {
-  readonly warmUpSeconds: number;
+  readonly warmUpCallsPerWorker: number;
   readonly rounds: number;
   readonly seconds: number;
 }
 
-const FULL: Plan = { warmUpSeconds: 15, rounds: 5, seconds: 7 };
-const QUICK: Plan = { warmUpSeconds: 4, rounds: 1, seconds: 4 };
+const FULL: Plan = { warmUpCallsPerWorker: 5_000, rounds: 5, seconds: 7 };
+const QUICK: Plan = { warmUpCallsPerWorker: 1_000, rounds: 1, seconds: 4 };
 
 export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   if (!sippAvailable()) throw new Error('sipp is not installed (Debian: sip-tester)');
@@ -44,16 +44,20 @@ export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   const mf = await startGrantingMf();
   const contenders: Contender[] = [];
   try {
-    for (const workers of WORKERS) contenders.push(await contender(workers, mf, gcFolder));
+    for (const workers of WORKERS)
+      contenders.push(await Contender.start({ name: named(workers), workers, mf, gcFolder, share: SHARE_OF_CORE }));
     // The optimising compiler has to see some thousand calls in each worker before any of this means something.
-    for (const one of contenders) {
-      await one.run('bootstrap-invite', plan.warmUpSeconds, (line) => options.progress(`warm-up: ${line}`));
-    }
-    const capped = contenders.map((one) => one.cap()).every((done) => done);
-    if (!capped) throw new Error('no cgroup CPU control here: needs root, and a CPU controller of version 1 or 2');
-    const bootstrap = await rounds(contenders, 'bootstrap-invite', plan.rounds, plan, options);
-    const plain = await rounds(contenders, 'audio', 1, plan, options);
-    return [...rowsOf('bootstrap-invite', bootstrap), ...rowsOf('audio', plain)];
+    for (const one of contenders)
+      await one.run(JUDGED, plan.warmUpCallsPerWorker * one.workers, (line) => options.progress(`warm-up: ${line}`));
+    if (!contenders.map((one) => one.cap()).every((capped) => capped))
+      throw new Error('no cgroup CPU control here: needs root, and a CPU controller of version 1 or 2');
+    // Not counted: the calls of the warm-up leave their last timers behind, and the cap is new to all.
+    await round(contenders, JUDGED, plan, (line) => options.progress(`warm-up: ${line}`));
+    const judged: Run[][] = [];
+    for (let number = 1; number <= plan.rounds; number++)
+      judged.push(await round(contenders, JUDGED, plan, (line) => options.progress(`round ${number}: ${line}`)));
+    const plain = await round(contenders, 'audio', plan, options.progress);
+    return [...rowsOf(JUDGED, judged), ...rowsOf('audio', [plain])];
   } finally {
     for (const one of contenders) await one.stop();
     mf.stop();
@@ -61,40 +65,39 @@ export async function rows(options: BenchOptions): Promise<BenchRow[]> {
   }
 }
 
-function contender(workers: number, mf: GrantingMf, gcFolder: string): Promise<Contender> {
-  return Contender.start({ name: named(workers), workers, dispatched: true, mf, gcFolder, share: SHARE_OF_CORE });
-}
-
-/** Runs that count, of each contender in turn: what the host does to one round it does to all three. */
-async function rounds(
+/** One run of each in turn: what the host does to one of them, it does to all. It stops with one that does not count. */
+async function round(
   contenders: readonly Contender[],
   kind: CallKind,
-  count: number,
   { seconds }: Plan,
-  options: BenchOptions,
-): Promise<readonly (readonly Run[])[]> {
-  const done: Run[][] = [];
-  for (let round = 0; round < count; round++) {
-    const runs: Run[] = [];
-    for (const one of contenders) {
-      for (let attempt = 1; ; attempt++) {
-        const run = await one.run(kind, seconds, options.progress);
-        if (counts(run)) {
-          runs.push(run);
-          break;
-        }
-        if (attempt === ATTEMPTS) break;
-      }
-    }
-    if (runs.length === contenders.length) done.push(runs);
+  progress: (line: string) => void,
+): Promise<Run[]> {
+  const runs: Run[] = [];
+  for (const one of contenders) {
+    const run = await countedRun(one, kind, seconds, progress);
+    if (run === undefined) return runs;
+    runs.push(run);
   }
-  return done;
+  return runs;
 }
 
-const counts = ({ calls, failed, repeated }: Run) => failed === 0 && repeated <= calls * TOLERATED_REPEATS;
+async function countedRun(
+  one: Contender,
+  kind: CallKind,
+  seconds: number,
+  progress: (line: string) => void,
+): Promise<Run | undefined> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const run = await one.run(kind, one.callsIn(kind, seconds), progress);
+    if (run.failed === 0 && run.repeated <= run.calls * TOLERATED_REPEATS) return run;
+    progress(`${one.name}: that run does not count`);
+  }
+  return undefined;
+}
 
 /** The ratio is that of a round, to the single worker of the same round; of all rounds the median. */
-function rowsOf(kind: CallKind, rounds: readonly (readonly Run[])[]): BenchRow[] {
+function rowsOf(kind: CallKind, all: readonly (readonly Run[])[]): BenchRow[] {
+  const rounds = all.filter((runs) => runs.length === WORKERS.length);
   const ofAll = (place: number, read: (run: Run) => number) => median(rounds.map((runs) => read(runs[place]!)));
   const one = ofAll(0, ({ rate }) => rate);
   return WORKERS.map((count, place): BenchRow => {
@@ -111,7 +114,7 @@ function rowsOf(kind: CallKind, rounds: readonly (readonly Run[])[]): BenchRow[]
       goal: goal === undefined ? 'reported' : `>= ${goal} x`,
       met: goal === undefined || ratio >= goal,
       note: [
-        `${rounds.length} rounds counted`,
+        `${rounds.length} of ${all.length} rounds counted`,
         `${ofAll(place, ({ workerMs }) => workerMs).toFixed(2)} ms a call in the workers, ${ofAll(place, ({ dispatcherMs }) => dispatcherMs).toFixed(2)} in the dispatcher`,
         ...(used < FULL_USE ? [`the machine had no more: a worker got ${Math.round(used * 100)} % of its share`] : []),
       ].join('; '),
