@@ -9,7 +9,7 @@ import { type GrantingMf, type OurServers, startImsdc } from '../lib/servers.ts'
 export type CallKind = 'bootstrap-invite' | 'audio';
 
 /** Calls that are under way at a time, per worker: enough that none runs dry, few enough that no message waits for T1. */
-const CALLS_PER_WORKER = 48;
+const CALLS_PER_WORKER = 32;
 /** SIPp begins a call whenever one has ended; this is only more than any of ours can do. */
 const UNLIMITED = 10_000;
 /** A run that takes so many times what it should has hung. */
