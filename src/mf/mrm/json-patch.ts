@@ -188,6 +188,18 @@ export function deepEqual(a: unknown, b: unknown): boolean {
   );
 }
 
+/** About how long `value` is as JSON text; stops counting above `limit`. */
+export function weightOf(value: unknown, limit: number): number {
+  if (typeof value === 'string') return value.length + 2;
+  if (!isObject(value)) return 4;
+  let weight = 2;
+  for (const key of Object.keys(value)) {
+    weight += key.length + 3 + weightOf((value as Record<string, unknown>)[key], limit - weight);
+    if (weight > limit) break;
+  }
+  return weight;
+}
+
 /** How many values `value` holds, itself included; stops counting above `limit`. */
 function countValues(value: unknown, limit: number): number {
   if (!isObject(value)) return 1;

@@ -1,7 +1,11 @@
+import { ImsdcError } from '../../errors.ts';
 import { requireValid } from '../../sbi/validation.ts';
 import { type DcMedia, MediaContext, type PatchItem } from '../../services/nmf-mrm.ts';
 import { entryId, type RequestedValues, requestedValues } from './desired.ts';
-import { applyPatch, clone } from './json-patch.ts';
+import { applyPatch, clone, weightOf } from './json-patch.ts';
+
+/** One POST may bring half of it: what we add to that, and what later patches do, has room enough. */
+const MAX_CONTEXT_WEIGHT = 128 * 1024;
 
 export interface Patched {
   readonly document: MediaContext;
@@ -32,6 +36,12 @@ export function patched(
     written.set(parent, (written.get(parent) ?? new Set()).add(key));
   });
   requireValid<MediaContext>(MediaContext, result);
+  // Members that we do not know are kept, and each patch could bring some more of them.
+  if (weightOf(result, MAX_CONTEXT_WEIGHT) > MAX_CONTEXT_WEIGHT) {
+    const [index, problem] = [items.length - 1, `makes the context longer than ${MAX_CONTEXT_WEIGHT} characters`];
+    const invalidParams = [{ param: '', reason: problem }];
+    throw new ImsdcError('MF_PATCH_INVALID', { index, member: '/value', problem, invalidParams });
+  }
   const wrote = (object: object | undefined, key: string) => object && written.get(object)?.has(key);
   return {
     document: result,
