@@ -7,15 +7,17 @@ import type { Command } from './program.ts';
  * group of its own, so that Ctrl-C does not end it before the MF.
  */
 export function startGuard(command: Command): ChildProcess {
-  return spawn('/bin/sh', ['-c', 'cat > /dev/null; exec "$@"', 'imsdc-guard', ...command], {
+  const guard = spawn('/bin/sh', ['-c', 'cat > /dev/null; exec "$@"', 'imsdc-guard', ...command], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
+  // Without one, what it was to do is left undone; that is no reason to end.
+  return guard.on('error', () => undefined);
 }
 
 /** Lets it do its work now; resolves when that is done. */
 export async function endGuard(guard: ChildProcess | null): Promise<void> {
-  if (!guard || guard.exitCode !== null || guard.signalCode !== null) return;
+  if (guard?.pid === undefined || guard.exitCode !== null || guard.signalCode !== null) return;
   const ended = once(guard, 'exit');
   guard.stdin?.end();
   await ended;

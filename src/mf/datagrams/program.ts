@@ -19,6 +19,9 @@ export function runProgram(command: Command, options: readonly string[], input =
   const [file, ...first] = command;
   const { promise, resolve } = Promise.withResolvers<Ended>();
   const child = spawn(file, [...first, ...options], { stdio: ['pipe', 'pipe', 'pipe'], timeout: TIMEOUT_MS });
+  child.on('error', (error) => resolve({ output: '', problem: error.message }));
+  // It never was. Without a file descriptor left it has no streams either.
+  if (child.pid === undefined) return promise;
   const chunks: Buffer[] = [];
   let bytes = 0;
   let said = '';
@@ -30,7 +33,6 @@ export function runProgram(command: Command, options: readonly string[], input =
   child.stderr.on('data', (chunk: Buffer) => {
     if (said.length < 2 * MAX_PROBLEM_CHARACTERS) said += chunk.toString();
   });
-  child.on('error', (error) => resolve({ output: '', problem: error.message }));
   child.on('close', (code, signal) => {
     const output = Buffer.concat(chunks).toString();
     if (code === 0) resolve({ output, problem: undefined });

@@ -47,9 +47,13 @@ export class RouteWatch {
       detached: true,
     });
     this.#monitor = monitor;
+    monitor.on('error', (error) => this.#options.log.warn({ reason: error.message }, 'routes are not watched'));
+    if (monitor.pid === undefined) {
+      this.#again = setTimeout(() => this.#begin(), SETTLED_MS).unref();
+      return;
+    }
     monitor.stdout.on('data', () => this.#heard());
     monitor.stdout.on('end', () => this.#ended(monitor));
-    monitor.on('error', (error) => this.#options.log.warn({ reason: error.message }, 'routes are not watched'));
     monitor.stdin.on('error', () => undefined); // it has ended; `end` of its output says so
     // What changed before it listened.
     this.#again = setTimeout(() => this.#heard(), SETTLED_MS).unref();
