@@ -2,7 +2,8 @@
 // It sends datagram by datagram, as UEs do, unless told otherwise; it takes trains of them (UDP_GRO), as a network card that segments would.
 //
 //   imsdc-udp-load FIRST_OCTET BYTES WINDOW SECONDS     prints "A_PORT B_PORT", reads "TO_PORT" from standard input,
-//                                                       then prints one line of JSON: received, lost, seconds
+//                                                       then prints one line of JSON: received, lost, seconds,
+//                                                       cpuSeconds (what the kernel does for the datagrams included)
 //   WINDOW: NUMBER, refilled as datagrams arrive; trains:NUMBER, the same, but sent in trains (UDP_SEGMENT), so that the
 //   core of the sender does not limit what passes; burst:NUMBER, refilled when all have arrived (rtpengine gives a
 //   stream up that still has datagrams after fifty in one go)
@@ -12,6 +13,7 @@
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -167,7 +169,11 @@ int main(int argc, char** argv) {
     }
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  std::printf("{\"received\":%llu,\"lost\":%llu,\"seconds\":%.3f}\n", static_cast<unsigned long long>(received),
-              static_cast<unsigned long long>(lost), seconds);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto whole = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
+  const double cpuSeconds = whole + static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+  std::printf("{\"received\":%llu,\"lost\":%llu,\"seconds\":%.3f,\"cpuSeconds\":%.3f}\n",
+              static_cast<unsigned long long>(received), static_cast<unsigned long long>(lost), seconds, cpuSeconds);
   return 0;
 }
