@@ -28,12 +28,13 @@ export function socketOpener(options: Mdc2SocketOptions): OpenSocket {
     const { hostname } = new URL(url);
     const host = hostname.replace(/^\[(.*)\]$/, '$1');
     const where = { host: address, port, localAddress, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS };
-    return new WebSocket(url, [MDC2_SUBPROTOCOL], {
+    const socket = new WebSocket(url, [MDC2_SUBPROTOCOL], {
       headers: { ...channelHeaders(target, streamId), ...(ticket && { authorization: `Bearer ${ticket}` }) },
       followRedirects: false,
       handshakeTimeout: connectTimeoutMs,
       maxPayload: maxMessageSizeBytes,
       perMessageDeflate: false,
+      autoPong: false,
       createConnection: () =>
         url.startsWith('ws:')
           ? connectTcp({ ...where, noDelay: true })
@@ -46,7 +47,32 @@ export function socketOpener(options: Mdc2SocketOptions): OpenSocket {
               checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
             }).setNoDelay(true),
     });
+    answerPings(socket);
+    return socket;
   };
+}
+
+/**
+ * Of several pings the last one alone may be answered (RFC 6455 5.5.3): so one answer at most waits for a DC AS that asks
+ * and does not read.
+ */
+function answerPings(socket: WebSocket): void {
+  let isAnswering = false;
+  let last: Buffer | undefined;
+  const answer = (data: Buffer) => {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    isAnswering = true;
+    socket.pong(data, undefined, () => {
+      isAnswering = false;
+      const next = last;
+      last = undefined;
+      if (next !== undefined) answer(next);
+    });
+  };
+  socket.on('ping', (data) => {
+    if (isAnswering) last = data;
+    else answer(data);
+  });
 }
 
 function channelHeaders(target: ApplicationTarget, streamId: number): Record<string, string> {
