@@ -49,6 +49,11 @@ export const ImsAsConfig = Type.Object({
     {
       setupWithoutIce: role('our DTLS role when a UE without ICE leaves the choice to us', 'active'),
       setupWithIce: role('our DTLS role when a UE with ICE leaves the choice to us', 'passive'),
+      iceInOffers: Type.Boolean({
+        default: false,
+        description:
+          'lines that end at our MF are offered with ICE-lite lines, which browsers need; not behind gates that change c= and m= alone: that is an ICE mismatch',
+      }),
       maxMessageSizeBytes: Type.Integer({
         default: 65_536,
         minimum: 1_024,

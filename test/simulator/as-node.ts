@@ -27,6 +27,7 @@ export const SIMULATED_CONFIG: CallConfig = {
   t2Ms: 4000,
   setupWithoutIce: 'active',
   setupWithIce: 'passive',
+  iceInOffers: false,
   maxMessageSizeBytes: 65536,
   bootstrapBandwidthKbps: 500,
   stripHeaders: new Set(),

@@ -350,6 +350,8 @@ export interface CallConfig {
   readonly t2Ms: number;
   readonly setupWithoutIce: 'active' | 'passive';
   readonly setupWithIce: 'active' | 'passive';
+  /** What we offer has ICE-lite lines (ue-side.md 3). */
+  readonly iceInOffers: boolean;
   readonly maxMessageSizeBytes: number;
   readonly bootstrapBandwidthKbps: number;
   /** Header names (lower case) never passed on. */

@@ -108,7 +108,7 @@ function dcMedia(
     ...(peer === undefined ? {} : { remoteDcEndpoint: remoteEnd(peer), securitySetup: upper(peer.setup) }),
     imsdc: {
       localSetup: upper(peer?.localRole ?? end.setup),
-      ice: peer?.ice ?? end.ice ?? false,
+      ice: awaitsChecks(peer, end),
       // R13: streams for applications may join it later.
       ...(media.multiplexing[leg] ? { multiplexing: true } : {}),
       maxMessageSizeBytes: bytes,
@@ -116,6 +116,15 @@ function dcMedia(
       ...(spec?.mdc2Target === undefined ? {} : { mdc2: mdc2Target(spec.mdc2Target, leg) }),
     },
   };
+}
+
+/**
+ * The MF sends no checks, and waits for those of the peer where it does ICE. A lite peer sends none either (RFC 8445 2.5):
+ * once the credentials for our SDP are there, it is as if there were no ICE.
+ */
+function awaitsChecks(peer: Peer | undefined, end: LineEnd): boolean {
+  if (peer?.iceLite === true && end.local !== null) return false;
+  return peer?.ice ?? end.ice ?? false;
 }
 
 /** What the MF must know of the DC AS on this leg. */

@@ -68,9 +68,9 @@ function apply(
       ? undefined
       : incorrect(`${at}/mediaResourceType`, `${instruction.mediaResourceType} cannot be instructed`);
   }
-  if (kind === 'ORIGINATE_MEDIA') return originate(media, mediaId, instruction, line, open, at);
+  if (kind === 'ORIGINATE_MEDIA') return originate(media, mediaId, instruction, line, open, at, config);
   if (line === undefined && instruction.dcMediaSpecification?.imsdcCarriedBy !== undefined) {
-    return divide(media, mediaId, instruction, open, at);
+    return divide(media, mediaId, instruction, open, at, config);
   }
   if (line === undefined || line.state === 'closed' || !line.dataChannel) {
     return {
@@ -139,7 +139,7 @@ function anchor(
     return incorrect(at, 'the offered line cannot be anchored');
   }
   const far = otherLeg(line.born);
-  if (treatment !== 'terminate') line.ends[far] ??= freshEnd(line, far);
+  if (treatment !== 'terminate') line.ends[far] ??= freshEnd(line, far, config.iceInOffers);
   return keepStreams(media, line, instruction, at);
 }
 
@@ -153,6 +153,7 @@ function divide(
   instruction: MediaInstruction,
   open: OpenOffer | undefined,
   at: string,
+  config: CallConfig,
 ): ProblemDetails | undefined {
   const specification = instruction.dcMediaSpecification!;
   const where = `${at}/dcMediaSpecification`;
@@ -193,7 +194,7 @@ function divide(
     withheld: NO_IDS,
     carriedBy: line.id,
     spec: specOf(instruction),
-    ends: { served: null, remote: null, ...(isRelay ? { [far]: newEnd() } : {}) },
+    ends: { served: null, remote: null, ...(isRelay ? { [far]: newEnd(config.iceInOffers) } : {}) },
     failed: false,
   });
   return undefined;
@@ -207,6 +208,7 @@ function originate(
   known: MediaLine | undefined,
   open: OpenOffer | undefined,
   at: string,
+  config: CallConfig,
 ): ProblemDetails | undefined {
   if (known !== undefined) return incorrect(`${at}/mediaId`, 'is in use');
   if (/^m\d+$/.test(mediaId)) return incorrect(`${at}/mediaId`, 'm<n> are ours to give; use d-<uuid>');
@@ -238,7 +240,7 @@ function originate(
   };
   const problem = atDcAs(line, at);
   if (problem !== undefined) return problem;
-  line.ends[towards] = freshEnd(line, towards);
+  line.ends[towards] = freshEnd(line, towards, config.iceInOffers);
   const streams = fromDcStreams(instruction.dcMediaSpecification?.streams ?? {});
   if (streams.length === 0) return incorrect(`${at}/dcMediaSpecification/streams`, 'has no stream');
   line.streams = toDcStreams(streams);
@@ -253,8 +255,8 @@ function atDcAs(line: MediaLine, at: string): ProblemDetails | undefined {
   return incorrect(`${at}/dcMediaSpecification/imsdcMdc2/${problem.member}`, problem.reason);
 }
 
-function freshEnd(line: MediaLine, leg: LegName): LineEnd {
-  return endsAtDcAs(line) ? { ...newEnd(), setup: dcAsSetup(line.spec, leg) } : newEnd();
+function freshEnd(line: MediaLine, leg: LegName, ice = false): LineEnd {
+  return endsAtDcAs(line) ? { ...newEnd(), setup: dcAsSetup(line.spec, leg) } : newEnd(ice);
 }
 
 /** For a line whose peer was answered with port 0: we shall offer it in that peer's words, with ICE if it did ICE (R18). */

@@ -127,8 +127,9 @@ export function setPeer(media: MediaState, end: LineEnd, leg: LegName, fork: num
   media.context.dirty = true;
 }
 
-export function newEnd(): LineEnd {
-  return { local: null, setup: 'actpass', peers: [], renewal: 'none', shared: false };
+/** `ice`: what we offer there has ICE lines, until its peer has said whether it does ICE. */
+export function newEnd(ice = false): LineEnd {
+  return { local: null, setup: 'actpass', peers: [], renewal: 'none', shared: false, ...(ice ? { ice } : {}) };
 }
 
 /** A UE shows one certificate on all its lines: its fingerprint is kept once. */
@@ -156,6 +157,7 @@ export function peerFrom(media: MediaState, read: DataChannelMedia): Peer {
     setup: read.setup,
     maxMessageSizeBytes: read.maxMessageSizeBytes,
     ice: read.ice !== undefined,
+    ...(read.ice?.lite === true ? { iceLite: true } : {}),
     started: false,
   };
 }

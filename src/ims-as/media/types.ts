@@ -103,7 +103,7 @@ export interface LineEnd {
    * MF lost this end, and the next one to be asked gives another (R25).
    */
   renewal: 'none' | 'wanted' | 'asked' | 'lost';
-  /** The peer did ICE before its end was lost: the new offer must have it too (design: no ICE needed). */
+  /** What we offer has ICE: the peer did ICE before its end was lost, or the configuration says so (ue-side.md 3). */
   ice?: boolean;
   /** The early dialog for which the MF gave `local`: the others share its port (R20). Absent: the first. */
   firstFork?: number;
@@ -140,6 +140,8 @@ export interface Peer {
   readonly setup: SetupValue;
   readonly maxMessageSizeBytes: number;
   readonly ice: boolean;
+  /** It sends no checks. */
+  readonly iceLite?: boolean;
   /** The MF's role, once both sides have spoken. */
   localRole?: 'active' | 'passive';
   /** The SDP that lets the association start has gone out (R5): the MF may know the address. */

@@ -69,7 +69,8 @@ export function matches(held: HeldAssociation, wanted: DesiredAssociation): bool
   // R5: a new association is asked for without the address, which comes with the answer.
   const remote = wanted.remote ?? (started && wanted.remoteDc && { ...started.remote, ...wanted.remoteDc });
   const wishesTlsId = wanted.tlsId !== undefined && wanted.tlsId !== held.tlsId;
-  if (held.ice !== wanted.ice || wishesTlsId) return false;
+  // Credentials that the far end turned out to have no use for do no harm (ue-side.md 3); what never had any needs others.
+  if ((held.ice !== wanted.ice && (held.started !== undefined || !held.ice)) || wishesTlsId) return false;
   if (!started || !remote) return true;
   if (started.remote.sctpPort !== remote.sctpPort) return false;
   // What failed is not tried again until the consumer asks for something else.

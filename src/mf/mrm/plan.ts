@@ -182,7 +182,7 @@ class Planner {
       eventUri: wanted.eventUri,
       usage: wanted.usage,
     };
-    const next: HeldAssociation = { ...held, ...told, maxMessageSizeBytes: advertised };
+    const next: HeldAssociation = { ...held, ...told, ice: wanted.ice, maxMessageSizeBytes: advertised };
     if (isBroken(held)) return next;
     const role = resolveRole(wanted, held.role);
     const started = held.started ?? startedAs(wanted, role, this.#streamsAtInit(wanted));

@@ -159,6 +159,19 @@ export function handshakeCases(command: WorkerCommand): void {
       }));
   }
 
+  for (const role of ['active', 'passive'] as const) {
+    // conformance: ue-side 3, RFC 8445 2.5 — a port with ICE credentials, and a peer that sends no checks: plain DTLS
+    test(`a peer without checks on a port that has ICE credentials, engine ${role}`, () =>
+      withLab(command, async (lab) => {
+        const [local, ue] = await Promise.all([lab.reserve('a', { ice: true }), lab.ue()]);
+        await lab.engine.setStreams('a', [spec(0)]);
+        const open = Promise.all([opened(ue, 0), lab.streamOpen('a', 0)]);
+        await lab.engine.start('a', remoteOf(ue, role));
+        await lab.startUe(ue, local, role === 'active' ? 'passive' : 'active');
+        await open;
+      }));
+  }
+
   // conformance: R20 — one port for several early dialogs
   test('branches of a fork share a port and are told apart by address', (t) =>
     withLab(command, async (lab) => {

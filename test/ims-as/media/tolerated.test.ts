@@ -137,6 +137,68 @@ describe('tolerated forms at the AS', () => {
     assert.doesNotMatch(as.only().message.body, /ice-|candidate/);
   });
 
+  // conformance: ue-side 3, RFC 8445 2.5 — a lite UE gets ICE lines, and the MF is told to expect no checks
+  test('a UE that is ice-lite itself', async () => {
+    const as = new AsHarness();
+    as.invite({ sdp: `${SESSION}a=ice-lite\r\n${AUDIO}${LOCAL_BOOTSTRAP}${ICE}` });
+    const result = as.instruct(terminate('m1', 0));
+    const context = structuredClone(as.context());
+    const [media] = context.terminations[0]!.medias;
+    assert.equal(media!.dcMedia?.imsdc?.ice, true, 'credentials are needed');
+    media!.localMbEndpoint = { ip: { ipv4Addr: '198.51.100.5' }, transport: 'UDP', portNumber: 50_000 };
+    media!.dcMedia!.imsdc = { iceUfrag: 'q7Zk', icePwd: '3pVb8nXw0rTfLs6yKd2MhQ' };
+    media!.dcMedia!.localDcEndpoint = { sctpPort: 5000, fingerprints: [MF_FINGERPRINT], tlsId: 'mfmfmfmfmfmfmfmfmfmf' };
+    as.mfAnswers({ ok: true, value: { mf: 'mf1', context: { ...context, contextId: 'ctx-1' } } });
+    assert.ok((await result).ok);
+    as.notified();
+    as.respond(as.only().message, 200, { sdp: VOICE });
+    assert.match(sections(as.only().message.body)[1]!, /^a=ice-ufrag:q7Zk\r$/m);
+    const told = as.lastPatch().find(({ path }) => path === '/terminations/0/medias/0/dcMedia/imsdc');
+    assert.equal((told!.value as { ice: boolean }).ice, false);
+  });
+
+  // conformance: ue-side 3 — by configuration what we offer has ICE-lite lines, until its peer answers without ICE
+  test('imsAs.media.iceInOffers', async () => {
+    const as = new AsHarness({ config: { iceInOffers: true } });
+    as.invite({ sdp: SESSION + AUDIO + APPLICATION });
+    const result = as.instruct({ ...relay('m1', 1000, 1002), ...originate('d-1', 100, 'remote') });
+    const context = structuredClone(as.context());
+    const asked = context.terminations.map(({ medias }) => medias.map(({ dcMedia }) => dcMedia?.imsdc?.ice));
+    assert.deepEqual(asked, [[false], [true, true]], 'the caller did not do ICE');
+    let portNumber = 50_000;
+    for (const { medias } of context.terminations) {
+      for (const media of medias) {
+        media.localMbEndpoint = { ip: { ipv4Addr: '198.51.100.5' }, transport: 'UDP', portNumber: portNumber++ };
+        media.dcMedia!.imsdc = media.dcMedia!.imsdc?.ice ? { iceUfrag: 'q7Zk', icePwd: '3pVb8nXw0rTfLs6yKd2MhQ' } : {};
+        media.dcMedia!.localDcEndpoint = {
+          sctpPort: 5000,
+          fingerprints: [MF_FINGERPRINT],
+          tlsId: `mf${portNumber}`.padEnd(20, 'x'),
+        };
+      }
+    }
+    as.mfAnswers({ ok: true, value: { mf: 'mf1', context: { ...context, contextId: 'ctx-1' } } });
+    assert.ok((await result).ok);
+    as.notified();
+    const onward = as.only().message;
+    assert.equal(onward.body.match(/^a=ice-lite\r$/gm)?.length, 1);
+    assert.deepEqual(
+      onward.body.match(/^a=candidate:.*\r$/gm)?.map((line) => line.split(' ').slice(4, 6).join(' ')),
+      ['198.51.100.5 50001', '198.51.100.5 50002'],
+    );
+    const answered = sections(onward.body)
+      .slice(1)
+      .map((text) => text.replace(/^a=(?:ice|candidate).*\r\n/gm, ''));
+    as.respond(onward, 200, { sdp: VOICE + answered.join('').replaceAll('actpass', 'passive') });
+    const ok = as.only().message;
+    assert.doesNotMatch(ok.body, /ice|candidate/);
+    const told = as.lastPatch().filter(({ path }) => path.startsWith('/terminations/1/') && path.endsWith('/imsdc'));
+    assert.deepEqual(
+      told.map(({ value }) => (value as { ice: boolean }).ice),
+      [false, false],
+    );
+  });
+
   // conformance: ue-side 11 (13) — 3gpp-bdc-used-by on a line without 100 and 110 is ignored, and not emitted
   test('a local bootstrap line that says who uses it', async () => {
     const as = new AsHarness();
