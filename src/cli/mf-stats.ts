@@ -67,10 +67,10 @@ function figures({ bytesReceived, bytesSent, messagesReceived, messagesSent, buf
 
 function associationRow(one: KeyStats): string[] {
   const rtt = one.rttUs === 0 ? '-' : `${(one.rttUs / 1_000).toFixed(1)} ms`;
-  const { key, kind, state, stateAgeMs, retransmissions, dropped } = one;
+  const { key, kind, way, state, stateAgeMs, retransmissions, dropped } = one;
   return [
     key,
-    kind === 'flow' ? 'flow' : '',
+    kind === 'flow' ? flowOf(way) : '',
     state,
     duration(stateAgeMs),
     rtt,
@@ -79,6 +79,10 @@ function associationRow(one: KeyStats): string[] {
     String(dropped),
   ];
 }
+
+/** `flow`, `flow kernel`, `flow (mtu)`: the kernel forwards it; it would, but for that. */
+const flowOf = (way: KeyStats['way']) =>
+  `flow${way?.path === 'kernel' ? ' kernel' : ''}${way?.refused ? ` (${way.refused})` : ''}`;
 
 function streamRow({ kind }: KeyStats, stream: KeyStats['streams'][number]): string[] {
   const name = kind === 'flow' ? (stream.streamId === 0 ? 'side a' : 'side b') : String(stream.streamId);

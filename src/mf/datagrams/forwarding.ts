@@ -26,7 +26,13 @@ export interface Element {
 
 /** Why a flow has to stay with its worker, although its addresses are such that the kernel could forward it. */
 export type Refusal = 'device' | 'family' | 'local' | 'mtu' | 'route';
-export const REFUSALS: readonly Refusal[] = ['device', 'family', 'local', 'mtu', 'route'];
+
+/** How many of each. */
+export function countRefusals(refusals: Iterable<Refusal>): Readonly<Record<Refusal, number>> {
+  const counts = { device: 0, family: 0, local: 0, mtu: 0, route: 0 };
+  for (const refusal of refusals) counts[refusal]++;
+  return counts;
+}
 
 /** What is to be in the table for a flow. */
 export type Placement = { readonly elements: readonly Element[] } | { readonly refused: Refusal };

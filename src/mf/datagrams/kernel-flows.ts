@@ -4,10 +4,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../base/log.ts';
 import type { Counter, Metrics } from '../../base/metrics.ts';
 import type { DatagramPath, FlowCounters } from '../engine/datagram-path.ts';
-import type { FlowEndpoints, FlowOptions } from '../engine/types.ts';
+import type { FlowEndpoints, FlowOptions, FlowWay } from '../engine/types.ts';
 import { isOwnAddress, isUnspecified } from './addresses.ts';
 import { countersOf, NO_COUNTERS, sum } from './flow-counters.ts';
 import {
+  countRefusals,
   type Element,
   type ElementCounter,
   elementsScript,
@@ -15,7 +16,6 @@ import {
   type KernelFlow,
   MAX_KERNEL_FLOWS,
   type Placement,
-  REFUSALS,
   type Refusal,
 } from './forwarding.ts';
 import { endGuard, startGuard } from './guard.ts';
@@ -82,7 +82,7 @@ export class KernelFlows implements DatagramPath {
       'imsdc_mf_kernel_flows_refused',
       'Flows that the kernel cannot forward from device to device',
       'reason',
-      () => Object.fromEntries(REFUSALS.map((reason) => [reason, this.refused(reason)])),
+      () => countRefusals(this.#refused.values()),
     );
   }
 
@@ -105,11 +105,6 @@ export class KernelFlows implements DatagramPath {
   /** Flows in the table. */
   get size(): number {
     return this.#placed.size;
-  }
-
-  /** Flows that stay with their worker for this reason, until routes or devices change. */
-  refused(reason: Refusal): number {
-    return [...this.#refused.values()].filter((one) => one === reason).length;
   }
 
   async set(key: string, options: FlowOptions, ends: FlowEndpoints): Promise<'user' | 'kernel'> {
@@ -142,6 +137,12 @@ export class KernelFlows implements DatagramPath {
       counters.set(key, flow ? sum(before, countersOf(this.#forwarding, flow, listed)) : before);
     }
     return counters;
+  }
+
+  wayOf(key: string): FlowWay {
+    const flow = this.#held.get(key)?.flow;
+    const refused = flow && this.#refused.get(flow);
+    return { path: flow && this.#placed.has(flow) ? 'kernel' : 'user', ...(refused && { refused }) };
   }
 
   async close(): Promise<void> {

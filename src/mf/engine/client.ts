@@ -209,9 +209,14 @@ export class EngineClient extends TypedEmitter<EngineEvents> implements MediaEng
   async stats(keys: readonly string[] = this.#entries.keys()): Promise<EngineStats> {
     const stats = await collectStats(this.#pool.workers, this.#entries, keys);
     const flows = stats.associations.some(({ kind }) => kind === 'flow');
-    const passed = flows ? await this.#options.datagrams?.counters() : undefined;
+    const { datagrams } = this.#options;
+    const passed = flows ? await datagrams?.counters() : undefined;
     if (!passed) return stats;
-    return { ...stats, associations: stats.associations.map((one) => withSideCounters(one, passed.get(one.key))) };
+    const associations = stats.associations.map((one) => {
+      const way = one.kind === 'flow' ? datagrams?.wayOf(one.key) : undefined;
+      return { ...withSideCounters(one, passed.get(one.key)), ...(way && { way }) };
+    });
+    return { ...stats, associations };
   }
 
   trace(key: string, reader: TraceReader): Promise<() => Promise<void>> {

@@ -1,4 +1,4 @@
-import type { FlowEndpoints, FlowOptions, KeyStats } from './types.ts';
+import type { FlowEndpoints, FlowOptions, FlowWay, KeyStats } from './types.ts';
 
 /** Bytes of datagrams without their headers, from the far end of each side. */
 export interface SideCounters {
@@ -17,6 +17,8 @@ export interface DatagramPath {
   /** When it resolves nothing passes any more; what has passed. */
   remove(key: string): Promise<FlowCounters | undefined>;
   counters(): Promise<ReadonlyMap<string, FlowCounters>>;
+  /** Which way the datagrams of a flow go now. */
+  wayOf(key: string): FlowWay;
   close(): Promise<void>;
 }
 

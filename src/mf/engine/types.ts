@@ -161,10 +161,18 @@ export interface EngineStats {
   readonly associations: readonly KeyStats[];
 }
 
+export interface FlowWay {
+  readonly path: 'user' | 'kernel';
+  /** Why the kernel refuses it at present, in a word. */
+  readonly refused?: string;
+}
+
 /** Figures of one association or flow. A flow counts datagrams as messages, and its sides as streams 0 (a) and 1 (b). */
 export interface KeyStats extends Counters {
   readonly key: string;
   readonly kind: 'association' | 'flow';
+  /** Of a flow, where the kernel may forward: which way its datagrams go now, and why the kernel refuses it. */
+  readonly way?: FlowWay;
   readonly state: AssociationStateName;
   /** Since the state was entered. */
   readonly stateAgeMs: number;

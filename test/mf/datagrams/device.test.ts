@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Metrics } from '../../../src/base/metrics.ts';
+import { statsTable } from '../../../src/cli/mf-stats.ts';
 import type { FlowEndpoints, FlowOptions } from '../../../src/mf/engine/types.ts';
 import { workerMissing } from '../../native/rig.ts';
 import { Namespaces, namespacesMissing } from './namespaces.ts';
@@ -141,9 +142,12 @@ test('device: a flow follows the routes, is given back to its worker without one
 
   const ends = await mf.flow('f', 'f', between({ ...V4, b: BEHIND_B }));
   assert.deepEqual([ends.path, refused('route')], ['user', 1]);
+  const stats = async () => statsTable((await mf.stats(['f'])).associations);
+  assert.match(await stats(), /^f +flow \(route\) /m);
   route('add', 'via', V4.b);
   await until(t, () => refused('route') === 0);
   await until(t, () => world.ruleset().includes(`${V4.b} . "eth2"`));
+  assert.match(await stats(), /^f +flow kernel /m);
   const { all } = await receive(spaces.b, BEHIND_B, 1);
   send(world, ends, V4.a, 'software:1602');
   assert.equal((await all).length, 1);

@@ -43,6 +43,7 @@ test('without the kernel a flow goes through its worker', () => {
     set: () => Promise.reject(new Error('no kernel')),
     remove: async () => ({ a: none, b: none }),
     counters: async () => new Map(),
+    wayOf: () => ({ path: 'kernel' }),
     close: async () => undefined,
   };
   return withEngine(async (engine) => {
@@ -65,6 +66,7 @@ test('a flow that is released while it is changed leaves nothing in the kernel',
       return { a: none, b: none };
     },
     counters: async () => new Map(),
+    wayOf: () => ({ path: 'kernel' }),
     close: async () => undefined,
   };
   return withEngine(async (engine) => {
