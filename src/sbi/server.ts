@@ -13,6 +13,7 @@ import {
   SBI_HEADER,
 } from './headers.ts';
 import { parseJson } from './json.ts';
+import { boundNewcomers } from './newcomers.ts';
 import { peerOf } from './peer.ts';
 import { congestion, invalidBody, PROBLEM_JSON, problem, SbiProblem, toProblem } from './problem.ts';
 import { watchSessions } from './server-sessions.ts';
@@ -165,6 +166,7 @@ export class SbiServer extends TypedEmitter<SbiServerEvents> {
         const server = tls
           ? http2.createSecureServer({ ...settings, ...serverTlsOptions(tls) }, handler)
           : http2.createServer(settings, handler);
+        boundNewcomers(server, log);
         watchSessions(server, this.#options, (peer) => this.emit('alive', { peer }));
         return server as Http2Server;
       },

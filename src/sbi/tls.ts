@@ -22,8 +22,12 @@ const shared = (tls: SbiTls) => ({
   minVersion: 'TLSv1.2' as const,
 });
 
+/** Until then nobody knows who it is; Node waits for two minutes. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
+
 export function serverTlsOptions(tls: SbiTls): SecureServerOptions {
-  return { ...shared(tls), requestCert: true, rejectUnauthorized: true, allowHTTP1: false };
+  const handshakeTimeout = HANDSHAKE_TIMEOUT_MS;
+  return { ...shared(tls), requestCert: true, rejectUnauthorized: true, allowHTTP1: false, handshakeTimeout };
 }
 
 export function clientTlsOptions(tls: SbiTls): SecureClientSessionOptions {
