@@ -112,7 +112,7 @@ export class FrameLink {
     this.#unwritten = 0;
   }
 
-  /** A slab that is written is used again: new ones, at a megabyte a second, made the engine collect its whole heap. */
+  /** A slab that is written is used again: new ones made the engine collect its whole heap three times as often. */
   #written(slab: Buffer): void {
     if (slab !== this.slab || --this.#unwritten > 0 || this.#start !== this.#end) return;
     this.#start = 0;
