@@ -2,8 +2,11 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 
 const ROOT = '/sys/fs/cgroup';
-/** The kernel's own default, and what container runtimes set: who has used up its share waits for the rest of it. */
-const PERIOD_US = 100_000;
+/**
+ * Who has used up its share waits for the rest of it. Half of the kernel's default: while one of several workers waits,
+ * the calls of a closed loop gather at it, and the others have the less to do the longer it takes.
+ */
+const PERIOD_US = 50_000;
 
 /** A group of processes that may use a part of one core; groups are named by us and removed by `remove`. */
 export interface CpuCap {
