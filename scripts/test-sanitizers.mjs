@@ -35,7 +35,10 @@ const built = withBuildLock(build, (locked) => {
   const configured = locked('cmake', ['--preset', 'sanitize', ...generator], { ...quiet, cwd: native });
   if (configured.status !== 0) return configured.status ?? 1;
   const jobs = String(availableParallelism());
-  return locked('cmake', ['--build', build, '-j', jobs], quiet).status ?? 1;
+  const made = locked('cmake', ['--build', build, '-j', jobs], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // The build tool prints what the compiler says on its standard output.
+  if (made.status !== 0) process.stderr.write(made.stdout ?? '');
+  return made.status ?? 1;
 });
 if (built !== 0) {
   process.stderr.write('test:sanitizers: the sanitizer build failed (Debian: clang libclang-rt-14-dev)\n');

@@ -258,7 +258,7 @@ int answer(int descriptor) {
   int acknowledged = 0;
   while (acknowledged < 2) {
     alignas(nlmsghdr) std::array<char, 16'384> in{};
-    auto left = static_cast<int>(recv(descriptor, in.data(), in.size(), 0));
+    ssize_t left = recv(descriptor, in.data(), in.size(), 0);
     if (left < 0) return errno;
     for (auto* header = reinterpret_cast<nlmsghdr*>(in.data()); NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type != NLMSG_ERROR) continue;
