@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { STREAM_LIMITS } from '../../../src/sip/transport/stream.ts';
@@ -26,9 +26,8 @@ const UNREAD = Buffer.alloc(32 << 20);
 const LIMITS = { ...STREAM_LIMITS, maxBacklogBytes: 64 << 20 };
 const OPTIONS = 'OPTIONS sip:as@x SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bK1\r\nContent-Length: 0\r\n\r\n';
 
-test('TCP: keep-alives of a peer that does not read are not answered', { timeout: 20_000 }, async (t) => {
-  const pingsRead = Promise.withResolvers<void>();
-  const transport = new TcpTransport(LOCAL, { ...SINK, received: () => pingsRead.resolve() }, LIMITS);
+/** Starts `transport`; the client is connected, and a message waits for it that it does not read. */
+async function silentClient(t: TestContext, transport: TcpTransport): Promise<Socket> {
   await transport.start();
   const client = connect(transport.local.port, '127.0.0.1');
   t.after(async () => {
@@ -40,6 +39,13 @@ test('TCP: keep-alives of a peer that does not read are not answered', { timeout
   const { port } = client.address() as { port: number };
   while (transport.connections === 0) await turn();
   transport.send(UNREAD, { transport: 'tcp', address: '127.0.0.1', port }, () => undefined);
+  return client;
+}
+
+test('TCP: keep-alives of a peer that does not read are not answered', { timeout: 20_000 }, async (t) => {
+  const pingsRead = Promise.withResolvers<void>();
+  const transport = new TcpTransport(LOCAL, { ...SINK, received: () => pingsRead.resolve() }, LIMITS);
+  const client = await silentClient(t, transport);
   client.write(`${'\r\n\r\n'.repeat(PINGS)}${OPTIONS}`);
   await pingsRead.promise;
   let bytes = 0;
@@ -54,33 +60,13 @@ test('TCP: keep-alives of a peer that does not read are not answered', { timeout
 test('TCP: an idle connection goes even when its peer never reads what is left', { timeout: 20_000 }, async (t) => {
   const limits = { ...LIMITS, idleTimeoutMs: 200 };
   const transport = new TcpTransport(LOCAL, SINK, limits);
-  await transport.start();
-  const client = connect(transport.local.port, '127.0.0.1');
-  t.after(async () => {
-    client.destroy();
-    await transport.close();
-  });
-  await once(client, 'connect');
-  client.pause();
-  const { port } = client.address() as { port: number };
-  while (transport.connections === 0) await turn();
-  transport.send(UNREAD, { transport: 'tcp', address: '127.0.0.1', port }, () => undefined);
+  await silentClient(t, transport);
   await gone(transport);
 });
 
 test('TCP: a broken stream goes even when its peer never reads what is left', { timeout: 20_000 }, async (t) => {
   const transport = new TcpTransport(LOCAL, SINK, LIMITS);
-  await transport.start();
-  const client = connect(transport.local.port, '127.0.0.1');
-  t.after(async () => {
-    client.destroy();
-    await transport.close();
-  });
-  await once(client, 'connect');
-  client.pause();
-  const { port } = client.address() as { port: number };
-  while (transport.connections === 0) await turn();
-  transport.send(UNREAD, { transport: 'tcp', address: '127.0.0.1', port }, () => undefined);
+  const client = await silentClient(t, transport);
   client.write('\rno SIP');
   await gone(transport);
 });
