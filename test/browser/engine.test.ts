@@ -41,14 +41,16 @@ function cases({ command, ids, streams }: Engine): void {
   });
   after(() => browser[Symbol.asyncDispose]());
 
-  /** A connection of the page that offered, with the association `key` of the engine, which has answered. */
+  /** A connection of the page that offered, with the association `key` of the engine, which has answered: up at both ends. */
   async function connect(lab: Lab, key: string, maxMessageSizeBytes = 262_144) {
     const ue = new BrowserUe(browser.page, `${key}${++serial}`);
     const [offer, local] = await Promise.all([ue.offer(ids), lab.reserve(key, { ice: true })]);
     await lab.engine.setStreams(key, ids.map(spec));
+    const connected = lab.state(key, 'connected');
     await lab.engine.start(key, remoteOf(offer, 'passive', streams));
     await ue.takeAnswer(describeLocal(local, { setup: 'passive', maxMessageSizeBytes, ids }));
-    return { ue, ...(await ue.open()) };
+    const [open] = await Promise.all([ue.open(), connected]);
+    return { ue, ...open };
   }
 
   // conformance: 26.114 6.2.10.1 — a browser's offer, answered as ICE-lite with one host candidate

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { freePort } from '../../src/lab/ports.ts';
 import type { EngineClient } from '../../src/mf/engine/client.ts';
 import { remoteOf, reserveOptions, startEngine, stateOf, workerMissing } from './rig.ts';
 
@@ -35,14 +34,6 @@ after(async () => {
   await mf?.close();
 });
 
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}
-
 interface Outcome {
   readonly output: string;
   /** The MF's verdict, when there was one. */
@@ -52,7 +43,7 @@ interface Outcome {
 /** Runs `openssl s_client` against a waiting association until the MF gives it up or `until` stands in its output. */
 async function attempt(args: string[], until: RegExp, input?: string): Promise<Outcome> {
   const key = `k${serial++}`;
-  const [local, port] = [await mf.reserve(key, key, reserveOptions), await freePort()];
+  const [local, port] = [await mf.reserve(key, key, reserveOptions), await freePort('127.0.0.1')];
   const remote = { role: 'passive', port, fingerprints: [fingerprint] } as const;
   const failed = stateOf(mf, key, 'failed');
   await mf.start(key, remoteOf(local, remote));

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { freePort } from '../../../src/lab/ports.ts';
 import type { WorkerCommand } from '../../../src/mf/engine/options.ts';
 import { certificateA, opened, reached } from '../../ndc/support.ts';
 import { IceUe } from './ice-ue.ts';
@@ -83,10 +83,7 @@ export function handshakeCases(command: WorkerCommand): void {
   test('a peer without a certificate is refused', { skip: openssl ? false : 'openssl is not installed' }, () =>
     withLab(command, async (lab) => {
       const local = await lab.reserve('a');
-      const probe = createSocket('udp4').bind(0, '127.0.0.1');
-      await once(probe, 'listening');
-      const { port } = probe.address();
-      await new Promise<void>((resolve) => probe.close(() => resolve()));
+      const port = await freePort('127.0.0.1');
       const failed = lab.state('a', 'failed');
       await lab.engine.start('a', remoteOf(await lab.ue(), 'passive', { port }));
       const target = ['-connect', `127.0.0.1:${local.port}`, '-bind', `127.0.0.1:${port}`];

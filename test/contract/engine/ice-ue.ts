@@ -5,6 +5,7 @@ import type { LocalEndpoint, RemoteEndpoint } from '../../../src/mf/engine/types
 export class IceUe {
   readonly open: Promise<void>;
   readonly #pc: PeerConnection;
+  /** Kept: collected as garbage, it would be closed. */
   readonly #channel: DataChannel;
   readonly #closed: Promise<void>;
   #sdp = '';
@@ -68,9 +69,9 @@ export class IceUe {
     this.#pc.setRemoteDescription(sdp, 'answer');
   }
 
+  /** Not its channel as well: that races with the end of the connection, and what is left keeps the process alive. */
   async close(): Promise<void> {
     this.#pc.close();
     await this.#closed;
-    this.#channel.close();
   }
 }
