@@ -43,12 +43,12 @@ export class ConnectionTable<C extends Connection> {
   }
 
   /**
-   * Whether one more of those that we trust has room below `max`. If not, the oldest whose peer has not said a word yet is
-   * to make it, if there is one: `makesRoom`.
+   * Whether one more of those that we trust has room below `max`. If not, the oldest whose peer has not said a word yet
+   * makes it, if there is one: it leaves the table, and `end` ends it.
    */
-  roomBelow(max: number): { readonly hasRoom: boolean; readonly makesRoom: C | undefined } {
+  makeRoom(max: number, end: (silent: C) => void): boolean {
     // Cheap where it matters: strangers only make it less.
-    if (this.size < max) return { hasRoom: true, makesRoom: undefined };
+    if (this.size < max) return true;
     let familiar = 0;
     let silent: C | undefined;
     for (const connection of this.#byId.values()) {
@@ -56,7 +56,11 @@ export class ConnectionTable<C extends Connection> {
       familiar++;
       if (!connection.isHeard) silent ??= connection;
     }
-    return { hasRoom: familiar < max || silent !== undefined, makesRoom: familiar < max ? undefined : silent };
+    if (familiar < max) return true;
+    if (silent === undefined) return false;
+    this.remove(silent);
+    end(silent);
+    return true;
   }
 
   newId(prefix: string): string {

@@ -158,25 +158,22 @@ export class StreamTransport implements SipTransport {
     }
     const isStranger = this.#sink.trusts?.({ remoteAddress, ...proven(this.#binding, socket) }) === false;
     if (!isStranger) this.#strangers.vouch(remoteAddress, remotePort);
-    if (isStranger || this.#hasRoom()) this.#adopt(socket, remoteAddress, remotePort, { isStranger });
+    if (isStranger || this.#makeRoom()) this.#adopt(socket, remoteAddress, remotePort, { isStranger });
     else {
       this.#sink.trouble('connectionRefused', remoteAddress);
       socket.destroy();
     }
   }
 
-  #hasRoom(): boolean {
-    const { hasRoom, makesRoom } = this.#table.roomBelow(this.#limits.maxConnections);
-    if (makesRoom !== undefined) {
-      this.#sink.trouble('silentCut', hostPort(makesRoom.remoteAddress, makesRoom.flow.remotePort));
-      this.#table.remove(makesRoom);
-      makesRoom.socket.destroy();
-    }
-    return hasRoom;
+  #makeRoom(): boolean {
+    return this.#table.makeRoom(this.#limits.maxConnections, (silent) => {
+      this.#sink.trouble('silentCut', hostPort(silent.remoteAddress, silent.flow.remotePort));
+      silent.socket.destroy();
+    });
   }
 
   #connect(to: Destination): StreamConnection | undefined {
-    if (!this.#hasRoom()) {
+    if (!this.#makeRoom()) {
       this.#sink.trouble('connectionRefused', hostPort(to.address, to.port));
       return undefined;
     }

@@ -174,7 +174,7 @@ export class WebSocketTransport implements SipTransport {
     };
     if (!offered.includes(SUBPROTOCOL)) refuse(400, 'Subprotocol sip Required');
     else if (!originAllowed(request, this.#options.allowedOrigins)) refuse(403, 'Origin Not Allowed');
-    else if (!this.#isStranger(request.socket) && !this.#hasRoom()) refuse(503, 'Too Many Connections');
+    else if (!this.#isStranger(request.socket) && !this.#makeRoom()) refuse(503, 'Too Many Connections');
     else decide(true);
   }
 
@@ -194,21 +194,18 @@ export class WebSocketTransport implements SipTransport {
     return this.#sink.trusts?.({ remoteAddress, ...(peerNames && { peerNames }) }) === false;
   }
 
-  #hasRoom(): boolean {
-    const { hasRoom, makesRoom } = this.#table.roomBelow(this.#options.limits.maxConnections);
-    if (makesRoom !== undefined) {
-      this.#sink.trouble('silentCut', hostPort(makesRoom.remoteAddress, makesRoom.flow.remotePort));
-      this.#table.remove(makesRoom);
-      makesRoom.socket.terminate();
-    }
-    return hasRoom;
+  #makeRoom(): boolean {
+    return this.#table.makeRoom(this.#options.limits.maxConnections, (silent) => {
+      this.#sink.trouble('silentCut', hostPort(silent.remoteAddress, silent.flow.remotePort));
+      silent.socket.terminate();
+    });
   }
 
   #connect(to: Destination): SocketConnection | undefined {
     const { tls, limits } = this.#options;
     const url = `${this.transport}://${hostPort(to.address, to.port)}/`;
     // An IPv6 address with a zone (fe80::1%eth0) is one, and none that a URL can have.
-    if (isInvalidName(to.address) || !URL.canParse(url) || !this.#hasRoom()) return undefined;
+    if (isInvalidName(to.address) || !URL.canParse(url) || !this.#makeRoom()) return undefined;
     const socket = new WebSocket(url, SUBPROTOCOL, {
       handshakeTimeout: limits.connectTimeoutMs,
       maxPayload: MAX_MESSAGE_BYTES,
