@@ -5,6 +5,17 @@ import { ANSWER_AUDIO, ANSWER_SESSION, AUDIO_ONLY, E1 } from '../sdp-examples.ts
 
 const ANSWER = ANSWER_SESSION + ANSWER_AUDIO;
 
+/** A call that is answered and acknowledged. */
+function talking(as: AsHarness) {
+  as.invite({ sdp: AUDIO_ONLY });
+  const onward = as.only().message;
+  as.respond(onward, 200, { sdp: ANSWER });
+  const ok = as.only().message;
+  as.inDialog('ACK', 'caller', ok, 7);
+  as.take();
+  return { onward, ok };
+}
+
 describe('B2BUA headers', () => {
   // conformance: R22 — the Route below us goes on verbatim, ours is taken off
   test('the onward INVITE: own Call-ID, tag, Via and Contact; the Route below; hops less one', () => {
@@ -122,12 +133,7 @@ describe('B2BUA headers', () => {
   // conformance: R21 — Join and Target-Dialog that name a dialog of ours are translated, any other passes
   test('Join and Target-Dialog name the dialog as the other side knows it', () => {
     const as = new AsHarness();
-    as.invite({ sdp: AUDIO_ONLY });
-    const onward = as.only().message;
-    as.respond(onward, 200, { sdp: ANSWER });
-    const ok = as.only().message;
-    as.inDialog('ACK', 'caller', ok, 7);
-    as.take();
+    const { onward, ok } = talking(as);
     const ours = (to: string, from: string) => `call-a;${to}=${ok.toTag};${from}=alice1`;
     const theirs = (to: string, from: string) => `${onward.callId};${to}=bob1;${from}=${onward.fromTag}`;
     for (const [index, [title, to, from]] of [
@@ -166,12 +172,7 @@ describe('B2BUA headers', () => {
   // conformance: R21 — Replaces that names a dialog of ours is translated, any other passes
   test('Replaces and Refer-To name the dialog as the other side knows it', () => {
     const as = new AsHarness();
-    as.invite({ sdp: AUDIO_ONLY });
-    const onward = as.only().message;
-    as.respond(onward, 200, { sdp: ANSWER });
-    const ok = as.only().message;
-    as.inDialog('ACK', 'caller', ok, 7);
-    as.take();
+    const { onward, ok } = talking(as);
     as.invite({
       callId: 'call-c',
       sdp: AUDIO_ONLY,

@@ -21,6 +21,17 @@ async function ringing(as: AsHarness) {
 }
 
 // conformance: R15 — 18x, 2xx, BYE and CANCEL never wait for DC1 or DC2
+/** Answered and acknowledged; the MF has nothing left to answer. */
+async function talking(as: AsHarness) {
+  const { onward } = await ringing(as);
+  as.respond(onward, 200, { sdp: ANSWER });
+  const ok = as.only().message;
+  as.inDialog('ACK', 'caller', ok, 7);
+  as.take();
+  as.mfAnswers();
+  return { onward, ok };
+}
+
 describe('what never waits for DCSF or MF', () => {
   test('18x and 2xx with the answer go on while nobody answers on DC1 and DC2', async () => {
     const as = new AsHarness();
@@ -38,12 +49,7 @@ describe('what never waits for DCSF or MF', () => {
   // conformance: R18 — SESSION_TERMINATION and the MF's DELETE run in parallel
   test('BYE is passed on, and the DCSF is told and the MF released at the same time', async () => {
     const as = new AsHarness();
-    const { onward } = await ringing(as);
-    as.respond(onward, 200, { sdp: ANSWER });
-    const ok = as.only().message;
-    as.inDialog('ACK', 'caller', ok, 7);
-    as.take();
-    as.mfAnswers();
+    const { ok } = await talking(as);
     as.inDialog('BYE', 'caller', ok, 8);
     assert.deepEqual(
       as.take().map(({ message }) => message.method),
@@ -55,12 +61,7 @@ describe('what never waits for DCSF or MF', () => {
 
   test('BYE does not wait for a re-INVITE that is held, nor for the MF that has not answered', async () => {
     const as = new AsHarness();
-    const { onward } = await ringing(as);
-    as.respond(onward, 200, { sdp: ANSWER });
-    const ok = as.only().message;
-    as.inDialog('ACK', 'caller', ok, 7);
-    as.take();
-    as.mfAnswers();
+    const { onward, ok } = await talking(as);
     as.inDialog('INVITE', 'caller', ok, 8, { sdp: E1.replace('3001 1 ', '3001 2 ') + APPLICATION });
     const pending = as.instruct(relay('m3', 1000, 1002));
     as.inDialog('BYE', 'callee', onward, 1);
