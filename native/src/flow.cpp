@@ -19,7 +19,7 @@ std::unique_ptr<Flow> Flow::open(Loop& loop, const NetAddress& a, const NetAddre
     side.flow = flow.get();
     side.other = &flow->sides_[1 - index];
     side.counters.streamId = static_cast<std::uint16_t>(index);
-    side.socket = UdpSocket::bind(loop, locals[index], side);
+    side.socket = UdpSocket::bind(loop, locals[index], side, SocketUse::forwarding);
     if (side.socket == nullptr) return nullptr;
     if (ice) side.credentials = stun::makeCredentials();
   }

@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +12,7 @@ namespace imsdc {
 namespace {
 
 constexpr int kEventsPerTurn = 256;
+constexpr unsigned long kTimerSlackNs = 1000;  // the kernel's 50 us would double a rest
 
 epoll_event eventFor(IoHandler& handler, std::uint32_t mask) {
   epoll_event event{};
@@ -21,7 +23,10 @@ epoll_event eventFor(IoHandler& handler, std::uint32_t mask) {
 
 }  // namespace
 
-Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) { readClock(); }
+Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
+  readClock();
+}
 
 void Loop::add(int descriptor, IoHandler& handler) {
   epoll_event event = eventFor(handler, EPOLLIN);
@@ -65,6 +70,12 @@ void Loop::runTimers() {
   }
 }
 
+void Loop::restIfDense() {
+  if (!moderation_.turnEnded(nowMs_)) return;
+  const timespec rest{0, ReadModeration::kRestUs * 1000};
+  nanosleep(&rest, nullptr);  // a signal may end it early
+}
+
 void Loop::run() {
   running_ = true;
   std::array<epoll_event, kEventsPerTurn> events{};
@@ -90,6 +101,7 @@ void Loop::run() {
     onTurnEnd();
     readClock();
     longestTurnUs_ = std::max(longestTurnUs_, static_cast<std::uint32_t>(nowUs_ - startedUs));
+    restIfDense();
   }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "read_moderation.h"
 #include "unique_fd.h"
 
 namespace imsdc {
@@ -33,6 +34,8 @@ class Loop {
   [[nodiscard]] std::uint64_t nowMs() const { return nowMs_; }
   /** Longest turn since the last call: what a datagram may have had to wait. */
   std::uint32_t takeLongestTurnUs();
+  /** Counts reads of forwarded datagrams, which may make the loop rest between turns. */
+  void countForwardedReads(std::uint32_t buffers, bool more) { moderation_.count(buffers, more); }
 
   /** Called at the start of each turn, before anything is read: returns when it wants to be called again at the latest. */
   std::function<std::uint64_t(std::uint64_t nowMs)> onTurnStart = [](std::uint64_t now) { return now + 1000; };
@@ -48,6 +51,7 @@ class Loop {
 
   void readClock();
   void runTimers();
+  void restIfDense();
   [[nodiscard]] int waitMs(std::uint64_t turnDueMs) const;
 
   UniqueFd epoll_;
@@ -56,6 +60,7 @@ class Loop {
   std::uint64_t nowUs_ = 0;
   std::uint32_t longestTurnUs_ = 0;
   bool running_ = false;
+  ReadModeration moderation_;
   std::vector<IoHandler*> removedThisTurn_;
 };
 

@@ -190,7 +190,7 @@ SendBatch& sendBatch() {
 }
 }  // namespace
 
-std::unique_ptr<UdpSocket> UdpSocket::bind(Loop& loop, const NetAddress& local, DatagramReader& reader) {
+std::unique_ptr<UdpSocket> UdpSocket::bind(Loop& loop, const NetAddress& local, DatagramReader& reader, SocketUse use) {
   UniqueFd descriptor(::socket(local.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!descriptor.valid()) return nullptr;
   const int on = 1;
@@ -203,11 +203,11 @@ std::unique_ptr<UdpSocket> UdpSocket::bind(Loop& loop, const NetAddress& local, 
   socklen_t length = sizeof bound;
   if (getsockname(descriptor.get(), reinterpret_cast<sockaddr*>(&bound), &length) != 0) return nullptr;
   const NetAddress address = NetAddress::from(reinterpret_cast<const sockaddr*>(&bound));
-  return std::unique_ptr<UdpSocket>(new UdpSocket(loop, std::move(descriptor), address, reader));
+  return std::unique_ptr<UdpSocket>(new UdpSocket(loop, std::move(descriptor), address, reader, use));
 }
 
-UdpSocket::UdpSocket(Loop& loop, UniqueFd descriptor, const NetAddress& local, DatagramReader& reader)
-    : loop_(loop), descriptor_(std::move(descriptor)), local_(local), reader_(&reader) {
+UdpSocket::UdpSocket(Loop& loop, UniqueFd descriptor, const NetAddress& local, DatagramReader& reader, SocketUse use)
+    : loop_(loop), descriptor_(std::move(descriptor)), local_(local), reader_(&reader), use_(use) {
   loop_.add(descriptor_.get(), *this);
 }
 
@@ -232,6 +232,8 @@ void UdpSocket::onReadable() {
     arena.prepare();
     const int count = recvmmsg(descriptor_.get(), arena.headers.data(), kReceiveBatch, MSG_DONTWAIT, nullptr);
     if (count <= 0) return;  // nothing more, or an ICMP error, which the sender's timers deal with
+    const bool more = static_cast<std::size_t>(count) == kReceiveBatch;
+    if (use_ == SocketUse::forwarding) loop_.countForwardedReads(static_cast<std::uint32_t>(count), more);
     for (std::size_t index = 0; index < static_cast<std::size_t>(count); ++index) {
       mmsghdr& message = arena.headers[index];
       std::span<std::uint8_t> bytes{arena.bytes.data() + index * kReceiveBytes, message.msg_len};
@@ -243,7 +245,7 @@ void UdpSocket::onReadable() {
         bytes = bytes.subspan(size);
       } while (!bytes.empty());
     }
-    if (static_cast<std::size_t>(count) < kReceiveBatch) return;
+    if (!more) return;
   }
 }
 

@@ -20,6 +20,9 @@ class DatagramReader {
   ~DatagramReader() = default;
 };
 
+/** Whose datagrams a socket takes: those that are forwarded as they are may wait for each other (ReadModeration). */
+enum class SocketUse { association, forwarding };
+
 /**
  * A bound UDP socket. Reads with recvmmsg and generic receive offload; what is sent is gathered until the end of the
  * loop's turn and then leaves with sendmmsg and generic segmentation offload: a system call for up to 64 datagrams.
@@ -27,7 +30,8 @@ class DatagramReader {
 class UdpSocket final : public IoHandler {
  public:
   /** Nothing when the address cannot be bound; errno tells why. */
-  static std::unique_ptr<UdpSocket> bind(Loop& loop, const NetAddress& local, DatagramReader& reader);
+  static std::unique_ptr<UdpSocket> bind(Loop& loop, const NetAddress& local, DatagramReader& reader,
+                                         SocketUse use = SocketUse::association);
   ~UdpSocket();
   UdpSocket(const UdpSocket&) = delete;
   UdpSocket& operator=(const UdpSocket&) = delete;
@@ -43,12 +47,13 @@ class UdpSocket final : public IoHandler {
 
  private:
   friend class SendBatch;
-  UdpSocket(Loop& loop, UniqueFd descriptor, const NetAddress& local, DatagramReader& reader);
+  UdpSocket(Loop& loop, UniqueFd descriptor, const NetAddress& local, DatagramReader& reader, SocketUse use);
 
   Loop& loop_;
   UniqueFd descriptor_;
   NetAddress local_;
   DatagramReader* reader_;
+  SocketUse use_;
   std::uint64_t refused_ = 0;
   bool segmentation_ = true;
   std::uint32_t firstPending_ = 0;  // 1-based index into the batch; 0: none
