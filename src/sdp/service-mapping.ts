@@ -1,3 +1,4 @@
+import { sparse } from '../base/dictionary.ts';
 import { type Fingerprint, formatFingerprint, parseFingerprint } from '../dtls/fingerprint.ts';
 import { isTlsId } from '../dtls/tls-id.ts';
 import type { AppBindingInfo, DcEndpoint, DcStream, Endpoint, SecuritySetup } from '../services/common-data.ts';
@@ -39,7 +40,7 @@ export function fromDcStream(stream: DcStream, key?: string): DataChannelStream 
 }
 
 export function toDcStreams(streams: readonly DataChannelStream[]): Record<string, DcStream> {
-  return Object.fromEntries(streams.map((s) => [String(s.streamId), toDcStream(s)]));
+  return sparse(streams.map((s) => [s.streamId, toDcStream(s)]));
 }
 
 /** Streams in the order of their ids; unusable ones are left out. */

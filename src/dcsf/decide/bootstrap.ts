@@ -1,7 +1,8 @@
+import { sparse } from '../../base/dictionary.ts';
 import type { DcStream } from '../../services/common-data.ts';
 import type { Grant } from '../../services/ndcar.ts';
 import type { NotifiedMedia } from '../../services/nimsas.ts';
-import { instructedStreams, type Ruling, reject, type Scene, streamIds } from './scene.ts';
+import { instructedStream, instructedStreams, type Ruling, reject, type Scene, streamIds } from './scene.ts';
 import type { LegName } from './types.ts';
 import { uuid } from './uuid.ts';
 
@@ -76,16 +77,16 @@ function terminated(scene: Scene, media: NotifiedMedia, streamId: 0 | 100): Ruli
 function served(scene: Scene, streamId: 0 | 100, media: NotifiedMedia | undefined) {
   const { policy } = scene.question;
   const grant = mintGrant(scene, streamId);
-  const streams: Record<string, DcStream> = {
-    [streamId]: { ...instructedStreams(media, [streamId])[streamId]!, subprotocol: 'http' },
-  };
+  const said = instructedStream(media, streamId);
+  const stream: DcStream = said.subprotocol === 'http' ? said : { ...said, subprotocol: 'http' };
+  const replaceHttpUrl = `${policy.mdc1.baseUrl}${grant.token}/`;
   return {
     grants: [grant],
     specification: {
       mediaProxyConfig: 'HTTP_PROXY' as const,
       mdc1EndpointDcsf: policy.mdc1.endpoint,
-      replaceHttpUrls: { [streamId]: { streamId, replaceHttpUrl: `${policy.mdc1.baseUrl}${grant.token}/` } },
-      streams,
+      replaceHttpUrls: sparse([[streamId, { streamId, replaceHttpUrl }]]),
+      streams: sparse([[streamId, stream]]),
     },
     remember: {
       kind: 'bootstrap' as const,

@@ -14,7 +14,7 @@ const ALPHA: Readonly<Record<MediaProxy, MediaProxy>> = {
 /** The instruction in the words its receiver knows: proxy names, errata switches, vendor members. */
 export function spoken(instruction: MediaInstruction, peer: DcOnePeer): MediaInstruction {
   const specification = instruction.dcMediaSpecification;
-  if (!specification) return instruction;
+  if (!specification || knowsAllWords(peer)) return instruction;
   const { imsdcCarriedBy, imsdcMdc2, imsdcTowards, mediaProxyConfig, ...rest } = specification;
   return {
     ...instruction,
@@ -29,6 +29,10 @@ export function spoken(instruction: MediaInstruction, peer: DcOnePeer): MediaIns
       streams: peer.omitSubprotocol ? withoutSubprotocol(rest.streams) : rest.streams,
     },
   };
+}
+
+function knowsAllWords({ omitSubprotocol, vendorExtensions, vocabulary }: DcOnePeer): boolean {
+  return vocabulary !== 'rel18-alpha' && vendorExtensions && !omitSubprotocol;
 }
 
 type Streams = NonNullable<MediaInstruction['dcMediaSpecification']>['streams'];

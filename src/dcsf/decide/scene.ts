@@ -1,3 +1,4 @@
+import { sparse } from '../../base/dictionary.ts';
 import type { Environment } from '../../base/environment.ts';
 import type { DcStream } from '../../services/common-data.ts';
 import type { Grant } from '../../services/ndcar.ts';
@@ -32,12 +33,16 @@ export function reject(code: ReasonCode, details?: Ruling['details']): Ruling {
   return { outcome: 'reject', code, details, instruction: { mediaInstruction: 'REJECT_MEDIA' } };
 }
 
+const NONE = {};
+
 /** Stream ids of a line, ascending; keys that are no id in 0..65534 are left out. The key wins over the inner id. */
 export function streamIds(media: NotifiedMedia): number[] {
-  return Object.keys(media.dcMediaSpecification?.streams ?? {})
-    .map(Number)
-    .filter((id) => Number.isInteger(id) && id >= 0 && id <= 65_534)
-    .toSorted((a, b) => a - b);
+  const ids: number[] = [];
+  for (const key of Object.keys(media.dcMediaSpecification?.streams ?? NONE)) {
+    const id = Number(key);
+    if (Number.isInteger(id) && id >= 0 && id <= 65_534) ids.push(id);
+  }
+  return ids.length > 1 ? ids.sort((a, b) => a - b) : ids;
 }
 
 /** The bootstrap ids of TS 26.114 table 6.2.10.1-2. */
@@ -47,12 +52,14 @@ export const FIRST_APPLICATION_ID = 1000;
 
 /** `streams` member for the given ids: what the offer says of each, without the binding, which is not an instruction. */
 export function instructedStreams(media: NotifiedMedia | undefined, ids: readonly number[]): Record<string, DcStream> {
-  return Object.fromEntries(
-    ids.map((streamId) => {
-      const { appBindingInfo: _, ...offered } = media?.dcMediaSpecification?.streams[String(streamId)] ?? {};
-      return [String(streamId), { ...offered, streamId }];
-    }),
-  );
+  return sparse(ids.map((streamId) => [streamId, instructedStream(media, streamId)]));
+}
+
+export function instructedStream(media: NotifiedMedia | undefined, streamId: number): DcStream {
+  const said = media?.dcMediaSpecification?.streams[streamId];
+  if (said?.streamId === streamId && said.appBindingInfo === undefined) return said;
+  const { appBindingInfo: _, ...offered } = said ?? {};
+  return { ...offered, streamId };
 }
 
 /** The session as remembered, or as the first notification describes it. */

@@ -5,6 +5,7 @@ import type { SessionDescription } from '../../sdp/types.ts';
 import type { NotifiedMedia, SessionEventNotification, SessionEventType } from '../../services/nimsas.ts';
 import { supportsDataChannel } from '../b2bua/party.ts';
 import { streamsAt } from '../media/multiplex.ts';
+import { joinedStreams } from '../media/streams.ts';
 import type { MediaLine, MediaState } from '../media/types.ts';
 import type { Turn } from './turn.ts';
 import type { CallConfig, LegName } from './types.ts';
@@ -84,7 +85,7 @@ function offeredChannel(
     mediaId: line.id,
     mediaType: 'DC',
     dcMediaSpecification: {
-      streams: { ...streamsAt(media, line, leg), ...line.proposed },
+      streams: joinedStreams(streamsAt(media, line, leg), line.proposed),
       maxMessageSize: toMaxMessageSizeKiB(read.maxMessageSizeBytes),
       remoteDcEndpoint: toDcEndpoint(read),
       ...(setup === undefined ? {} : { securitySetup: setup }),

@@ -5,6 +5,7 @@ import type { CallConfig, LegName } from '../call/types.ts';
 import { dcAsEnd, endsAtDcAs } from './dc-as.ts';
 import { endOf } from './multiplex.ts';
 import { peerOf } from './state.ts';
+import { hasNone } from './streams.ts';
 import type { LineEnd, LocalEnd, MediaLine, MediaState, Peer, PeerState } from './types.ts';
 
 /**
@@ -50,7 +51,7 @@ function mediaInfo(
   // Only what it carries is left; or another part speaks for the association, which has no address yet by which to name
   // it (R3). That need not be the line itself: its own streams may be over while the parts live on.
   const local = end.renewal === 'lost' ? null : end.local;
-  if (Object.keys(line.streams).length === 0 || (local === null && named.has(end))) return undefined;
+  if (hasNone(line.streams) || (local === null && named.has(end))) return undefined;
   const peer: PeerState = end.peers[fork] ?? 'unknown';
   const isFirst = fork === (end.firstFork ?? 0);
   if (peer === 'refused' || (peer === 'unknown' && !isFirst)) return undefined;

@@ -10,6 +10,7 @@ import { streamsAt } from './multiplex.ts';
 import { attachOfferer } from './offer.ts';
 import { conflict, incorrect } from './problems.ts';
 import { lineById, newEnd } from './state.ts';
+import { hasNone, joinedStreams, keptStreams } from './streams.ts';
 import {
   type InstructionSpec,
   type LineEnd,
@@ -175,10 +176,8 @@ function divide(
     return incorrect(`${where}/mediaProxyConfig`, 'cannot carry single streams of an association');
   }
   const taken = streamsAt(media, line, open.from);
-  const streams = Object.fromEntries(
-    Object.entries(line.proposed).filter(([id]) => id in specification.streams && !(id in taken)),
-  );
-  if (Object.keys(streams).length === 0) return incorrect(`${where}/streams`, 'has none of the undecided streams');
+  const streams = keptStreams(line.proposed, (id) => id in specification.streams && !(id in taken));
+  if (hasNone(streams)) return incorrect(`${where}/streams`, 'has none of the undecided streams');
   end.shared = true;
   const far = otherLeg(open.from);
   media.lines.push({
@@ -230,7 +229,7 @@ function originate(
     slots: { served: -1, remote: -1 },
     treatment: 'originate',
     state: 'open',
-    streams: {},
+    streams: NO_STREAMS,
     proposed: NO_STREAMS,
     withheld: NO_IDS,
     carriedBy: '',
@@ -276,10 +275,9 @@ function keepStreams(
   const kept = instruction.dcMediaSpecification?.streams;
   if (kept === undefined) return undefined;
   const { proposed } = lineById(media, line.carriedBy) ?? line;
-  const offered = { ...line.streams, ...proposed };
-  const streams = Object.fromEntries(Object.entries(offered).filter(([id]) => id in kept));
-  if (Object.keys(streams).length === 0)
-    return incorrect(`${at}/dcMediaSpecification/streams`, 'keeps none of the offered streams');
+  const offered = joinedStreams(line.streams, proposed);
+  const streams = keptStreams(offered, (id) => id in kept);
+  if (hasNone(streams)) return incorrect(`${at}/dcMediaSpecification/streams`, 'keeps none of the offered streams');
   line.withheld = line.treatment === 'pass' ? Object.keys(offered).filter((id) => !(id in kept)) : NO_IDS;
   line.streams = streams;
   return undefined;

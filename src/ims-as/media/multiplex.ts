@@ -1,5 +1,6 @@
 import { type LegName, otherLeg } from '../call/types.ts';
-import type { LineEnd, MediaLine, MediaState } from './types.ts';
+import { hasNone, joinedStreams, keptStreams } from './streams.ts';
+import { type LineEnd, type MediaLine, type MediaState, NO_STREAMS } from './types.ts';
 
 /**
  * Rel-19 multiplexing (TS 23.228 Annex AC, R3): one m-line of a UE whose streams have different far ends. The line
@@ -15,7 +16,7 @@ export function partsCarriedBy(media: MediaState, line: MediaLine): MediaLine[] 
 
 /** Likewise, of those that ride on `leg`. */
 function partsOn(media: MediaState, line: MediaLine, leg: LegName): MediaLine[] {
-  return partsCarriedBy(media, line).filter((part) => part.born === leg);
+  return media.lines.filter((part) => part.carriedBy === line.id && part.born === leg && part.state !== 'closed');
 }
 
 function ridesOn(line: MediaLine, leg: LegName): boolean {
@@ -48,19 +49,19 @@ export function partsAt(media: MediaState, line: MediaLine, leg: LegName): Media
 
 /** Streams of all parts: what the m-line says on the leg that multiplexes. */
 export function streamsAt(media: MediaState, line: MediaLine, leg: LegName): MediaLine['streams'] {
-  return Object.assign({}, ...partsAt(media, line, leg).map((part) => part.streams));
+  return partsOn(media, line, leg).reduce((all, part) => joinedStreams(all, part.streams), line.streams);
 }
 
 /** Nothing is left of it: neither streams of its own nor of a part that it carries. */
 export function isEmpty(media: MediaState, line: MediaLine): boolean {
-  return partsCarriedBy(media, line).every((part) => part.state !== 'open') && Object.keys(line.streams).length === 0;
+  return hasNone(line.streams) && partsCarriedBy(media, line).every((part) => part.state !== 'open');
 }
 
 /** Streams that the peer of `leg` left out, or refused, are over, whichever part they belong to (26.114 6.2.10.2). */
 export function keepOffered(media: MediaState, line: MediaLine, leg: LegName, isKept: (streamId: string) => boolean) {
   for (const part of partsAt(media, line, leg)) {
-    part.streams = Object.fromEntries(Object.entries(part.streams).filter(([id]) => isKept(id)));
-    if (part !== line && part.state === 'open' && Object.keys(part.streams).length === 0) part.state = 'closing';
+    part.streams = keptStreams(part.streams, isKept);
+    if (part !== line && part.state === 'open' && hasNone(part.streams)) part.state = 'closing';
   }
 }
 
@@ -72,7 +73,7 @@ export function outlivesItsOwnStreams(media: MediaState, line: MediaLine, leg: L
   const others = partsOn(media, line, otherLeg(leg)).some((part) => part.state === 'open');
   if (!others) return false;
   line.treatment = 'terminate';
-  line.streams = {};
+  line.streams = NO_STREAMS;
   line.spec = null;
   line.ends[leg] = null;
   line.slots[leg] = -1;

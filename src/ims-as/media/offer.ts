@@ -13,6 +13,7 @@ import { dcAsRole, endsAtDcAs } from './dc-as.ts';
 import { awaitsPeer, cedeWithdrawnSlots } from './lost.ts';
 import { isEmpty, keepOffered, streamsAt } from './multiplex.ts';
 import { forkSdp, lineAt, newEnd, peerFrom, peerOf, setPeer } from './state.ts';
+import { keptStreams } from './streams.ts';
 import { type LineEnd, MAX_DATA_CHANNEL_LINES, type MediaLine, type MediaState, NO_IDS, NO_STREAMS } from './types.ts';
 
 /** What an offer means for the data channel lines of the call. */
@@ -100,7 +101,7 @@ function addLine(media: MediaState, leg: LegName, slot: number, section: MediaSe
     slots: { served: -1, remote: -1 },
     treatment: dataChannel ? 'undecided' : 'pass',
     state: 'open',
-    streams: {},
+    streams: NO_STREAMS,
     proposed: NO_STREAMS,
     withheld: NO_IDS,
     carriedBy: '',
@@ -188,7 +189,7 @@ function readKnownLine(
   keepOffered(media, line, leg, (id) => id in offered);
   media.context.dirty = true;
   if (isAsked) {
-    line.proposed = Object.fromEntries(Object.entries(offered).filter(([id]) => !(id in known)));
+    line.proposed = keptStreams(offered, (id) => !(id in known));
     return 'asked';
   }
   if (end !== null && isEmpty(media, line)) line.state = 'closing';

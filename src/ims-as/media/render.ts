@@ -16,6 +16,7 @@ import { lastSaid } from './lost.ts';
 import { answeredSetup, endFor, newSection, offeredSetup, sizeFor } from './mf-end.ts';
 import { endOf, hasOwnSlot, partsAt, slotOf } from './multiplex.ts';
 import { lineAt, peerOf } from './state.ts';
+import { hasNone } from './streams.ts';
 import type { LineEnd, MediaLine, MediaState } from './types.ts';
 
 /** Our own lines begin with this; a gap whose first words are lost is written so. */
@@ -155,8 +156,7 @@ export function renderAnswer(
     const end = line.ends[to];
     if (end?.shared === true) {
       const parts = partsAt(media, line, to).filter((part) => isAnswered(media, part, from, fork, source));
-      if (end.local === null || parts.every((part) => Object.keys(part.streams).length === 0))
-        return refusedSection(offered);
+      if (end.local === null || parts.every((part) => hasNone(part.streams))) return refusedSection(offered);
       ours.push(slot);
       const role = answeredSetup(media, line, to, fork, end, config);
       const dc = endFor(media, line, to, fork, end, role, sizeOf(media, parts, to, fork, config));

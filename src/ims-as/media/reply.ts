@@ -11,6 +11,7 @@ import { terminationOwner } from './context.ts';
 import { endsAtDcAs, localEndAtDcAs } from './dc-as.ts';
 import { endOf } from './multiplex.ts';
 import { lineById } from './state.ts';
+import { keptStreams } from './streams.ts';
 import type { ContextState, LocalEnd, MediaLine, MediaState } from './types.ts';
 
 /** mdc1EndpointMf and mdc2EndpointMf by mediaId, for the answer to an instruction. */
@@ -90,7 +91,7 @@ function leaveOut(
   if (Object.keys(open).length === 0) return;
   const refused = (asked ?? []).filter((id) => !(id in open) && id in line.streams);
   if (refused.length === 0) return;
-  line.streams = Object.fromEntries(Object.entries(line.streams).filter(([id]) => !refused.includes(id)));
+  line.streams = keptStreams(line.streams, (id) => !refused.includes(id));
   media.context.dirty = true;
 }
 

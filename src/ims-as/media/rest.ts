@@ -1,3 +1,4 @@
+import { sparse } from '../../base/dictionary.ts';
 import { own } from '../../base/owned.ts';
 import type { SentDescription } from '../../sdp/origin.ts';
 import type { LegSdp, LineEnd, MediaLine, MediaState } from './types.ts';
@@ -22,7 +23,7 @@ function restLine(line: MediaLine): void {
     const { replaceHttpUrls, mdc1, mdc2, applications } = spec;
     line.spec = {
       ...spec,
-      replaceHttpUrls: replaceHttpUrls && sparse(replaceHttpUrls),
+      replaceHttpUrls: replaceHttpUrls && sparse(Object.entries(replaceHttpUrls)),
       mdc1: mdc1 && common(mdc1),
       mdc2: mdc2 && common(mdc2),
       applications: applications && common(applications),
@@ -92,15 +93,4 @@ function common<T extends object>(value: T): T {
   if (known !== undefined) return known as T;
   if (commonValues.size < MAX_COMMON && text.length <= MAX_COMMON_CHARS) commonValues.set(text, value);
   return value;
-}
-
-/**
- * The same members by stream id, read-only. V8 keeps number keys in an array that reaches to the largest one, 1.3 KB for
- * stream 100; members that cannot be written go to a table.
- */
-function sparse<T extends object>(record: T): T {
-  const made = {};
-  for (const [key, value] of Object.entries(record))
-    Object.defineProperty(made, key, { value, enumerable: true, configurable: true, writable: false });
-  return made as T;
 }

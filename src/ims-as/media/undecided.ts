@@ -1,4 +1,5 @@
 import { isEmpty } from './multiplex.ts';
+import { joinedStreams } from './streams.ts';
 import { type LineEnd, type MediaLine, type MediaSnapshot, type MediaState, NO_STREAMS } from './types.ts';
 
 /**
@@ -12,7 +13,7 @@ export function decideRest(media: MediaState): void {
       if (Object.keys(line.streams).some((id) => Number(id) < 1000)) refuse(media, line);
       else line.treatment = 'pass';
     } else if (line.treatment === 'pass' && line.withheld.length === 0) {
-      line.streams = { ...line.streams, ...line.proposed };
+      line.streams = joinedStreams(line.streams, line.proposed);
     }
     line.proposed = NO_STREAMS;
     endIfEmpty(media, line);
