@@ -17,7 +17,9 @@ const BYTES_PER_JOB = 700e6;
 
 /** Names relative to the root of everything that goes into the binary. */
 function sources(root) {
-  const native = readdirSync(join(root, 'native', 'src')).map((name) => `native/src/${name}`);
+  const native = ['addon', 'src'].flatMap((folder) =>
+    readdirSync(join(root, 'native', folder)).map((name) => `native/${folder}/${name}`),
+  );
   return [
     'native/CMakeLists.txt',
     ...native.sort(),

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
+import type { EventLoopTurns } from '../base/event-loop-turns.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { own } from '../base/owned.ts';
 import { buildResponse, isPriorityRequest, type ParsedMessage, parseMessage } from '../sip/index.ts';
 import { responseDestination, statelessTag } from '../sip/transaction/derived.ts';
+import { batchedSockets } from '../sip/transport/batched-socket.ts';
 import type { SipListenerConfig } from '../sip/transport/config.ts';
 import { CONNECTIONS_CUT_HELP } from '../sip/transport/endpoint-counters.ts';
 import { hostPort, type SipTransport, standardTransports, type TrustedPeers } from '../sip/transport/index.ts';
@@ -23,6 +25,8 @@ export interface DispatcherOptions {
   readonly workers: number;
   readonly listeners: readonly SipListenerConfig[];
   readonly limits: Partial<StreamLimits>;
+  /** Datagrams are taken and sent once per turn; default: each by itself. */
+  readonly turns?: EventLoopTurns;
   readonly trustedPeers: TrustedPeers;
   readonly retryAfterSeconds: number;
   readonly log: Logger;
@@ -88,7 +92,8 @@ export class WorkerDispatcher {
 
   /** Binds every listener. Throws SIP_LISTEN or SIP_TLS, with everything closed again. */
   async start(): Promise<void> {
-    const make = standardTransports(this.#options.limits);
+    const { limits, turns, log } = this.#options;
+    const make = standardTransports(limits, turns && batchedSockets(turns, log));
     try {
       for (const [listener, config] of this.#options.listeners.entries()) {
         const transport: SipTransport = make(

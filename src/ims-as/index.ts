@@ -1,3 +1,4 @@
+import { EventLoopTurns } from '../base/event-loop-turns.ts';
 import { IdMint, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
@@ -106,6 +107,7 @@ export async function startImsAs(
     trustedPeers,
     overload: new OverloadControl(config.overload),
     nameServer: dnsNameServer(config.dnsServers),
+    turns: new EventLoopTurns({ paceMs: config.paceMs }),
     ...place.sip,
   });
   const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics, worker: token.worker });

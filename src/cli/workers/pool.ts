@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { extname, resolve } from 'node:path';
+import { EventLoopTurns } from '../../base/event-loop-turns.ts';
 import { workerOfSessionId } from '../../base/ids.ts';
 import { Metrics } from '../../base/metrics.ts';
 import { PIPE_FD, SupervisedProcess } from '../../base/supervisor.ts';
@@ -64,6 +65,7 @@ export async function startWorkers(
           idleTimeoutMs: imsAs.idleTimeoutMs,
           keepAliveMs: imsAs.keepAliveMs,
         },
+        turns: new EventLoopTurns({ paceMs: imsAs.paceMs }),
         trustedPeers: new TrustedPeers(imsAs.trustedPeers),
         retryAfterSeconds: imsAs.overload.retryAfterSeconds,
         log: log.child({ room: 'dispatcher' }),

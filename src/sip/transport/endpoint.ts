@@ -1,4 +1,5 @@
 import { TypedEmitter } from '../../base/emitter.ts';
+import type { EventLoopTurns } from '../../base/event-loop-turns.ts';
 import type { IdMint } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
@@ -15,6 +16,7 @@ import type {
   Transport,
 } from '../types.ts';
 import { ArmedTimers } from './armed-timers.ts';
+import { batchedSockets } from './batched-socket.ts';
 import type { SipListenerConfig } from './config.ts';
 import { countersOf, type EndpointCounters, gaugesOf } from './endpoint-counters.ts';
 import { standardTransports, type TransportFactory } from './factory.ts';
@@ -52,6 +54,8 @@ export interface SipEndpointOptions {
   readonly overload?: OverloadControl;
   readonly nameServer?: NameServer;
   readonly transports?: TransportFactory;
+  /** Of a function under load: datagrams are taken and sent once per turn. Default: each by itself. */
+  readonly turns?: EventLoopTurns;
   /** What tells `overload` how late this process is, some ten times a second; default: its event loop. */
   readonly lag?: (observe: (lagMs: number) => void) => { close(): void };
 }
@@ -151,8 +155,10 @@ export class SipEndpoint extends TypedEmitter<SipEndpointEvents> {
 
   /** Binds every listener. Throws SIP_LISTEN, with everything closed again. */
   async start(): Promise<void> {
-    const { maxConnections, idleTimeoutMs, keepAliveMs, transports, overload } = this.#options;
-    const make = transports ?? standardTransports({ maxConnections, idleTimeoutMs, keepAliveMs });
+    const { maxConnections, idleTimeoutMs, keepAliveMs, transports, turns, overload, log } = this.#options;
+    const make =
+      transports ??
+      standardTransports({ maxConnections, idleTimeoutMs, keepAliveMs }, turns && batchedSockets(turns, log));
     try {
       for (const config of this.#options.listeners) {
         await this.#listeners.add(config, make, (transport) => this.#ingress.sinkOf(transport));

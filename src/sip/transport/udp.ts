@@ -1,17 +1,18 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { ImsdcError } from '../../errors.ts';
 import { answerStun } from '../../stun/responder.ts';
 import type { Destination } from '../types.ts';
-import { isIPv6, type LocalAddress, type SipTransport, type TransportSink } from './transport.ts';
-
-/**
- * Asked of the kernel, which silently grants at most net.core.rmem_max: a burst of calls must fit while the event loop
- * is busy. Raise the sysctl in production.
- */
-const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+import {
+  type DatagramSocket,
+  type DatagramSource,
+  NodeDatagramSocket,
+  type OpenDatagramSocket,
+} from './datagram-socket.ts';
+import type { LocalAddress, SipTransport, TransportSink } from './transport.ts';
 
 /** STUN messages begin with two zero bits (RFC 8489 5); SIP begins with a letter or CRLF. */
 const isStun = (bytes: Buffer): boolean => bytes.length >= 20 && bytes[0]! < 2;
+
+const openNodeSocket: OpenDatagramSocket = (local, reader) => new NodeDatagramSocket(local, reader);
 
 /** One UDP socket. It answers STUN Binding requests by itself (RFC 5626 4.4.2, 5.4). */
 export class UdpTransport implements SipTransport {
@@ -19,77 +20,57 @@ export class UdpTransport implements SipTransport {
   readonly connections = 0;
   local: LocalAddress;
   readonly #sink: TransportSink;
-  readonly #socket: Socket;
+  readonly #socket: DatagramSocket;
 
-  constructor(local: LocalAddress, sink: TransportSink) {
+  constructor(local: LocalAddress, sink: TransportSink, open: OpenDatagramSocket = openNodeSocket) {
     this.local = local;
     this.#sink = sink;
-    const ipv6 = isIPv6(local.address);
-    this.#socket = createSocket({
-      type: ipv6 ? 'udp6' : 'udp4',
-      ipv6Only: ipv6,
-      recvBufferSize: SOCKET_BUFFER_BYTES,
-      sendBufferSize: SOCKET_BUFFER_BYTES,
-      // Destinations are resolved already; the default would go through a tick per datagram.
-      lookup: (address, _options, callback) => callback(null, address, ipv6 ? 6 : 4),
+    this.#socket = open(local, {
+      received: (bytes, from) => this.#received(bytes, from),
+      trouble: (what, detail) => sink.trouble(what, detail),
     });
   }
 
-  start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const failed = (error: Error): void => {
-        const { address, port } = this.local;
-        this.#socket.close();
-        reject(
-          new ImsdcError('SIP_LISTEN', { transport: 'udp', address, port, problem: error.message }, { cause: error }),
-        );
-      };
-      this.#socket.once('error', failed);
-      this.#socket.bind(this.local.port, this.local.address, () => {
-        this.#socket.off('error', failed);
-        this.#socket.on('error', (error) => this.#sink.trouble('socketError', error.message));
-        this.#socket.on('message', (bytes, remote) => this.#onMessage(bytes, remote));
-        this.local = { address: this.local.address, port: this.#socket.address().port };
-        resolve();
-      });
-    });
+  async start(): Promise<void> {
+    const { address, port } = this.local;
+    try {
+      this.local = { address, port: await this.#socket.bind() };
+    } catch (cause) {
+      throw new ImsdcError(
+        'SIP_LISTEN',
+        { transport: 'udp', address, port, problem: (cause as Error).message },
+        { cause },
+      );
+    }
   }
 
-  #onMessage(bytes: Buffer, remote: RemoteInfo): void {
+  #received(bytes: Buffer, { address, port }: DatagramSource): void {
     // RFC 768 allows it, and nothing can be sent there: Node throws.
-    if (remote.port === 0) {
-      this.#sink.trouble('socketError', `a datagram from port 0 of ${remote.address}`);
+    if (port === 0) {
+      this.#sink.trouble('socketError', `a datagram from port 0 of ${address}`);
       return;
     }
     if (isStun(bytes)) {
-      const { reply } = answerStun(bytes, remote, null);
-      if (reply !== null) this.#socket.send(reply, remote.port, remote.address, (error) => this.#stunFailed(error));
+      const { reply } = answerStun(bytes, { address, port }, null);
+      const failed = (error: Error) => this.#sink.trouble('socketError', `STUN: ${error.message}`);
+      if (reply !== null) this.#socket.send(reply, port, address, failed);
       return;
     }
     this.#sink.received(bytes, {
       transport: 'udp',
-      remoteAddress: remote.address,
-      remotePort: remote.port,
+      remoteAddress: address,
+      remotePort: port,
       localAddress: this.local.address,
       localPort: this.local.port,
     });
   }
 
-  #stunFailed(error: Error | null): void {
-    if (error !== null) this.#sink.trouble('socketError', `STUN: ${error.message}`);
-  }
-
-  send(wire: string | Buffer, to: Destination, onFailed: (error: Error) => void): void {
-    if (to.port === 0) {
-      queueMicrotask(() => onFailed(new Error('nobody is reached at port 0')));
-      return;
-    }
-    this.#socket.send(typeof wire === 'string' ? Buffer.from(wire, 'latin1') : wire, to.port, to.address, (error) => {
-      if (error !== null) onFailed(error);
-    });
+  send(wire: string | Buffer, { address, port }: Destination, onFailed: (error: Error) => void): void {
+    if (port === 0) queueMicrotask(() => onFailed(new Error('nobody is reached at port 0')));
+    else this.#socket.send(wire, port, address, onFailed);
   }
 
   close(): Promise<void> {
-    return new Promise((resolve) => this.#socket.close(resolve));
+    return this.#socket.close();
   }
 }
