@@ -14,13 +14,19 @@ export function withSessionLines(sdp: SessionDescription, session: SdpLines): Se
 /** Same m= line but for the port (and without a port count). */
 export function withPort(section: MediaSection, port: number): MediaSection {
   const [first = '', ...rest] = section.lines;
-  const line = first.replace(/^(m=\s*\S+\s+)\S+/, (_, head: string) => head + port);
-  return { ...section, port, lines: [line, ...rest] };
+  const [, head = first, tail = ''] = /^(m=\s*\S+\s+)\S+(.*)$/s.exec(first) ?? [];
+  const { media, protocol, formats } = section;
+  return { lines: [head + port + tail, ...rest], media, port, protocol, formats };
 }
 
 /** Sets the media-level c= line. `address` is an IPv4 or IPv6 literal. */
 export function withConnection(section: MediaSection, address: string): MediaSection {
-  return { ...section, lines: setField(section.lines, 'c', connectionText(address), SECTION_ORDER) };
+  return withLines(section, setField(section.lines, 'c', connectionText(address), SECTION_ORDER));
+}
+
+/** The same but for its lines, of which the m= line says what it said. */
+export function withLines({ media, port, protocol, formats }: MediaSection, lines: SdpLines): MediaSection {
+  return { lines, media, port, protocol, formats };
 }
 
 /** 'IN IP4 192.0.2.1', for c= and o=. */

@@ -10,11 +10,11 @@ import type { DataChannelMedia, DataChannelStream, RequestedApplication, SetupVa
 export function toDcStream(stream: DataChannelStream): DcStream {
   return {
     streamId: stream.streamId,
-    ...(stream.subprotocol === '' ? {} : { subprotocol: stream.subprotocol }),
-    ...(stream.label === '' ? {} : { label: stream.label }),
+    subprotocol: stream.subprotocol === '' ? undefined : stream.subprotocol,
+    label: stream.label === '' ? undefined : stream.label,
     order: stream.ordered,
-    ...(stream.maxRetransmissions === undefined ? {} : { maxRetry: stream.maxRetransmissions }),
-    ...(stream.maxTimeMs === undefined ? {} : { maxTime: stream.maxTimeMs }),
+    maxRetry: stream.maxRetransmissions,
+    maxTime: stream.maxTimeMs,
     priority: stream.priority,
   };
 }
@@ -32,8 +32,8 @@ export function fromDcStream(stream: DcStream, key?: string): DataChannelStream 
     label: stream.label ?? '',
     subprotocol: stream.subprotocol ?? (BOOTSTRAP_STREAM_IDS.has(streamId) ? 'http' : ''),
     ordered: stream.order ?? true,
-    ...(stream.maxRetry === undefined ? {} : { maxRetransmissions: stream.maxRetry }),
-    ...(stream.maxTime === undefined ? {} : { maxTimeMs: stream.maxTime }),
+    maxRetransmissions: stream.maxRetry,
+    maxTimeMs: stream.maxTime,
     priority: stream.priority ?? 256,
     dcsa: [],
   };
@@ -69,8 +69,8 @@ export function toDcEndpoint(
     sctpPort: media.sctpPort,
     fingerprint: fingerprints[0],
     fingerprints,
-    ...(media.tlsId === undefined ? {} : { tlsId: media.tlsId }),
-    ...(media.setup === 'holdconn' ? {} : { securitySetup: toSecuritySetup(media.setup) }),
+    tlsId: media.tlsId,
+    securitySetup: media.setup === 'holdconn' ? undefined : toSecuritySetup(media.setup),
   };
 }
 
@@ -86,8 +86,8 @@ export function fromDcEndpoint(endpoint: DcEndpoint): {
   return {
     sctpPort: endpoint.sctpPort,
     fingerprints: fingerprints.filter((f) => typeof f !== 'string'),
-    ...(endpoint.tlsId !== undefined && isTlsId(endpoint.tlsId) ? { tlsId: endpoint.tlsId } : {}),
-    ...(endpoint.securitySetup === undefined ? {} : { setup: fromSecuritySetup(endpoint.securitySetup) }),
+    tlsId: endpoint.tlsId !== undefined && isTlsId(endpoint.tlsId) ? endpoint.tlsId : undefined,
+    setup: endpoint.securitySetup === undefined ? undefined : fromSecuritySetup(endpoint.securitySetup),
   };
 }
 

@@ -2,8 +2,8 @@ import { type Fingerprint, formatFingerprint } from '../dtls/fingerprint.ts';
 import type { SetupValue } from '../dtls/role.ts';
 import { DATA_CHANNEL_FORMAT, DATA_CHANNEL_PROTOCOL } from './data-channel.ts';
 import { formatDcmap } from './dcmap.ts';
-import { connectionText, removeAttributes, setAttribute, withConnection, withPort } from './edit.ts';
-import { attributes, attributeText, isAttribute } from './lines.ts';
+import { connectionText, removeAttributes, withConnection, withLines, withPort } from './edit.ts';
+import { attributeName, attributeText, isAttribute } from './lines.ts';
 import { FIRST_APPLICATION_STREAM, parseRequestedApplication, withoutChannels } from './requested-application.ts';
 import { REMOTE_BOOTSTRAP_STREAM_IDS } from './streams.ts';
 import type { DataChannelStream, MediaSection, SdpLines, SessionDescription } from './types.ts';
@@ -82,22 +82,40 @@ export function reanchoredSection(
   keep: (streamId: number) => boolean = () => true,
 ): MediaSection {
   const moved = withConnection(withPort(section, end.port), end.address);
-  let lines = withoutStreams(removeAttributes(moved.lines, ...ICE_ATTRIBUTES, 'tlsId'), keep);
-  const ours: readonly [string, string[]][] = [
-    ['sctp-port', [String(end.sctpPort)]],
-    ['max-message-size', [String(end.maxMessageSizeBytes)]],
-    ['setup', [end.setup]],
-    ['fingerprint', [formatFingerprint(end.fingerprint)]],
-    ['tls-id', end.tlsId === undefined ? [] : [end.tlsId]],
-  ];
-  for (const [name, values] of ours) lines = setAttribute(lines, name, ...values);
-  if (end.ice) lines = [...lines, ...iceLines(end, end.ice)];
+  const ours = attributesOf(end);
+  const lines: string[] = [];
+  let isRemote = false;
+  for (const line of moved.lines) {
+    const name = attributeName(line);
+    if (name === undefined) lines.push(line);
+    else if (name === 'dcmap' || name === 'dcsa') {
+      const streamId = Number.parseInt(attributeText(line), 10);
+      if (!keep(streamId)) continue;
+      if (name === 'dcmap' && REMOTE_BOOTSTRAP_STREAM_IDS.has(streamId)) isRemote = true;
+      lines.push(line);
+    } else if (!REPLACED.has(name)) lines.push(line);
+    else {
+      // In the place of the first one that is said.
+      const own = ours.get(name);
+      if (own !== undefined) lines.push(own);
+      ours.delete(name);
+    }
+  }
+  lines.push(...ours.values());
+  if (end.ice) lines.push(...iceLines(end, end.ice));
   // It speaks of the channels of the far networks; on a line without them it means nothing (ue-side.md 11).
-  const isRemote = attributes(lines, 'dcmap').some((text) =>
-    REMOTE_BOOTSTRAP_STREAM_IDS.has(Number.parseInt(text, 10)),
-  );
-  if (!isRemote) lines = removeAttributes(lines, '3gpp-bdc-used-by');
-  return { ...moved, lines };
+  return withLines(moved, isRemote ? lines : removeAttributes(lines, '3gpp-bdc-used-by'));
+}
+
+/** What every end says of itself, by name; in this order where the section said nothing. */
+function attributesOf(end: DataChannelEnd): Map<string, string> {
+  const ours = new Map([
+    ['sctp-port', `a=sctp-port:${end.sctpPort}`],
+    ['max-message-size', `a=max-message-size:${end.maxMessageSizeBytes}`],
+    ['setup', `a=setup:${end.setup}`],
+    ['fingerprint', `a=fingerprint:${formatFingerprint(end.fingerprint)}`],
+  ]);
+  return end.tlsId === undefined ? ours : ours.set('tls-id', `a=tls-id:${end.tlsId}`);
 }
 
 /**
@@ -110,7 +128,7 @@ export function readdressedSection(
 ): MediaSection {
   const moved = withConnection(withPort(section, end.port), end.address);
   const lines = removeAttributes(moved.lines, ...ICE_ATTRIBUTES);
-  return { ...moved, lines: end.ice ? [...lines, ...iceLines(end, end.ice)] : lines };
+  return withLines(moved, end.ice ? [...lines, ...iceLines(end, end.ice)] : lines);
 }
 
 /** `section`, to be offered, without the a=dcmap, a=dcsa and bindings of refused streams (TS 26.114 6.2.10.3). */
@@ -122,7 +140,7 @@ export function withStreams(section: MediaSection, keep: (streamId: number) => b
     if (left === text) return [line];
     return left === undefined ? [] : [`a=3gpp-req-app:${left}`];
   });
-  return { ...section, lines };
+  return withLines(section, lines);
 }
 
 /** `lines` without the a=dcmap and a=dcsa of refused streams; bindings stay. */
@@ -147,7 +165,8 @@ export function partOfSection(section: MediaSection, streamIds: readonly number[
     if (named.length === 0) return streamIds.every((id) => id < FIRST_APPLICATION_STREAM);
     return !named.some(({ streamId }) => streamIds.includes(streamId));
   };
-  return { ...section, lines: section.lines.filter((line) => !isAboutOthers(line)) };
+  const lines = section.lines.filter((line) => !isAboutOthers(line));
+  return withLines(section, lines);
 }
 
 /** R8: a re-offer in the other direction flips whose bootstrap channels the line carries. */
@@ -158,7 +177,7 @@ export function withUsedByFlipped(section: MediaSection): MediaSection {
     if (value !== 'sender' && value !== 'receiver') return line;
     return `a=3gpp-bdc-used-by:${value === 'sender' ? 'receiver' : 'sender'}`;
   });
-  return { ...section, lines };
+  return withLines(section, lines);
 }
 
 /**
@@ -182,6 +201,12 @@ const ICE_ATTRIBUTES = [
   'ice-mismatch',
   'ice-pacing',
 ];
+
+/** What is never passed on from another end; `tlsId` is the spelling of TS 24.186. */
+const REPLACED: ReadonlySet<string> = new Set([
+  ...ICE_ATTRIBUTES,
+  ...['sctp-port', 'max-message-size', 'setup', 'fingerprint', 'tls-id', 'tlsId'],
+]);
 
 /** The candidate equals c= and the m= port (TS 26.114 6.2.10.1). */
 function iceLines(end: Pick<DataChannelEnd, 'address' | 'port'>, ice: { ufrag: string; pwd: string }): string[] {

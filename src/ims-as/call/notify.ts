@@ -36,10 +36,10 @@ export function notify(
       callingIdentity: call.identities.calling,
       calledIdentity: call.identities.called,
       sessionCase: call.sessionCase === 'originating' ? 'ORIGINATING_IMS_SESSION' : 'TERMINATING_IMS_SESSION',
-      ...(peerSupport(turn) === undefined ? {} : { peerSupportsDc: peerSupport(turn) }),
-      ...(call.media?.multiplexing[initiator] === true ? { offererMultiplexes: true } : {}),
+      peerSupportsDc: peerSupport(turn),
+      offererMultiplexes: call.media?.multiplexing[initiator] || undefined,
     },
-    ...(Object.keys(media).length === 0 ? {} : { mediaInfoList: media }),
+    mediaInfoList: Object.keys(media).length === 0 ? undefined : media,
   };
   turn.out.emit({ kind: 'notify', id, notification, deadlineMs: deadlineMs ?? env.nowMs + REPORT_DEADLINE_MS });
   return id;
@@ -88,9 +88,9 @@ function offeredChannel(
       streams: joinedStreams(streamsAt(media, line, leg), line.proposed),
       maxMessageSize: toMaxMessageSizeKiB(read.maxMessageSizeBytes),
       remoteDcEndpoint: toDcEndpoint(read),
-      ...(setup === undefined ? {} : { securitySetup: setup }),
-      ...(read.bootstrapUsedBy === undefined ? {} : { bdcUsedBy: read.bootstrapUsedBy.toUpperCase() }),
-      ...(read.applications.length === 0 ? {} : { appBindingInfos: read.applications.map(toAppBindingInfo) }),
+      securitySetup: setup,
+      bdcUsedBy: read.bootstrapUsedBy?.toUpperCase(),
+      appBindingInfos: read.applications.length === 0 ? undefined : read.applications.map(toAppBindingInfo),
     },
   };
 }

@@ -35,10 +35,7 @@ export function takeAnswer(
       continue;
     }
     const tlsId = line.treatment === 'flow' ? read.tlsId : end.local?.tlsId;
-    const matched = matchAnswer(
-      { streams: fromDcStreams(streamsAt(media, line, leg)), ...(tlsId === undefined ? {} : { tlsId }) },
-      read,
-    );
+    const matched = matchAnswer({ streams: fromDcStreams(streamsAt(media, line, leg)), tlsId }, read);
     for (const note of matched.notes) notes.push(`${leg} ${line.id}: ${note}`);
     const known = peerOf(media, line, leg, fork);
     const offeredSetup = typeof known === 'object' && known.localRole !== undefined ? known.localRole : end.setup;

@@ -61,8 +61,8 @@ function mediaInfo(
     mediaId: line.id,
     mediaResourceType: 'DC',
     // Forks share the port that all of them were offered (R20), the parts of a line their association (R3).
-    ...((!isFirst || end.shared) && local !== null ? { localMbEndpoint: toEndpoint(local.address, local.port) } : {}),
-    ...(known?.started === true ? { remoteMbEndpoint: toEndpoint(known.address, known.port) } : {}),
+    localMbEndpoint: (!isFirst || end.shared) && local !== null ? toEndpoint(local.address, local.port) : undefined,
+    remoteMbEndpoint: known?.started === true ? toEndpoint(known.address, known.port) : undefined,
     dcMedia: datagrams(line)
       ? flowMedia(line, leg, known, config)
       : dcMedia(media, line, leg, fork, end, known, config),
@@ -75,13 +75,14 @@ const datagrams = (line: MediaLine): boolean => line.treatment === 'flow' || end
 function flowMedia(line: MediaLine, leg: LegName, peer: Peer | undefined, config: CallConfig): DcMedia {
   const { spec } = line;
   const towards = endsAtDcAs(line) ? dcAsEnd(spec, leg).endpoint : undefined;
-  const imsdc = { ...(towards !== undefined && peer?.ice === true ? { ice: true } : {}), ...events(config) };
+  const ice = towards !== undefined && peer?.ice === true;
+  const imsdc = { ice: ice || undefined, eventUri: eventUri(config), usage: reportsUsage(config) };
   return {
     mediaProxyConfig: config.mfProxyNames === 'alpha' ? 'UDP' : 'UDP_PROXY',
-    ...(towards === undefined ? {} : { remoteMdc2Endpoint: towards }),
-    ...(towards === undefined || spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
+    remoteMdc2Endpoint: towards,
+    mdc2Protocol: towards && spec?.mdc2Protocol,
     streams: line.streams,
-    ...(Object.keys(imsdc).length === 0 ? {} : { imsdc }),
+    ...(ice || imsdc.eventUri !== undefined ? { imsdc } : {}),
   };
 }
 
@@ -98,23 +99,25 @@ function dcMedia(
   const bytes = maxMessageSize(media, line, leg, fork, config);
   return {
     mediaProxyConfig: proxyName(line, config),
-    ...(spec?.replaceHttpUrls === undefined ? {} : { replaceHttpUrl: spec.replaceHttpUrls }),
-    ...(spec?.mdc1 === undefined ? {} : { remoteMdc1Endpoint: spec.mdc1 }),
-    ...(spec?.mdc2 === undefined ? {} : { remoteMdc2Endpoint: dcAsEnd(spec, leg).endpoint }),
-    ...(spec?.mdc2Protocol === undefined ? {} : { mdc2Protocol: spec.mdc2Protocol }),
+    replaceHttpUrl: spec?.replaceHttpUrls,
+    remoteMdc1Endpoint: spec?.mdc1,
+    remoteMdc2Endpoint: spec?.mdc2 === undefined ? undefined : dcAsEnd(spec, leg).endpoint,
+    mdc2Protocol: spec?.mdc2Protocol,
     streams: line.streams,
     // What all forks were offered is what each of them got (R20).
-    ...(fork === (end.firstFork ?? 0) || end.local === null ? {} : { localDcEndpoint: localEnd(end.local) }),
+    localDcEndpoint: fork === (end.firstFork ?? 0) || end.local === null ? undefined : localEnd(end.local),
     maxMessageSize: toMaxMessageSizeKiB(bytes),
-    ...(peer === undefined ? {} : { remoteDcEndpoint: remoteEnd(peer), securitySetup: upper(peer.setup) }),
+    remoteDcEndpoint: peer && remoteEnd(peer),
+    securitySetup: peer && upper(peer.setup),
     imsdc: {
       localSetup: upper(peer?.localRole ?? end.setup),
       ice: awaitsChecks(peer, end),
       // R13: streams for applications may join it later.
-      ...(media.multiplexing[leg] ? { multiplexing: true } : {}),
+      multiplexing: media.multiplexing[leg] || undefined,
       maxMessageSizeBytes: bytes,
-      ...events(config),
-      ...(spec?.mdc2Target === undefined ? {} : { mdc2: mdc2Target(spec.mdc2Target, leg) }),
+      eventUri: eventUri(config),
+      usage: reportsUsage(config),
+      mdc2: spec?.mdc2Target === undefined ? undefined : mdc2Target(spec.mdc2Target, leg),
     },
   };
 }
@@ -154,7 +157,7 @@ function remoteEnd(peer: Peer): DcEndpoint {
     sctpPort: peer.sctpPort,
     fingerprint: peer.fingerprints[0],
     fingerprints: [...peer.fingerprints],
-    ...(peer.tlsId === undefined ? {} : { tlsId: peer.tlsId }),
+    tlsId: peer.tlsId,
     securitySetup: upper(peer.setup),
   };
 }
@@ -172,7 +175,10 @@ function upper(setup: Peer['setup']): 'ACTIVE' | 'PASSIVE' | 'ACTPASS' {
   return setup === 'holdconn' ? 'ACTPASS' : (setup.toUpperCase() as 'ACTIVE' | 'PASSIVE' | 'ACTPASS');
 }
 
-function events({ channelUsage, mediaEventUri }: CallConfig): NonNullable<DcMedia['imsdc']> {
-  if (mediaEventUri === '') return {};
-  return { eventUri: mediaEventUri, ...(channelUsage ? { usage: true } : {}) };
+function eventUri({ mediaEventUri }: CallConfig): string | undefined {
+  return mediaEventUri === '' ? undefined : mediaEventUri;
+}
+
+function reportsUsage({ channelUsage, mediaEventUri }: CallConfig): true | undefined {
+  return (channelUsage && mediaEventUri !== '') || undefined;
 }

@@ -65,10 +65,11 @@ export function endFor(
     maxMessageSizeBytes: Math.min(maxMessageSizeBytes, local.maxMessageSizeBytes),
     setup,
     fingerprint: typeof fingerprint === 'string' ? { algorithm: 'SHA-256', value: '' } : fingerprint,
-    ...(tlsId === undefined ? {} : { tlsId }),
-    ...((known?.ice ?? end.ice) === true && local.iceUfrag !== undefined && local.icePwd !== undefined
-      ? { ice: { ufrag: local.iceUfrag, pwd: local.icePwd } }
-      : {}),
+    tlsId,
+    ice:
+      (known?.ice ?? end.ice) === true && local.iceUfrag !== undefined && local.icePwd !== undefined
+        ? { ufrag: local.iceUfrag, pwd: local.icePwd }
+        : undefined,
   };
 }
 
@@ -78,10 +79,10 @@ export function newSection(line: MediaLine, end: DataChannelEnd, config: CallCon
   const bootstrap = streams.every((stream) => stream.streamId < 1000);
   return dataChannelSection(end, {
     streams,
-    ...(bootstrap ? { bandwidthKbps: config.bootstrapBandwidthKbps } : {}),
-    ...(streams.some((stream) => REMOTE_BOOTSTRAP_STREAM_IDS.has(stream.streamId))
-      ? { bootstrapUsedBy: 'receiver' as const }
-      : {}),
-    ...(line.spec?.applications ? { applicationLines: line.spec.applications.map(toRequestedApplicationText) } : {}),
+    bandwidthKbps: bootstrap ? config.bootstrapBandwidthKbps : undefined,
+    bootstrapUsedBy: streams.some((stream) => REMOTE_BOOTSTRAP_STREAM_IDS.has(stream.streamId))
+      ? 'receiver'
+      : undefined,
+    applicationLines: line.spec?.applications?.map(toRequestedApplicationText),
   });
 }

@@ -52,10 +52,13 @@ function changeTermination(
 
 function changeMedia(path: string, before: MediaInfo, after: MediaInfo): PatchItem[] {
   const patch: PatchItem[] = [];
-  changeMembers(patch, path, { ...before, dcMedia: undefined }, { ...after, dcMedia: undefined });
-  changeMembers(patch, `${path}/dcMedia`, { ...before.dcMedia }, { ...after.dcMedia });
+  changeMembers(patch, path, before, after);
+  changeMembers(patch, `${path}/dcMedia`, before.dcMedia ?? {}, after.dcMedia ?? {});
   return patch;
 }
+
+/** Its members are changed one by one. */
+const DIVIDED = 'dcMedia';
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -63,11 +66,12 @@ function changeMembers(patch: PatchItem[], path: string, before: Members, after:
   for (const name of Object.keys(after)) {
     const was = before[name];
     const value = after[name];
-    if (value === undefined || sameData(was, value)) continue;
+    if (value === undefined || name === DIVIDED || sameData(was, value)) continue;
     patch.push({ op: was === undefined ? 'add' : 'replace', path: `${path}/${name}`, value });
   }
   for (const name of Object.keys(before)) {
-    if (before[name] !== undefined && after[name] === undefined) patch.push({ op: 'remove', path: `${path}/${name}` });
+    if (before[name] !== undefined && after[name] === undefined && name !== DIVIDED)
+      patch.push({ op: 'remove', path: `${path}/${name}` });
   }
 }
 
