@@ -2,6 +2,7 @@ import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import { ImsdcError } from '../errors.ts';
 import { formatMaxResponseTime, formatRequestInfo, formatSenderTimestamp, SBI_HEADER } from './headers.ts';
+import { encodeField, fieldEncoder } from './http2/header-block.ts';
 import { Http2Peer, type RawResponse } from './http2-peer.ts';
 import { parseJson } from './json.ts';
 import type { SbiTls } from './tls.ts';
@@ -45,7 +46,7 @@ export interface SbiRequest {
 export interface SbiResponse {
   readonly status: number;
   /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: ReadonlyMap<string, string>;
   /** Parsed JSON; undefined without a body. */
   readonly body: unknown;
 }
@@ -97,16 +98,16 @@ export class SbiClient {
     try {
       const nowMs = Date.now();
       const remainingMs = request.deadlineMs - nowMs;
-      const name = `${request.method} ${path}`;
-      if (remainingMs <= 0) throw new ImsdcError('SBI_TIMEOUT', { peer: peer.origin, request: name });
-      const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
-      const headers = fieldsOf(request, nowMs, remainingMs, body?.length);
-      const raw = await peer.exchange({ method: request.method, path, headers, body }, remainingMs);
+      const { method } = request;
+      if (remainingMs <= 0) throw new ImsdcError('SBI_TIMEOUT', { peer: peer.origin, request: `${method} ${path}` });
+      const body = request.body === undefined ? '' : JSON.stringify(request.body);
+      const fields = fieldsOf(request, nowMs, remainingMs);
+      const raw = await peer.exchange({ method, path, fields, body }, remainingMs);
       if (raw.status === 307 || raw.status === 308) {
-        const [next, nextPath] = this.#follow(peer, name, raw, redirects);
+        const [next, nextPath] = this.#follow(peer, `${method} ${path}`, raw, redirects);
         return await this.#send(next, nextPath, request, redirects + 1);
       }
-      return { status: raw.status, headers: raw.headers, body: parseBody(peer, name, raw) };
+      return { status: raw.status, headers: raw.headers, body: parseBody(peer, request, path, raw) };
     } catch (error) {
       this.#failures.value++;
       throw error;
@@ -115,7 +116,7 @@ export class SbiClient {
 
   /** Where 307/308 leads: same scheme, an allowed origin, at most three times. */
   #follow(peer: Http2Peer, request: string, raw: RawResponse, redirects: number): [Http2Peer, string] {
-    const location = raw.headers.location ?? '';
+    const location = raw.headers.get('location') ?? '';
     const refuse = (problem: string) =>
       new ImsdcError('SBI_REDIRECT', { peer: peer.origin, request, location: location.slice(0, 256), problem });
     if (redirects >= MAX_REDIRECTS) throw refuse('too many redirects');
@@ -138,33 +139,30 @@ export class SbiClient {
   }
 }
 
-function fieldsOf(
-  request: SbiRequest,
-  nowMs: number,
-  remainingMs: number,
-  length: number | undefined,
-): [name: string, value: string][] {
-  const fields: [string, string][] = [
-    [SBI_HEADER.senderTimestamp, formatSenderTimestamp(nowMs)],
-    [SBI_HEADER.maxResponseTime, formatMaxResponseTime(remainingMs)],
-  ];
-  if (length !== undefined) {
-    fields.push(['content-type', request.contentType ?? 'application/json'], ['content-length', String(length)]);
-  }
-  const { callback, idempotencyKey, priority } = request;
-  if (idempotencyKey !== undefined) fields.push([SBI_HEADER.requestInfo, formatRequestInfo(idempotencyKey)]);
-  if (priority !== undefined) fields.push([SBI_HEADER.messagePriority, String(priority)]);
-  if (callback !== undefined) fields.push([SBI_HEADER.callback, callback]);
+const senderTimestamp = fieldEncoder(SBI_HEADER.senderTimestamp);
+const maxResponseTime = fieldEncoder(SBI_HEADER.maxResponseTime);
+const requestInfo = fieldEncoder(SBI_HEADER.requestInfo);
+const messagePriority = fieldEncoder(SBI_HEADER.messagePriority);
+const contentTypeOf = fieldEncoder('content-type');
+
+function fieldsOf(request: SbiRequest, nowMs: number, remainingMs: number): string {
+  const { body, callback, contentType = 'application/json', idempotencyKey, priority } = request;
+  let fields = senderTimestamp(formatSenderTimestamp(nowMs)) + maxResponseTime(formatMaxResponseTime(remainingMs));
+  if (body !== undefined) fields += contentTypeOf(contentType);
+  if (idempotencyKey !== undefined) fields += requestInfo(formatRequestInfo(idempotencyKey));
+  if (priority !== undefined) fields += messagePriority(String(priority));
+  if (callback !== undefined) fields += encodeField(SBI_HEADER.callback, callback);
   return fields;
 }
 
-function parseBody(peer: Http2Peer, request: string, raw: RawResponse): unknown {
+function parseBody({ origin }: Http2Peer, { method }: SbiRequest, path: string, raw: RawResponse): unknown {
   if (raw.body === '') return undefined;
   try {
     return parseJson(raw.body);
   } catch (cause) {
     // An error status says enough without its body; a 2xx does not.
     if (raw.status >= 400) return undefined;
-    throw new ImsdcError('SBI_MALFORMED', { peer: peer.origin, request, problem: (cause as Error).message }, { cause });
+    const details = { peer: origin, request: `${method} ${path}`, problem: (cause as Error).message };
+    throw new ImsdcError('SBI_MALFORMED', details, { cause });
   }
 }

@@ -27,16 +27,17 @@ export function parseMaxResponseTime(value: HeaderValue): number | undefined {
   return text !== undefined && /^[0-9]{1,5}$/.test(text) ? Number(text) : undefined;
 }
 
-let lastStampMs = 0;
-let lastStamp = '';
-/** `Sun, 04 Aug 2019 08:49:37.845 GMT` (TS 29.500 5.2.3.2). Remembered for the millisecond: a burst formats it once. */
+let lastSecond = 0;
+/** `Sun, 04 Aug 2019 08:49:37.` */
+let lastSecondText = '';
+/** `Sun, 04 Aug 2019 08:49:37.845 GMT` (TS 29.500 5.2.3.2). The second is remembered: most requests come within that of the last. */
 export function formatSenderTimestamp(nowMs: number): string {
-  if (nowMs !== lastStampMs) {
-    lastStampMs = nowMs;
-    const milliseconds = String(nowMs % 1000).padStart(3, '0');
-    lastStamp = new Date(nowMs).toUTCString().replace(' GMT', `.${milliseconds} GMT`);
+  const second = Math.floor(nowMs / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastSecondText = new Date(nowMs).toUTCString().replace(' GMT', '.');
   }
-  return lastStamp;
+  return `${lastSecondText}${String(nowMs % 1000).padStart(3, '0')} GMT`;
 }
 
 export function formatRequestInfo(idempotencyKey: string): string {

@@ -1,7 +1,9 @@
 import type { Logger } from '../base/log.ts';
+import { RealTimers, type Timer } from '../base/timers.ts';
 import { ImsdcError } from '../errors.ts';
-import { ClientConnection } from './http2/connection.ts';
-import { encodeField } from './http2/header-block.ts';
+import { ClientConnection, type Stream } from './http2/connection.ts';
+import { encodeField, fieldEncoder } from './http2/header-block.ts';
+import { octetsOf, textOf } from './http2/octets.ts';
 import { requireOrigin, type SbiTls } from './tls.ts';
 
 export interface Http2PeerOptions {
@@ -26,14 +28,15 @@ export interface RawRequest {
   readonly method: string;
   /** As it goes on the wire, with its query. */
   readonly path: string;
-  /** Besides the pseudo-header fields and user-agent; names in lower case. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body: Buffer | undefined;
+  /** Encoded (`encodeField`): all but the pseudo-header fields, user-agent, accept and content-length. */
+  readonly fields: string;
+  /** Empty: none. */
+  readonly body: string;
 }
 
 export interface RawResponse {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
 
@@ -42,10 +45,10 @@ type FailureCode = 'SBI_INTERRUPTED' | 'SBI_MALFORMED' | 'SBI_TIMEOUT' | 'SBI_UN
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Back-off after a failed connection; doubles up to the second figure. Requests meanwhile fail at once: voice waits for none. */
 const BACKOFF_MS = [50, 2_000] as const;
-/** Timeouts are rounded up: node keeps a list per duration, and every request would have its own. */
-const TIMEOUT_STEP_MS = 20;
 /** A session that lived so long ends the back-off. */
 const STABLE_MS = 1_000;
+const encodePath = fieldEncoder(':path');
+const encodeLength = fieldEncoder('content-length');
 
 /**
  * One HTTP/2 session to one origin, kept open and renewed (RFC 9113; TS 29.500 5.2). h2c with prior knowledge on
@@ -61,6 +64,8 @@ export class Http2Peer {
   readonly #common: string;
   readonly #authority: string;
   readonly #sessions = new Set<ClientConnection>();
+  /** Of requests: one sleep of the process for all that are under way. */
+  readonly #timers = new RealTimers();
   #session: ClientConnection | undefined;
   #inFlight = 0;
   #backoffMs = 0;
@@ -69,6 +74,7 @@ export class Http2Peer {
   #endedByPeer = false;
   #closed = false;
   #onIdle: () => void = () => undefined;
+  readonly #exchanges: Exchanges;
 
   /** Throws SBI_PLAINTEXT when `url` asks for h2c off loopback. */
   constructor(url: string, options: Http2PeerOptions) {
@@ -77,6 +83,14 @@ export class Http2Peer {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? 512;
     this.#maxResponseBytes = options.maxResponseBytes ?? 1 << 20;
+    this.#exchanges = {
+      origin: this.origin,
+      maxResponseBytes: this.#maxResponseBytes,
+      over: () => {
+        this.#inFlight--;
+        if (this.#inFlight === 0) this.#onIdle();
+      },
+    };
     this.#authority =
       encodeField(':scheme', this.#url.protocol.slice(0, -1)) + encodeField(':authority', this.#url.host);
     this.#common =
@@ -100,46 +114,22 @@ export class Http2Peer {
       if (this.#inFlight >= this.#maxInFlight || session.room <= 0) {
         throw new ImsdcError('SBI_CONGESTED', { peer: this.origin, inFlight: this.#inFlight });
       }
-      const { method, path, headers, body } = request;
-      let block = encodeField(':method', method) + this.#authority + encodeField(':path', path) + this.#common;
-      for (const [name, value] of headers) block += encodeField(name, value);
-      const fail = (code: FailureCode, problem: string) => {
-        settled();
-        session.cancel(id);
-        const { endedByPeer } = session;
-        reject(new ImsdcError(code, { peer: this.origin, request: `${method} ${path}`, problem, endedByPeer }));
-      };
-      const roundedMs = Math.ceil(timeoutMs / TIMEOUT_STEP_MS) * TIMEOUT_STEP_MS;
-      const timer = setTimeout(() => fail('SBI_TIMEOUT', 'too late'), roundedMs);
-      const settled = () => {
-        clearTimeout(timer);
-        this.#inFlight--;
-        if (this.#inFlight === 0) this.#onIdle();
-      };
-      let status = 0;
-      let fields: RawResponse['headers'] = {};
-      let received: Buffer[] | Buffer | undefined;
-      let bytes = 0;
+      const { method, path, fields } = request;
+      const body = octetsOf(request.body);
+      const block =
+        encodeField(':method', method) +
+        this.#authority +
+        encodePath(path) +
+        this.#common +
+        fields +
+        (body === '' ? '' : encodeLength(String(body.length)));
       this.#inFlight++;
-      const id = session.request(block, body, {
-        onResponse: (code, decoded) => {
-          status = code;
-          fields = decoded;
-        },
-        onData: (chunk) => {
-          bytes += chunk.length;
-          if (bytes > this.#maxResponseBytes) fail('SBI_MALFORMED', 'too long');
-          else if (received === undefined) received = chunk;
-          else if (Array.isArray(received)) received.push(chunk);
-          else received = [received, chunk];
-        },
-        onEnd: () => {
-          settled();
-          const whole = Array.isArray(received) ? Buffer.concat(received) : received;
-          resolve({ status, headers: fields, body: whole ? whole.toString() : '' });
-        },
-        onFailed: (problem, executed) => fail(executed ? 'SBI_INTERRUPTED' : 'SBI_UNAVAILABLE', problem),
-      });
+      const exchange = new Exchange(this.#exchanges, session, request, resolve, reject);
+      exchange.start(
+        block,
+        body,
+        this.#timers.after(timeoutMs, () => exchange.fail('SBI_TIMEOUT', 'too late')),
+      );
     });
   }
 
@@ -152,6 +142,7 @@ export class Http2Peer {
       });
     }
     for (const session of this.#sessions) session.close();
+    this.#timers.close();
   }
 
   #acquire(): ClientConnection {
@@ -210,3 +201,79 @@ export class Http2Peer {
     this.#retryAtMs = Date.now() + this.#backoffMs;
   }
 }
+
+/** What all requests to one origin share. */
+interface Exchanges {
+  readonly origin: string;
+  readonly maxResponseBytes: number;
+  /** One of them has its answer, or none. */
+  over(): void;
+}
+
+/** One request, and what has come of its answer. */
+class Exchange implements Stream {
+  readonly #shared: Exchanges;
+  readonly #session: ClientConnection;
+  readonly #request: RawRequest;
+  readonly #resolve: (response: RawResponse) => void;
+  readonly #reject: (error: ImsdcError) => void;
+  #id = 0;
+  #timer: Timer | undefined;
+  #status = 0;
+  #headers: RawResponse['headers'] = NO_FIELDS;
+  #body = '';
+
+  constructor(
+    shared: Exchanges,
+    session: ClientConnection,
+    request: RawRequest,
+    resolve: (response: RawResponse) => void,
+    reject: (error: ImsdcError) => void,
+  ) {
+    this.#shared = shared;
+    this.#session = session;
+    this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(block: string, body: string, timer: Timer): void {
+    this.#timer = timer;
+    this.#id = this.#session.request(block, body, this);
+  }
+
+  onResponse(status: number, headers: RawResponse['headers']): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onData(octets: string): void {
+    this.#body += octets;
+    if (this.#body.length > this.#shared.maxResponseBytes) this.fail('SBI_MALFORMED', 'too long');
+  }
+
+  onEnd(): void {
+    this.#settled();
+    this.#resolve({ status: this.#status, headers: this.#headers, body: textOf(this.#body) });
+  }
+
+  onFailed(problem: string, executed: boolean): void {
+    this.fail(executed ? 'SBI_INTERRUPTED' : 'SBI_UNAVAILABLE', problem);
+  }
+
+  fail(code: FailureCode, problem: string): void {
+    this.#settled();
+    this.#session.cancel(this.#id);
+    const { method, path } = this.#request;
+    const { endedByPeer } = this.#session;
+    const details = { peer: this.#shared.origin, request: `${method} ${path}`, problem, endedByPeer };
+    this.#reject(new ImsdcError(code, details));
+  }
+
+  #settled(): void {
+    this.#timer?.cancel();
+    this.#shared.over();
+  }
+}
+
+const NO_FIELDS: RawResponse['headers'] = new Map();

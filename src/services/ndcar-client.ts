@@ -1,5 +1,6 @@
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
+import { encodeField } from '../sbi/http2/header-block.ts';
 import { Http2Peer } from '../sbi/http2-peer.ts';
 import { requireValid } from '../sbi/validation.ts';
 import { type CatalogueEntry, type Grant, type GrantBatch, GrantBatchResult, type GrantPort } from './ndcar.ts';
@@ -38,7 +39,7 @@ const MAX_ANSWER_BYTES = 8 << 20;
 export class GrantClient implements GrantPort {
   readonly #options: GrantClientOptions;
   readonly #peer: Http2Peer;
-  readonly #headers: readonly (readonly [name: string, value: string])[];
+  readonly #fields: string;
   /** All that should be known over there: what a restarted repository is told. */
   readonly #live = new Map<string, Grant>();
   readonly #toGrant = new Map<string, Grant>();
@@ -63,10 +64,7 @@ export class GrantClient implements GrantPort {
     this.#options = options;
     const { url, log, secret } = options;
     this.#peer = new Http2Peer(url, { log, userAgent: 'DCSF', maxResponseBytes: MAX_ANSWER_BYTES });
-    this.#headers = [
-      ['authorization', `Bearer ${secret}`],
-      ['content-type', 'application/json'],
-    ];
+    this.#fields = encodeField('authorization', `Bearer ${secret}`) + encodeField('content-type', 'application/json');
     this.#maxGrants = options.maxGrants ?? 200_000;
     const { metrics } = options;
     this.#dropped = metrics.counter('imsdc_grants_dropped_total', 'Grants and revocations not handed over: too many');
@@ -206,9 +204,8 @@ export class GrantClient implements GrantPort {
   }
 
   async #post(batch: GrantBatch): Promise<GrantBatchResult> {
-    const body = Buffer.from(JSON.stringify(batch));
-    const headers = [...this.#headers, ['content-length', String(body.length)]] as const;
-    const answer = await this.#peer.exchange({ method: 'POST', path: PATH, headers, body }, REQUEST_TIMEOUT_MS);
+    const request = { method: 'POST', path: PATH, fields: this.#fields, body: JSON.stringify(batch) };
+    const answer = await this.#peer.exchange(request, REQUEST_TIMEOUT_MS);
     if (answer.status !== 200) throw new Error(`status ${answer.status}`);
     const result: unknown = JSON.parse(answer.body);
     requireValid<GrantBatchResult>(GrantBatchResult, result);

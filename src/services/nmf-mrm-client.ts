@@ -47,12 +47,15 @@ export class NmfMrmClient implements NmfMrm {
 
   async createContext(context: MediaContext, options: MrmRequestOptions) {
     const body = this.#alpha ? alphaContext(context) : context;
-    const response = await this.#request('POST', CONTEXTS, options, '', body).catch((error: unknown) => {
+    let response: SbiResponse;
+    try {
+      response = await this.#request('POST', CONTEXTS, options, '', body);
+    } catch (error) {
       if (error instanceof ImsdcError && error.code === 'MRM_TIMEOUT') this.#deleteLate(body, options);
       throw error;
-    });
+    }
     const created = this.#readContext(response);
-    const contextId = created?.contextId ?? idFromLocation(response.headers.location);
+    const contextId = created?.contextId ?? idFromLocation(response.headers.get('location'));
     if (!created || !contextId) throw this.#malformed('201 without a context and its id');
     return { ...created, contextId };
   }
@@ -85,7 +88,7 @@ export class NmfMrmClient implements NmfMrm {
     const deadlineMs = Date.now() + LATE_DELETE_MS;
     this.#request('POST', CONTEXTS, { idempotencyKey, deadlineMs }, '', context)
       .then(async (response) => {
-        const contextId = this.#readContext(response)?.contextId ?? idFromLocation(response.headers.location);
+        const contextId = this.#readContext(response)?.contextId ?? idFromLocation(response.headers.get('location'));
         if (contextId) await this.deleteContext(contextId, { deadlineMs });
       })
       .catch((error: Error) => this.#log.warn({ reason: error.message }, 'a context may be left at the MF'));

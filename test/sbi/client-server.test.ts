@@ -77,7 +77,7 @@ describe('SBI client and server', () => {
       priority: 3,
     });
     assert.equal(reply.status, 201);
-    assert.equal(reply.headers.location, '/svc/v1/things/7');
+    assert.equal(reply.headers.get('location'), '/svc/v1/things/7');
     assert.deepEqual(reply.body, { name: 'ä', extra: [1] });
     const request = seen.at(-1)!;
     assert.equal(request.peer, 'IMS_AS-test@127.0.0.1');
@@ -172,7 +172,7 @@ test('bounds its requests in flight, and the server sheds load but keeps room fo
   await all;
   const refused = await get();
   assert.equal(refused.status, 503);
-  assert.equal(refused.headers['retry-after'], '1');
+  assert.equal(refused.headers.get('retry-after'), '1');
   assert.equal((refused.body as { cause: string }).cause, 'NF_CONGESTION');
   const urgent = get(1);
   await assert.rejects(get(), { code: 'SBI_CONGESTED' });

@@ -5,6 +5,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import { startDcar } from '../../src/dcar/index.ts';
+import { encodeField } from '../../src/sbi/http2/header-block.ts';
 import { Http2Peer } from '../../src/sbi/http2-peer.ts';
 import { GrantClient } from '../../src/services/ndcar-client.ts';
 import { client, configured, exchange, grant, packaged, SECRET, started, temporaryDirectory } from '../dcar/support.ts';
@@ -127,12 +128,9 @@ describe('the internal interface', () => {
   const post = async (t: TestContext, address: string, secret: string, body: string) => {
     const peer = new Http2Peer(address, { log: silentLogger, userAgent: 'DCSF' });
     t.after(() => peer.close());
-    const headers = [
-      ['authorization', `Bearer ${secret}`],
-      ['content-type', 'application/json'],
-    ] as const;
+    const fields = encodeField('authorization', `Bearer ${secret}`) + encodeField('content-type', 'application/json');
     const path = '/internal/v1/grants';
-    return await peer.exchange({ method: 'POST', path, headers, body: Buffer.from(body) }, 5_000);
+    return await peer.exchange({ method: 'POST', path, fields, body }, 5_000);
   };
 
   test('wants its secret', async (t) => {

@@ -5,24 +5,23 @@ import {
   CODE,
   ConnectionError,
   FLAG,
-  FRAME_HEADER_BYTES,
   type Frame,
   FrameReader,
   frame,
+  frameHeader,
   MAX_FRAME_BYTES,
   numberFrame,
   PREFACE,
   SETTING,
   settingsFrame,
   TYPE,
-  writeFrameHeader,
 } from './frames.ts';
 import { decodeBlock, HeaderBlockError } from './header-block.ts';
 
 /** One request as its stream lives; the connection calls each of `onEnd` and `onFailed` at most once, and one of them. */
 export interface Stream {
-  onResponse(status: number, headers: Readonly<Record<string, string>>): void;
-  onData(chunk: Buffer): void;
+  onResponse(status: number, headers: ReadonlyMap<string, string>): void;
+  onData(octets: string): void;
   onEnd(): void;
   /** `executed` false: the peer has certainly not looked at the request (RFC 9113 8.7). */
   onFailed(reason: string, executed: boolean): void;
@@ -47,12 +46,14 @@ const CONNECTION_WINDOW_BYTES = 16 << 20;
 const MAX_STREAM_ID = 0x7fffffff;
 /** Header blocks of a response, in all their frames. */
 const MAX_BLOCK_BYTES = 32 * 1_024;
+/** What one read takes at most: some frames. */
+const READ_BYTES = 64 * 1_024;
 
 interface OpenStream {
   readonly stream: Stream;
   sendWindow: number;
   /** Body that the peer's windows do not take yet. */
-  unsent: Buffer | undefined;
+  unsent: string;
   answered: boolean;
 }
 
@@ -64,9 +65,11 @@ export class ClientConnection {
   readonly #options: ConnectionOptions;
   readonly #socket: Socket | TLSSocket;
   readonly #reader = new FrameReader();
+  readonly #take = (received: Frame) => this.#onFrame(received);
   readonly #streams = new Map<number, OpenStream>();
   readonly #pongs: (() => void)[] = [];
-  #out: Buffer[] = [];
+  /** What waits to be written, as latin1 text. */
+  #out = '';
   #flushing = false;
   #nextId = 1;
   #connected = false;
@@ -88,27 +91,27 @@ export class ClientConnection {
     const host = origin.hostname.replace(/^\[|\]$/g, '');
     const port = Number(origin.port || (secure ? 443 : 80));
     const tls = options.tls ? clientTlsOptions(options.tls) : {};
+    const target = { host, port, onread: this.#reading() };
     this.#socket = secure
-      ? connectTls({ ...tls, host, port, ALPNProtocols: ['h2'], ...(/[a-z]/i.test(host) ? { servername: host } : {}) })
-      : connectTcp({ host, port });
+      ? connectTls({ ...tls, ...target, ALPNProtocols: ['h2'], ...(/[a-z]/i.test(host) ? { servername: host } : {}) })
+      : connectTcp(target);
     this.#socket.setNoDelay(true);
     this.#socket.setTimeout(options.connectTimeoutMs, () => this.destroy('no connection in time'));
     this.#socket.once(secure ? 'secureConnect' : 'connect', () => this.#onConnected());
-    this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#closeReason = error.message;
       this.#endedByPeer = ENDED_BY_PEER.has(error.code ?? '');
     });
     this.#socket.on('close', () => this.#onClosed());
-    this.#write(Buffer.from(PREFACE));
-    this.#write(
+    this.#write(PREFACE);
+    this.#control(
       settingsFrame([
         [SETTING.HEADER_TABLE_SIZE, 0],
         [SETTING.ENABLE_PUSH, 0],
         [SETTING.INITIAL_WINDOW_SIZE, options.streamWindowBytes],
       ]),
     );
-    this.#write(numberFrame(TYPE.WINDOW_UPDATE, 0, CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES));
+    this.#control(numberFrame(TYPE.WINDOW_UPDATE, 0, CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES));
   }
 
   /** Takes requests: not closed, not told to go away, ids left. */
@@ -130,44 +133,29 @@ export class ClientConnection {
     return this.#peerMaxStreams - this.#streams.size;
   }
 
-  /** `block`: the header fields, encoded. Returns the stream's id, for `cancel`. */
-  request(block: string, body: Buffer | undefined, stream: Stream): number {
+  /** `block`: the header fields, encoded; `body`: octets as latin1 text. Returns the stream's id, for `cancel`. */
+  request(block: string, body: string, stream: Stream): number {
     const id = this.#nextId;
     this.#nextId += 2;
     if (this.#nextId > MAX_STREAM_ID) this.#draining = true;
-    const open: OpenStream = { stream, sendWindow: this.#peerInitialWindow, unsent: undefined, answered: false };
+    const open: OpenStream = { stream, sendWindow: this.#peerInitialWindow, unsent: body, answered: false };
     this.#streams.set(id, open);
-    const bodyBytes = body?.length ?? 0;
-    const inOne = bodyBytes <= Math.min(this.#sendWindow, open.sendWindow, this.#peerMaxFrameBytes) && bodyBytes > 0;
-    const length = FRAME_HEADER_BYTES + block.length + (inOne ? FRAME_HEADER_BYTES + bodyBytes : 0);
-    const out = Buffer.allocUnsafe(length);
-    const flags = FLAG.END_HEADERS | (bodyBytes === 0 ? FLAG.END_STREAM : 0);
-    writeFrameHeader(out, 0, block.length, TYPE.HEADERS, flags, id);
-    out.write(block, FRAME_HEADER_BYTES, 'latin1');
-    if (inOne) {
-      const at = FRAME_HEADER_BYTES + block.length;
-      writeFrameHeader(out, at, bodyBytes, TYPE.DATA, FLAG.END_STREAM, id);
-      out.set(body!, at + FRAME_HEADER_BYTES);
-      this.#sendWindow -= bodyBytes;
-    }
-    this.#write(out);
-    if (!inOne && bodyBytes > 0) {
-      open.unsent = body;
-      this.#sendBody(id, open);
-    }
+    const flags = FLAG.END_HEADERS | (body === '' ? FLAG.END_STREAM : 0);
+    this.#write(frameHeader(block.length, TYPE.HEADERS, flags, id) + block);
+    this.#sendBody(id, open);
     return id;
   }
 
   /** Forgets a stream; its callbacks are not called any more. */
   cancel(id: number): void {
     if (!this.#streams.delete(id)) return;
-    this.#write(numberFrame(TYPE.RST_STREAM, id, CODE.CANCEL));
+    this.#control(numberFrame(TYPE.RST_STREAM, id, CODE.CANCEL));
     this.#endIfDrained();
   }
 
   ping(onAnswer: () => void): void {
     this.#pongs.push(onAnswer);
-    this.#write(frame(TYPE.PING, 0, 0, new Uint8Array(8)));
+    this.#control(frame(TYPE.PING, 0, 0, new Uint8Array(8)));
   }
 
   /** No new requests; ends when the open ones are answered. */
@@ -203,9 +191,19 @@ export class ClientConnection {
     this.#options.onClosed(this.#closeReason);
   }
 
+  /** All reads go into one buffer: a stream of Node would take a new one for each. */
+  #reading() {
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const callback = (length: number) => {
+      this.#onData(buffer.subarray(0, length));
+      return true;
+    };
+    return { buffer, callback };
+  }
+
   #onData(chunk: Buffer): void {
     try {
-      for (const received of this.#reader.push(chunk)) this.#onFrame(received);
+      this.#reader.push(chunk, this.#take);
     } catch (error) {
       const code = error instanceof HeaderBlockError ? CODE.COMPRESSION_ERROR : (error as ConnectionError).code;
       if (code === undefined) throw error;
@@ -219,7 +217,7 @@ export class ClientConnection {
   }
 
   #onFrame(received: Frame): void {
-    const { type, flags, streamId, payload } = received;
+    const { type, flags, streamId } = received;
     if (this.#block && type !== TYPE.CONTINUATION) {
       throw new ConnectionError(CODE.PROTOCOL_ERROR, 'a header block was interrupted');
     }
@@ -228,27 +226,27 @@ export class ClientConnection {
         this.#onBody(received);
         return;
       case TYPE.HEADERS:
-        this.#block = { streamId, flags, parts: [payload], bytes: payload.length };
-        if (flags & FLAG.END_HEADERS) this.#onBlock();
+        if (flags & FLAG.END_HEADERS) this.#onBlock(streamId, flags, received);
+        else this.#block = { streamId, flags, parts: [Buffer.from(received.payload)], bytes: received.wholeBytes };
         return;
       case TYPE.CONTINUATION:
         this.#onContinuation(received);
         return;
       case TYPE.RST_STREAM:
-        this.#onReset(streamId, requireLength(payload, 4).readUInt32BE(0));
+        this.#onReset(streamId, requireLength(received, 4).readUInt32BE(0));
         return;
       case TYPE.SETTINGS:
-        if (!(flags & FLAG.ACK)) this.#onSettings(payload);
+        if (!(flags & FLAG.ACK)) this.#onSettings(received.payload);
         return;
       case TYPE.PING:
         if (flags & FLAG.ACK) this.#pongs.shift()?.();
-        else this.#write(frame(TYPE.PING, FLAG.ACK, 0, requireLength(payload, 8)));
+        else this.#control(frame(TYPE.PING, FLAG.ACK, 0, requireLength(received, 8)));
         return;
       case TYPE.GOAWAY:
-        this.#onGoAway(payload);
+        this.#onGoAway(received.payload);
         return;
       case TYPE.WINDOW_UPDATE:
-        this.#onWindow(streamId, requireLength(payload, 4).readUInt32BE(0) & 0x7fffffff);
+        this.#onWindow(streamId, requireLength(received, 4).readUInt32BE(0) & 0x7fffffff);
         return;
       case TYPE.PUSH_PROMISE:
         throw new ConnectionError(CODE.PROTOCOL_ERROR, 'a push that we did not allow');
@@ -258,22 +256,23 @@ export class ClientConnection {
   #onContinuation({ flags, streamId, payload }: Frame): void {
     const block = this.#block;
     if (block?.streamId !== streamId) throw new ConnectionError(CODE.PROTOCOL_ERROR, 'a continuation of nothing');
-    block.parts.push(payload);
+    block.parts.push(Buffer.from(payload));
     block.bytes += payload.length;
     if (block.bytes > MAX_BLOCK_BYTES || block.parts.length > 8) {
       throw new ConnectionError(CODE.PROTOCOL_ERROR, 'a header block without end');
     }
-    if (flags & FLAG.END_HEADERS) this.#onBlock();
+    if (!(flags & FLAG.END_HEADERS)) return;
+    this.#block = undefined;
+    const bytes = Buffer.concat(block.parts);
+    this.#onBlock(streamId, block.flags, { bytes, start: 0, end: bytes.length });
   }
 
-  #onBlock(): void {
-    const { streamId, flags, parts } = this.#block!;
-    this.#block = undefined;
+  #onBlock(streamId: number, flags: number, { bytes, start, end }: Pick<Frame, 'bytes' | 'start' | 'end'>): void {
     // Decoded also for streams that are gone: that is where table updates would be lost otherwise.
-    const headers = decodeBlock(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
+    const headers = decodeBlock(bytes, start, end);
     const open = this.#streams.get(streamId);
     if (!open) return;
-    const status = Number(headers[':status']);
+    const status = Number(headers.get(':status'));
     // 1xx announces; a block after the answer is a trailer, which no service of ours has.
     if (!open.answered && status >= 200) {
       open.answered = true;
@@ -282,26 +281,26 @@ export class ClientConnection {
     if (flags & FLAG.END_STREAM) this.#end(streamId, open);
   }
 
-  #onBody({ flags, streamId, payload, wholeBytes }: Frame): void {
+  #onBody({ flags, streamId, bytes, start, end, wholeBytes }: Frame): void {
     this.#received += wholeBytes;
     if (this.#received > CONNECTION_WINDOW_BYTES / 2) {
-      this.#write(numberFrame(TYPE.WINDOW_UPDATE, 0, this.#received));
+      this.#control(numberFrame(TYPE.WINDOW_UPDATE, 0, this.#received));
       this.#received = 0;
     }
     const open = this.#streams.get(streamId);
     if (!open) return;
     if (!open.answered) throw new ConnectionError(CODE.PROTOCOL_ERROR, 'a body before its head');
-    const padding = wholeBytes - payload.length;
+    const padding = wholeBytes - (end - start);
     // The stream's window is for the body alone.
-    if (padding > 0) this.#write(numberFrame(TYPE.WINDOW_UPDATE, streamId, padding));
-    if (payload.length > 0) open.stream.onData(payload);
+    if (padding > 0) this.#control(numberFrame(TYPE.WINDOW_UPDATE, streamId, padding));
+    if (end > start) open.stream.onData(bytes.toString('latin1', start, end));
     if (flags & FLAG.END_STREAM && this.#streams.has(streamId)) this.#end(streamId, open);
   }
 
   #end(streamId: number, { answered, stream, unsent }: OpenStream): void {
     this.#streams.delete(streamId);
     // The peer needs no more of our body (RFC 9113 8.1).
-    if (unsent) this.#write(numberFrame(TYPE.RST_STREAM, streamId, CODE.CANCEL));
+    if (unsent !== '') this.#control(numberFrame(TYPE.RST_STREAM, streamId, CODE.CANCEL));
     if (answered) stream.onEnd();
     else stream.onFailed('the stream ended without an answer', true);
     this.#endIfDrained();
@@ -326,7 +325,7 @@ export class ClientConnection {
         this.#peerInitialWindow = value;
       }
     }
-    this.#write(frame(TYPE.SETTINGS, FLAG.ACK, 0));
+    this.#control(frame(TYPE.SETTINGS, FLAG.ACK, 0));
     this.#sendBodies();
   }
 
@@ -353,18 +352,19 @@ export class ClientConnection {
   }
 
   #sendBodies(): void {
-    for (const [id, open] of this.#streams) if (open.unsent) this.#sendBody(id, open);
+    for (const [id, open] of this.#streams) if (open.unsent !== '') this.#sendBody(id, open);
   }
 
   #sendBody(id: number, open: OpenStream): void {
-    while (open.unsent) {
-      const bytes = Math.min(open.unsent.length, open.sendWindow, this.#sendWindow, this.#peerMaxFrameBytes);
-      if (bytes <= 0) return;
-      const last = bytes === open.unsent.length;
-      this.#write(frame(TYPE.DATA, last ? FLAG.END_STREAM : 0, id, open.unsent.subarray(0, bytes)));
-      open.unsent = last ? undefined : open.unsent.subarray(bytes);
-      open.sendWindow -= bytes;
-      this.#sendWindow -= bytes;
+    while (open.unsent !== '') {
+      const { unsent } = open;
+      const length = Math.min(unsent.length, open.sendWindow, this.#sendWindow, this.#peerMaxFrameBytes);
+      if (length <= 0) return;
+      const isLast = length === unsent.length;
+      this.#write(frameHeader(length, TYPE.DATA, isLast ? FLAG.END_STREAM : 0, id) + unsent.slice(0, length));
+      open.unsent = unsent.slice(length);
+      open.sendWindow -= length;
+      this.#sendWindow -= length;
     }
   }
 
@@ -377,9 +377,13 @@ export class ClientConnection {
     this.#socket.destroySoon();
   }
 
+  #control(bytes: Buffer): void {
+    this.#write(bytes.toString('latin1'));
+  }
+
   /** What one turn of the event loop has to say leaves in one write: under load, many requests. */
-  #write(bytes: Buffer): void {
-    this.#out.push(bytes);
+  #write(octets: string): void {
+    this.#out += octets;
     if (this.#flushing || !this.#connected) return;
     this.#flushing = true;
     setImmediate(() => this.#flush());
@@ -387,14 +391,14 @@ export class ClientConnection {
 
   #flush(): void {
     this.#flushing = false;
-    if (this.#out.length === 0 || this.#socket.destroyed || this.#socket.writableEnded) return;
-    this.#socket.write(this.#out.length === 1 ? this.#out[0]! : Buffer.concat(this.#out));
-    this.#out = [];
+    if (this.#out === '' || this.#socket.destroyed || this.#socket.writableEnded) return;
+    this.#socket.write(this.#out, 'latin1');
+    this.#out = '';
     if (this.#socket.writableLength > this.#options.maxUnsentBytes) this.destroy('the peer does not read');
   }
 }
 
-function requireLength(payload: Buffer, length: number): Buffer {
+function requireLength({ payload }: Frame, length: number): Buffer {
   if (payload.length !== length) throw new ConnectionError(CODE.FRAME_SIZE_ERROR, 'a frame of the wrong length');
   return payload;
 }

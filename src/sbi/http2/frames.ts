@@ -48,16 +48,6 @@ export const CODE = {
   COMPRESSION_ERROR: 9,
 } as const;
 
-export interface Frame {
-  readonly type: number;
-  readonly flags: number;
-  readonly streamId: number;
-  /** Without padding and priority fields. */
-  readonly payload: Buffer;
-  /** With them: what flow control counts (RFC 9113 6.9.1). */
-  readonly wholeBytes: number;
-}
-
 /** What breaks the connection: RFC 9113 5.4.1. */
 export class ConnectionError extends Error {
   readonly code: number;
@@ -68,23 +58,60 @@ export class ConnectionError extends Error {
   }
 }
 
-export function writeFrameHeader(
-  to: Buffer,
-  at: number,
-  length: number,
-  type: number,
-  flags: number,
-  streamId: number,
-) {
-  to.writeUIntBE(length, at, 3);
-  to[at + 3] = type;
-  to[at + 4] = flags;
-  to.writeUInt32BE(streamId, at + 5);
+/** A frame where it was received: good until the next read, which goes into the same memory. */
+export class Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly streamId: number;
+  readonly bytes: Buffer;
+  /** Of the payload in `bytes`, without padding and priority fields. */
+  readonly start: number;
+  readonly end: number;
+  /** Of the payload with them: what flow control counts (RFC 9113 6.9.1). */
+  readonly wholeBytes: number;
+
+  /** The frame at `at` of `bytes`, whose payload has `length` octets. Throws ConnectionError when it is wrongly padded. */
+  constructor(bytes: Buffer, at: number, length: number) {
+    this.type = bytes[at + 3]!;
+    this.flags = bytes[at + 4]!;
+    this.streamId = bytes.readUInt32BE(at + 5) & 0x7fffffff;
+    this.bytes = bytes;
+    this.wholeBytes = length;
+    let start = at + FRAME_HEADER_BYTES;
+    let end = start + length;
+    // RFC 9113 6.1, 6.2: without padding, and without the priority that nobody uses any more.
+    if (this.type === TYPE.DATA || this.type === TYPE.HEADERS) {
+      if (this.flags & FLAG.PADDED) end -= length > 0 ? bytes[start++]! : 1;
+      if (this.type === TYPE.HEADERS && this.flags & FLAG.PRIORITY) start += 5;
+      if (start > end) throw new ConnectionError(CODE.PROTOCOL_ERROR, 'more padding than payload');
+    }
+    this.start = start;
+    this.end = end;
+  }
+
+  get payload(): Buffer {
+    return this.bytes.subarray(this.start, this.end);
+  }
+}
+
+/** What precedes a payload of `length` octets, as latin1 text: cheap to join, written once. */
+export function frameHeader(length: number, type: number, flags: number, streamId: number): string {
+  return String.fromCharCode(
+    length >>> 16,
+    (length >>> 8) & 0xff,
+    length & 0xff,
+    type,
+    flags,
+    streamId >>> 24,
+    (streamId >>> 16) & 0xff,
+    (streamId >>> 8) & 0xff,
+    streamId & 0xff,
+  );
 }
 
 export function frame(type: number, flags: number, streamId: number, payload: Uint8Array = new Uint8Array(0)): Buffer {
   const out = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.length);
-  writeFrameHeader(out, 0, payload.length, type, flags, streamId);
+  out.write(frameHeader(payload.length, type, flags, streamId), 'latin1');
   out.set(payload, FRAME_HEADER_BYTES);
   return out;
 }
@@ -100,44 +127,29 @@ export function settingsFrame(settings: readonly (readonly [id: number, value: n
 
 /** A frame whose payload is one 32-bit number: WINDOW_UPDATE, RST_STREAM. */
 export function numberFrame(type: number, streamId: number, value: number): Buffer {
-  const out = Buffer.allocUnsafe(FRAME_HEADER_BYTES + 4);
-  writeFrameHeader(out, 0, 4, type, 0, streamId);
-  out.writeUInt32BE(value, FRAME_HEADER_BYTES);
-  return out;
+  const payload = Buffer.allocUnsafe(4);
+  payload.writeUInt32BE(value);
+  return frame(type, 0, streamId, payload);
 }
 
-/** Cuts the bytes of a connection into frames. Payloads are views of what came in. */
+/** Cuts the bytes of a connection into frames. */
 export class FrameReader {
+  /** The beginning of a frame, copied: `chunk` belongs to the next read. */
   #rest: Buffer | undefined;
 
-  /** @throws ConnectionError for frames that are too long or wrongly padded */
-  *push(chunk: Buffer): Generator<Frame, void> {
-    let bytes = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk;
+  /** Calls `take` for each frame that `chunk` completes. @throws ConnectionError for one that is too long or wrongly padded */
+  push(chunk: Buffer, take: (frame: Frame) => void): void {
+    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#rest = undefined;
-    while (bytes.length >= FRAME_HEADER_BYTES) {
-      const length = bytes.readUIntBE(0, 3);
+    let at = 0;
+    while (bytes.length - at >= FRAME_HEADER_BYTES) {
+      const length = bytes.readUIntBE(at, 3);
       if (length > MAX_FRAME_BYTES) throw new ConnectionError(CODE.FRAME_SIZE_ERROR, `a frame of ${length} bytes`);
-      const end = FRAME_HEADER_BYTES + length;
-      if (bytes.length < end) break;
-      const [type, flags, streamId] = [bytes[3]!, bytes[4]!, bytes.readUInt32BE(5) & 0x7fffffff];
-      const payload = stripped(type, flags, bytes.subarray(FRAME_HEADER_BYTES, end));
-      bytes = bytes.subarray(end);
-      yield { type, flags, streamId, payload, wholeBytes: length };
+      const end = at + FRAME_HEADER_BYTES + length;
+      if (end > bytes.length) break;
+      take(new Frame(bytes, at, length));
+      at = end;
     }
-    if (bytes.length > 0) this.#rest = bytes;
+    if (at < bytes.length) this.#rest = Buffer.from(bytes.subarray(at));
   }
-}
-
-/** RFC 9113 6.1, 6.2: without padding, and without the priority that nobody uses any more. */
-function stripped(type: number, flags: number, payload: Buffer): Buffer {
-  if (type !== TYPE.DATA && type !== TYPE.HEADERS) return payload;
-  let start = 0;
-  let end = payload.length;
-  if (flags & FLAG.PADDED) {
-    start = 1;
-    end -= payload[0] ?? payload.length + 1;
-  }
-  if (type === TYPE.HEADERS && flags & FLAG.PRIORITY) start += 5;
-  if (start > end) throw new ConnectionError(CODE.PROTOCOL_ERROR, 'more padding than payload');
-  return payload.subarray(start, end);
 }

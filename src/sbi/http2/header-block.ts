@@ -37,16 +37,24 @@ const STATIC: readonly (readonly [name: string, value: string])[] = [
 const NAME_INDEX = new Map(STATIC.map(([name], i) => [name, i + 1] as const).reverse());
 const FIELD_INDEX = new Map(STATIC.flatMap(([name, value], i) => (value === '' ? [] : [[`${name} ${value}`, i + 1]])));
 
+const FIELD_OCTETS = /^[\x20-\x7e\x80-\xff]*$/;
+
 /** One header field as latin1 text of its encoding: cheap to join, written once. Throws for octets no field may have. */
 export function encodeField(name: string, value: string): string {
   const whole = FIELD_INDEX.get(`${name} ${value}`);
   // RFC 7541 6.1: indexed field.
-  if (whole !== undefined) return integer(0x80, 7, whole);
-  if (!/^[\x20-\x7e\x80-\xff]*$/.test(value)) throw new TypeError(`header ${name} has octets that no header may have`);
-  // RFC 7541 6.2.2: literal without indexing.
+  return whole === undefined ? fieldEncoder(name)(value) : integer(0x80, 7, whole);
+}
+
+/** Encodes a field whose value changes from block to block, as `encodeField` does: the name is looked up and coded once. */
+export function fieldEncoder(name: string): (value: string) => string {
   const index = NAME_INDEX.get(name);
+  // RFC 7541 6.2.2: literal without indexing.
   const coded = index === undefined ? `\x00${integer(0, 7, name.length)}${name}` : integer(0, 4, index);
-  return `${coded}${integer(0, 7, value.length)}${value}`;
+  return (value) => {
+    if (!FIELD_OCTETS.test(value)) throw new TypeError(`header ${name} has octets that no header may have`);
+    return `${coded}${integer(0, 7, value.length)}${value}`;
+  };
 }
 
 /** RFC 7541 5.1. */
@@ -62,29 +70,33 @@ function integer(flags: number, prefixBits: number, value: number): string {
 /** Thrown for a block that breaks RFC 7541: a connection error (RFC 9113 4.3). */
 export class HeaderBlockError extends Error {}
 
-/** Fields by name; a repeated one is joined with ', ' (RFC 9110 5.3). @throws HeaderBlockError */
-export function decodeBlock(block: Uint8Array): Record<string, string> {
-  const reader = new BlockReader(block);
-  const fields: Record<string, string> = { __proto__: null } as unknown as Record<string, string>;
+/** Fields of the block from `start` to `end`; a repeated one is joined with ', ' (RFC 9110 5.3). @throws HeaderBlockError */
+export function decodeBlock(bytes: Buffer, start = 0, end = bytes.length): Map<string, string> {
+  const reader = new BlockReader(bytes, start, end);
+  const fields = new Map<string, string>();
   while (!reader.done) {
     const field = reader.field();
     if (!field) continue;
     const [name, value] = field;
-    fields[name] = fields[name] === undefined ? value : `${fields[name]}, ${value}`;
+    const before = fields.get(name);
+    fields.set(name, before === undefined ? value : `${before}, ${value}`);
   }
   return fields;
 }
 
 class BlockReader {
-  readonly #bytes: Uint8Array;
-  #at = 0;
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  #at: number;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Buffer, start: number, end: number) {
     this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
   }
 
   get done(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#at >= this.#end;
   }
 
   /** Undefined for an instruction that is no field. */
@@ -127,19 +139,17 @@ class BlockReader {
   #string(): string {
     const isHuffman = (this.#bytes[this.#at] ?? 0) & 0x80;
     const length = this.#integer(7);
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw new HeaderBlockError('a string beyond the block');
-    const bytes = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    if (!isHuffman) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-    const text = huffmanDecode(bytes);
+    const start = this.#at;
+    this.#at += length;
+    if (this.#at > this.#end) throw new HeaderBlockError('a string beyond the block');
+    if (!isHuffman) return this.#bytes.toString('latin1', start, this.#at);
+    const text = huffmanDecode(this.#bytes, start, this.#at);
     if (text === undefined) throw new HeaderBlockError('a string that is not Huffman coded');
     return text;
   }
 
   #octet(): number {
-    const octet = this.#bytes[this.#at++];
-    if (octet === undefined) throw new HeaderBlockError('the block ends inside a field');
-    return octet;
+    if (this.#at >= this.#end) throw new HeaderBlockError('the block ends inside a field');
+    return this.#bytes[this.#at++]!;
   }
 }

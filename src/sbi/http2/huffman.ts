@@ -38,19 +38,22 @@ function buildTree(): Int16Array {
   return tree;
 }
 
-/** Decodes `bytes` to latin1 text (RFC 7541 5.2). Undefined: not a Huffman string, or padded with more than 7 bits. */
-export function huffmanDecode(bytes: Uint8Array): string | undefined {
-  const out: number[] = [];
+/** Decodes a string to latin1 text (RFC 7541 5.2). Undefined: not Huffman coded, or padded with more than 7 bits. */
+export function huffmanDecode(bytes: Uint8Array, start = 0, end = bytes.length): string | undefined {
+  // The shortest codes have five bits.
+  const out = Buffer.allocUnsafe(Math.floor(((end - start) * 8) / 5));
+  let length = 0;
   let node = 0;
   let pending = 0;
   let onesOnly = true;
-  for (const byte of bytes) {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
     for (let bit = 7; bit >= 0; bit--) {
       const one = (byte >> bit) & 1;
       const next = TREE[2 * node + one]!;
       if (next === 0) return undefined;
       if (next < 0) {
-        out.push(-1 - next);
+        out[length++] = -1 - next;
         node = 0;
         pending = 0;
         onesOnly = true;
@@ -63,5 +66,5 @@ export function huffmanDecode(bytes: Uint8Array): string | undefined {
   }
   // The end is padded with the first bits of EOS, which are ones.
   if (pending > 7 || !onesOnly) return undefined;
-  return String.fromCharCode(...out);
+  return out.toString('latin1', 0, length);
 }

@@ -23,10 +23,10 @@ test('padding of answers is given back to the connection window', { timeout: 20_
     socket.on('data', (chunk: Buffer) => {
       const skipped = Math.min(preface, chunk.length);
       preface -= skipped;
-      for (const { type, streamId, payload } of reader.push(chunk.subarray(skipped))) {
+      reader.push(chunk.subarray(skipped), ({ type, streamId, payload }) => {
         if (type === TYPE.WINDOW_UPDATE && streamId === 0) granted.push(payload.readUInt32BE(0));
         if (type === TYPE.HEADERS) answer(socket, streamId);
-      }
+      });
     });
     socket.write(settingsFrame([]));
   });
@@ -41,7 +41,7 @@ test('padding of answers is given back to the connection window', { timeout: 20_
     await peer.close();
     server.close();
   });
-  const get = { method: 'GET', path: '/', headers: [], body: undefined };
+  const get = { method: 'GET', path: '/', fields: '', body: '' };
   const { body } = await peer.exchange(get, 15_000);
   assert.equal(body.length, FRAMES);
   // What is owed goes out with the next request at the latest.
