@@ -43,10 +43,17 @@ export class RealTimers implements Timers {
   #wakeMs = Number.POSITIVE_INFINITY;
   #sleep: NodeJS.Timeout | undefined;
   #running = false;
+  #keepsAlive = true;
 
   /** `onError` gets what an action throws; the other actions run all the same. */
   constructor(onError: (error: unknown) => void = rethrowLater) {
     this.#onError = onError;
+  }
+
+  /** From now on its timers alone keep no process alive. */
+  unref(): this {
+    this.#keepsAlive = false;
+    return this;
   }
 
   nowMs(): number {
@@ -78,6 +85,7 @@ export class RealTimers implements Timers {
     if (dueMs === Number.POSITIVE_INFINITY) return;
     const sleepMs = Math.min(Math.max(dueMs - this.nowMs(), 1), LONGEST_SLEEP_MS);
     this.#sleep = setTimeout(() => this.#wake(), sleepMs);
+    if (!this.#keepsAlive) this.#sleep.unref();
   }
 
   #wake(): void {

@@ -64,8 +64,8 @@ export class Http2Peer {
   readonly #common: string;
   readonly #authority: string;
   readonly #sessions = new Set<ClientConnection>();
-  /** Of requests: one sleep of the process for all that are under way. */
-  readonly #timers = new RealTimers();
+  /** Of requests: one sleep for all that are under way, and none of a process that has nothing else to do. */
+  readonly #timers = new RealTimers().unref();
   #session: ClientConnection | undefined;
   #inFlight = 0;
   #backoffMs = 0;
