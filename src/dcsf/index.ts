@@ -265,7 +265,7 @@ class Room {
 
   /** Decides and remembers. Asks for what the decision needs; starts again when another event changed the session meanwhile. */
   async #decide(notification: SessionEventNotification): Promise<{ before: Session | null; decision: Decision }> {
-    const answers = new Map<string, Have>();
+    let answer: Have | undefined;
     for (;;) {
       const before = this.#sessions.get(notification.sessionId);
       const catalogue = this.#dependencies.grants.applications();
@@ -273,8 +273,7 @@ class Room {
       let step = decide(question, this.#environment);
       const [need] = step.step === 'need' ? step.needs : [];
       if (need) {
-        const answer = answers.get(need.identity) ?? (await this.#find(need));
-        answers.set(need.identity, answer);
+        if (answer?.identity !== need.identity) answer = await this.#find(need);
         if (this.#sessions.get(notification.sessionId) !== before) continue;
         step = have(question, answer, this.#environment);
       }

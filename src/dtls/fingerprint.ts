@@ -29,15 +29,19 @@ export interface FingerprintPolicy {
  * matched without regard to case. Returns the reason as a string when the fingerprint cannot be used.
  */
 export function parseFingerprint(text: string, policy: FingerprintPolicy = {}): Fingerprint | string {
-  const [name = '', digits = '', ...rest] = text.trim().split(/\s+/);
-  const algorithm = name.toUpperCase();
-  const value = digits.toUpperCase();
+  const said = text.trim();
+  const gap = said.search(/\s/);
+  const name = gap < 0 ? said : said.slice(0, gap);
+  const digits = gap < 0 ? '' : said.slice(gap).trimStart();
+  const algorithm = DIGEST_BYTES.has(name) ? name : name.toUpperCase();
+  const isUpperCase = HEX_PAIRS.test(digits);
+  const value = isUpperCase ? digits : digits.toUpperCase();
   const bytes = DIGEST_BYTES.get(algorithm);
   if (bytes === undefined) {
     return /^MD[25]$/.test(algorithm) ? `${algorithm} is broken (RFC 8122 5)` : `unknown hash '${name.slice(0, 32)}'`;
   }
   if (algorithm === 'SHA-1' && !policy.acceptSha1) return 'SHA-1 is not accepted';
-  if (rest.length > 0 || !HEX_PAIRS.test(value)) return `${algorithm} value is not hex pairs`;
+  if (!isUpperCase && !HEX_PAIRS.test(value)) return `${algorithm} value is not hex pairs`;
   if (value.length !== bytes * 3 - 1) return `${algorithm} needs ${bytes} bytes, got ${(value.length + 1) / 3}`;
   return { algorithm, value };
 }

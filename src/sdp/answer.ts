@@ -19,9 +19,9 @@ export function matchAnswer(
     else if (!same) notes.push(`dcmap ${stream.streamId}: order or reliability differs from the offer`);
     return same;
   });
-  const { tlsId, ...rest } = answered;
-  if (tlsId !== undefined && offered.tlsId === undefined) notes.push('tls-id answered but not offered; ignored');
-  return { ...rest, ...(tlsId !== undefined && offered.tlsId !== undefined ? { tlsId } : {}), streams, notes };
+  const tlsId = offered.tlsId === undefined ? undefined : answered.tlsId;
+  if (tlsId !== answered.tlsId) notes.push('tls-id answered but not offered; ignored');
+  return { ...answered, tlsId, streams, notes };
 }
 
 /** An answer has as many m-lines as the offer (RFC 3264 6). Fewer are survived as port 0 (ue-side.md 8.4); the note says so. */

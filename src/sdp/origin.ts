@@ -1,3 +1,4 @@
+import type { Owned } from '../base/owned.ts';
 import { connectionText, setField, withSessionLines } from './edit.ts';
 import type { SessionDescription } from './types.ts';
 import { writeSessionDescription } from './write.ts';
@@ -11,7 +12,7 @@ export interface Origin {
   readonly address: string;
 }
 
-/** What was last sent to a leg: the text and the o= it carried. */
+/** What was last sent to a leg: the text, owned, and the o= it carried. */
 export interface SentDescription {
   readonly text: string;
   readonly origin: Origin;
@@ -31,7 +32,7 @@ export function stampOrigin(sdp: SessionDescription, last: Origin | SentDescript
   return { text: writeWithOrigin(sdp, origin), origin };
 }
 
-function writeWithOrigin(sdp: SessionDescription, origin: Origin): string {
+function writeWithOrigin(sdp: SessionDescription, origin: Origin): Owned {
   const text = `${origin.username} ${origin.sessionId} ${origin.version} ${connectionText(origin.address)}`;
   return writeSessionDescription(withSessionLines(sdp, setField(sdp.session, 'o', text)));
 }

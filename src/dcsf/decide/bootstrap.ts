@@ -16,10 +16,11 @@ import { uuid } from './uuid.ts';
  * | far side   | not for us | ours, for the far user | in transit to ours  |
  */
 export function bootstrapRuling(scene: Scene, media: NotifiedMedia): Ruling {
-  const ids = streamIds(media);
   const [served] = bootstrapEnds(scene, media);
   if (served !== undefined) return served();
-  return reject(ids.includes(0) && scene.offerLeg === 'remote' ? 'BOOTSTRAP_FOREIGN_LOCAL' : 'BOOTSTRAP_NOT_SERVED');
+  return reject(
+    streamIds(media).includes(0) && scene.offerLeg === 'remote' ? 'BOOTSTRAP_FOREIGN_LOCAL' : 'BOOTSTRAP_NOT_SERVED',
+  );
 }
 
 /** What becomes of each bootstrap stream of a line that somebody serves. `anchored`: whatever the policy says. */
@@ -28,10 +29,10 @@ export function bootstrapEnds(scene: Scene, media: NotifiedMedia, anchored = fal
   const usedByReceiver = media.dcMediaSpecification?.bdcUsedBy?.toUpperCase() === 'RECEIVER';
   const isOurs = scene.offerLeg === 'served' ? ids.includes(0) : ids.includes(100) && !usedByReceiver;
   const isTheirs = ids.includes(100) && usedByReceiver === (scene.offerLeg === 'remote');
-  return [
-    ...(isOurs ? [() => terminated(scene, media, scene.offerLeg === 'served' ? 0 : 100)] : []),
-    ...(isTheirs ? [() => transit(scene, media, anchored)] : []),
-  ];
+  const ends: (() => Ruling)[] = [];
+  if (isOurs) ends.push(() => terminated(scene, media, ids));
+  if (isTheirs) ends.push(() => transit(scene, media, ids, anchored));
+  return ends;
 }
 
 /**
@@ -62,14 +63,14 @@ export function ownLine(scene: Scene): { mediaId: string; ruling: Ruling } | und
   };
 }
 
-function terminated(scene: Scene, media: NotifiedMedia, streamId: 0 | 100): Ruling {
-  const http = served(scene, streamId, media);
+function terminated(scene: Scene, media: NotifiedMedia, offered: readonly number[]): Ruling {
+  const http = served(scene, scene.offerLeg === 'served' ? 0 : 100, media);
   return {
     outcome: 'terminate',
     code: 'BOOTSTRAP_OWN',
     grants: http.grants,
     instruction: { mediaInstruction: 'TERMINATE_MEDIA', dcMediaSpecification: http.specification },
-    remember: { ...http.remember, outcome: 'terminate', offered: streamIds(media) },
+    remember: { ...http.remember, outcome: 'terminate', offered },
   };
 }
 
@@ -117,13 +118,13 @@ function mintGrant(scene: Scene, streamId: 0 | 100): Grant {
   };
 }
 
-function transit(scene: Scene, media: NotifiedMedia, anchoredAnyway: boolean): Ruling {
+function transit(scene: Scene, media: NotifiedMedia, offered: readonly number[], anchoredAnyway: boolean): Ruling {
   if (scene.peerSupportsDc === false) return reject('PEER_INCAPABLE');
   const anchored = anchoredAnyway || scene.question.policy.bootstrap.transit === 'anchor';
   const streams = instructedStreams(media, [100]);
   const remember = {
     kind: 'bootstrap',
-    offered: streamIds(media),
+    offered,
     streams: [100],
     tokens: [],
     status: 'pending',

@@ -86,14 +86,16 @@ function guarded(question: Question, run: () => Step): Step {
 type Line = readonly [mediaId: string, media: NotifiedMedia];
 
 function dataLines(question: Question): Line[] {
-  return Object.entries(question.notification.mediaInfoList ?? {}).filter(
-    ([, media]) => media.mediaType.toUpperCase() === 'DC',
-  );
+  return Object.entries(question.notification.mediaInfoList ?? {}).filter(([, media]) => isDataChannel(media));
+}
+
+function isDataChannel({ mediaType }: NotifiedMedia): boolean {
+  return mediaType.length === 2 && mediaType.toUpperCase() === 'DC';
 }
 
 /** Data channel lines that need a decision: unknown ones, and application lines whose streams changed. */
-function newLines(question: Question): Line[] {
-  return dataLines(question).filter(([mediaId, media]) => {
+function newLines(question: Question, lines = dataLines(question)): Line[] {
+  return lines.filter(([mediaId, media]) => {
     const known = knownLine(question.session, mediaId);
     if (!known) return true;
     // A re-offer may repeat what was offered, or only what we let through.
@@ -124,8 +126,9 @@ function offerLegOf(question: Question, session: Session): LegName {
 function request(question: Question, environment: Environment, profile: SubscriberProfile | 'unavailable'): Decision {
   const session = withoutClosedLines(question, sessionOf(question));
   const rulings = new Map<string, Ruling>();
-  const fresh = new Map(newLines(question));
-  for (const [mediaId] of dataLines(question)) {
+  const lines = dataLines(question);
+  const fresh = new Map(newLines(question, lines));
+  for (const [mediaId] of lines) {
     if (!fresh.has(mediaId)) rulings.set(mediaId, { outcome: 'known', code: 'LINE_KNOWN' });
   }
   if (fresh.size === 0) return assembled(question, session, rulings);
@@ -154,8 +157,9 @@ function request(question: Question, environment: Environment, profile: Subscrib
   }
   const offersBootstrap = [...rulings.values()].some(({ remember }) => remember?.kind === 'bootstrap');
   const added = offersBootstrap ? ownLine(scene) : undefined;
-  if (added) rulings.set(added.mediaId, added.ruling);
-  return assembled(question, session, rulings);
+  if (!added) return assembled(question, scene.session, rulings);
+  rulings.set(added.mediaId, added.ruling);
+  return assembled(question, remembered(scene.session, new Map([[added.mediaId, added.ruling]])), rulings);
 }
 
 /**
@@ -163,9 +167,10 @@ function request(question: Question, environment: Environment, profile: Subscrib
  * more. A list of new data channel lines only (worked example 10) says nothing of the others.
  */
 function withoutClosedLines({ notification }: Question, session: Session): Session {
+  if (Object.values(session.media).every(({ kind }) => kind !== 'application')) return session;
   const listed = notification.mediaInfoList ?? {};
   const full = Object.entries(listed).some(
-    ([mediaId, media]) => media.mediaType.toUpperCase() !== 'DC' || Object.hasOwn(session.media, mediaId),
+    ([mediaId, media]) => !isDataChannel(media) || Object.hasOwn(session.media, mediaId),
   );
   if (!full) return session;
   const media = Object.entries(session.media).flatMap(([mediaId, line]): [string, DecidedMedia][] => {
@@ -185,7 +190,7 @@ function barred(question: Question, profile: SubscriberProfile): 'NOT_AUTHORISED
   const { mediaInfoList, notificationEvent } = question.notification;
   const standalone =
     notificationEvent.eventType === 'SESSION_ESTABLISHMENT_REQUEST' &&
-    Object.values(mediaInfoList ?? {}).every((media) => media.mediaType.toUpperCase() === 'DC');
+    Object.values(mediaInfoList ?? {}).every(isDataChannel);
   return standalone && !profile.standalone ? 'NOT_STANDALONE' : undefined;
 }
 
@@ -213,6 +218,7 @@ function remembered(session: Session, rulings: ReadonlyMap<string, Ruling>): Ses
   return { ...session, media };
 }
 
+/** `session`: with what is to be remembered of the rulings. */
 function assembled(question: Question, session: Session, rulings: ReadonlyMap<string, Ruling>): Decision {
   const instructions = dictionary<MediaInstruction>();
   const outcomes: MediaOutcome[] = [];
@@ -226,6 +232,6 @@ function assembled(question: Question, session: Session, rulings: ReadonlyMap<st
     outcomes,
     grants: [...rulings.values()].flatMap((ruling) => ruling.grants ?? []),
     revoke: [],
-    session: { ...remembered(session, rulings), revision: session.revision + 1 },
+    session: { ...session, revision: session.revision + 1 },
   };
 }

@@ -62,6 +62,12 @@ export function closedByServer({ notification, policy, session }: Question): Dec
   };
 }
 
+function withoutFormer(line: DecidedMedia): DecidedMedia {
+  if (line.former === undefined) return line;
+  const { former: _, ...agreed } = line;
+  return agreed;
+}
+
 function asBefore({ former, ...line }: DecidedMedia): DecidedMedia {
   return { ...line, ...former };
 }
@@ -73,7 +79,8 @@ type Dropped = readonly [mediaId: string | undefined, streams: readonly number[]
 function withoutDropped(
   lines: readonly [string, DecidedMedia][],
   dropped: readonly Dropped[],
-): [string, DecidedMedia][] {
+): readonly [string, DecidedMedia][] {
+  if (dropped.length === 0) return lines;
   return lines.map(([id, line]) => {
     const ids = dropped.flatMap(([mediaId, streams]) => (mediaId === id ? streams : []));
     return [id, ids.length === 0 ? line : { ...line, offered: line.offered.filter((one) => !ids.includes(one)) }];
@@ -93,7 +100,7 @@ export function established(question: Question): Decision {
   const dropped: Dropped[] = [];
   const media = Object.entries(session.media).map(([id, line]): [string, DecidedMedia] => {
     if (!Object.hasOwn(named, id)) return [id, line];
-    const { former: _, ...agreed } = line;
+    const agreed = withoutFormer(line);
     const live = named[id]!.dcMediaSpecification ? streamIds(named[id]!) : line.streams;
     const streams = line.streams.filter((one) => live.includes(one));
     const over = line.streams.filter((one) => !live.includes(one));

@@ -41,5 +41,7 @@ export const REASONS = {
 export type ReasonCode = keyof typeof REASONS;
 
 export function sentence(code: ReasonCode, details: Readonly<Record<string, string | number>> = {}): string {
-  return REASONS[code].replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?'));
+  const text: string = REASONS[code];
+  if (!text.includes('{')) return text;
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? '?'));
 }

@@ -21,10 +21,8 @@ export function stamp(
   randomId: () => string,
 ): SentDescription {
   const state = media.sdp[fork]![leg];
-  const stamped = stampOrigin(sdp, state.sent ?? originOf(sdp, randomId));
-  const sent = stamped === state.sent ? stamped : { text: own(stamped.text), origin: stamped.origin };
-  state.sent = sent;
-  return sent;
+  state.sent = stampOrigin(sdp, state.sent ?? originOf(sdp, randomId));
+  return state.sent;
 }
 
 function originOf(sdp: SessionDescription, randomId: () => string): Origin {

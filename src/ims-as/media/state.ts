@@ -153,11 +153,11 @@ export function peerFrom(media: MediaState, read: DataChannelMedia): Peer {
     port: read.port,
     sctpPort: read.sctpPort,
     fingerprints: read.fingerprints.map((fingerprint) => ownFingerprint(media, formatFingerprint(fingerprint))),
-    ...(read.tlsId === undefined ? {} : { tlsId: own(read.tlsId) }),
+    tlsId: read.tlsId === undefined ? undefined : own(read.tlsId),
     setup: read.setup,
     maxMessageSizeBytes: read.maxMessageSizeBytes,
     ice: read.ice !== undefined,
-    ...(read.ice?.lite === true ? { iceLite: true } : {}),
+    iceLite: read.ice?.lite || undefined,
     started: false,
   };
 }
