@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import type { EventLoopTurns } from '../../base/event-loop-turns.ts';
 import type { Logger } from '../../base/log.ts';
@@ -44,13 +45,15 @@ const { EAGAIN, EWOULDBLOCK, ENOBUFS } = constants.errno;
 /** The kernel has no room: lost like any datagram, which is what SIP repeats over UDP for (RFC 3261 17). */
 const FULL: ReadonlySet<number> = new Set([EAGAIN, EWOULDBLOCK, ENOBUFS]);
 
-const ADDON = new URL('../../../native/build/imsdc-udp-batch.node', import.meta.url);
+/** Where set-up builds it; the tests with sanitizers have theirs. */
+const ADDON =
+  process.env.IMSDC_UDP_ADDON ?? fileURLToPath(new URL('../../../native/build/imsdc-udp-batch.node', import.meta.url));
 
 /** Opens sockets that read and write many datagrams at a time; undefined, and logged, where the addon has not been built. */
 export function batchedSockets(turns: EventLoopTurns, log?: Logger): OpenDatagramSocket | undefined {
   let Batch: UdpBatchConstructor;
   try {
-    ({ UdpBatch: Batch } = createRequire(import.meta.url)(ADDON.pathname) as { UdpBatch: UdpBatchConstructor });
+    ({ UdpBatch: Batch } = createRequire(import.meta.url)(ADDON) as { UdpBatch: UdpBatchConstructor });
   } catch (error) {
     // No compiler at set-up, or another system: node:dgram does the same, dearer.
     log?.info({ problem: (error as Error).message }, 'UDP: datagrams are taken one by one, the addon is not there');
