@@ -17,7 +17,7 @@ export const Endpoint = Type.Object({
 export type Endpoint = Static<typeof Endpoint>;
 
 /** On the wire upper-case; SDP's `a=setup` lower-case. */
-export const SecuritySetup = Type.Union([Type.Literal('ACTIVE'), Type.Literal('PASSIVE'), Type.Literal('ACTPASS')]);
+export const SecuritySetup = Type.Enum(['ACTIVE', 'PASSIVE', 'ACTPASS']);
 export type SecuritySetup = Static<typeof SecuritySetup>;
 
 export const DcEndpoint = Type.Object({
@@ -52,7 +52,7 @@ export const AppBindingInfo = Type.Object({
     Type.Array(
       Type.Object({
         streamId: Type.Integer({ minimum: 0, maximum: 65534 }),
-        adcEndpointType: Type.Union([Type.Literal('UE'), Type.Literal('SERVER')]),
+        adcEndpointType: Type.Enum(['UE', 'SERVER']),
       }),
     ),
   ),
@@ -60,13 +60,7 @@ export const AppBindingInfo = Type.Object({
 export type AppBindingInfo = Static<typeof AppBindingInfo>;
 
 /** Alpha: HTTP, UDP. Rel-19: HTTP_PROXY, UDP_PROXY, DC_APPLICATION_PROXY (R3). We read all, emit Rel-19 unless the peer profile says alpha. */
-export const MediaProxy = Type.Union([
-  Type.Literal('HTTP_PROXY'),
-  Type.Literal('UDP_PROXY'),
-  Type.Literal('DC_APPLICATION_PROXY'),
-  Type.Literal('HTTP'),
-  Type.Literal('UDP'),
-]);
+export const MediaProxy = Type.Enum(['HTTP_PROXY', 'UDP_PROXY', 'DC_APPLICATION_PROXY', 'HTTP', 'UDP']);
 export type MediaProxy = Static<typeof MediaProxy>;
 
 export const ReplaceHttpUrl = Type.Object({

@@ -30,7 +30,7 @@ export const MDC2_CLOSE = {
 } as const;
 
 /** P2A: the user opened it. A2P: we did. P2A2P: both users have one, and the DC AS is between them. */
-export const Mdc2Mode = Type.Union([Type.Literal('P2A'), Type.Literal('A2P'), Type.Literal('P2A2P')]);
+export const Mdc2Mode = Type.Enum(['P2A', 'A2P', 'P2A2P']);
 export type Mdc2Mode = Static<typeof Mdc2Mode>;
 
 /** What a ticket says: whose channel this is. */

@@ -63,9 +63,7 @@ export const SessionEventNotification = Type.Object({
     Type.Object({
       callingIdentity: Type.Optional(Type.String({ maxLength: 512 })),
       calledIdentity: Type.Optional(Type.String({ maxLength: 512 })),
-      sessionCase: Type.Optional(
-        Type.Union([Type.Literal('ORIGINATING_IMS_SESSION'), Type.Literal('TERMINATING_IMS_SESSION')]),
-      ),
+      sessionCase: Type.Optional(Type.Enum(['ORIGINATING_IMS_SESSION', 'TERMINATING_IMS_SESSION'])),
       /** Vendor extension: what the AS knows of the peer's capability (R23). Absent = unknown. */
       peerSupportsDc: Type.Optional(Type.Boolean()),
       /** Vendor extension: who offers announced `g.3gpp.dc-mux`, so streams of one line may have several far ends. */
@@ -92,7 +90,7 @@ export const MediaInstruction = Type.Object({
       mdc2Protocol: Type.Optional(Type.String({ maxLength: 64 })),
       streams: DcStreams,
       /** ORIGINATE_MEDIA: towards which leg the line is added. Vendor extension; default: the far side of the offer. */
-      imsdcTowards: Type.Optional(Type.Union([Type.Literal('served'), Type.Literal('remote')])),
+      imsdcTowards: Type.Optional(Type.Enum(['served', 'remote'])),
       /**
        * Rel-19 multiplexing (23.228 Annex AC, R3): these streams of that offered line have a far end of their own; the
        * instruction's mediaId is then `d-<uuid>`. TERMINATE_MEDIA or TERMINATE_AND_ORIGINATE_MEDIA. Vendor extension.

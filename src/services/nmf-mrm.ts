@@ -81,14 +81,7 @@ export const MediaContext = Type.Object({
 export type MediaContext = Static<typeof MediaContext>;
 
 export const PatchItem = Type.Object({
-  op: Type.Union([
-    Type.Literal('add'),
-    Type.Literal('replace'),
-    Type.Literal('remove'),
-    Type.Literal('test'),
-    Type.Literal('move'),
-    Type.Literal('copy'),
-  ]),
+  op: Type.Enum(['add', 'replace', 'remove', 'test', 'move', 'copy']),
   path: Type.String({ maxLength: 1024 }),
   from: Type.Optional(Type.String({ maxLength: 1024 })),
   value: Type.Optional(Type.Unknown()),
@@ -127,15 +120,7 @@ export const MediaEvent = Type.Object({
    * `streamClosed`: one stream of it was closed. `serverClosed`: its DC AS has closed the last channel of it, on every
    * leg; association and medium are there as before.
    */
-  state: Type.Union([
-    Type.Literal('connected'),
-    Type.Literal('failed'),
-    Type.Literal('closed'),
-    Type.Literal('ended'),
-    Type.Literal('streamClosed'),
-    Type.Literal('superseded'),
-    Type.Literal('serverClosed'),
-  ]),
+  state: Type.Enum(['connected', 'failed', 'closed', 'ended', 'streamClosed', 'superseded', 'serverClosed']),
   reason: Type.Optional(Type.String()),
   usage: Type.Optional(MediaUsage),
 });
