@@ -13,10 +13,10 @@ export function withSessionLines(sdp: SessionDescription, session: SdpLines): Se
 
 /** Same m= line but for the port (and without a port count). */
 export function withPort(section: MediaSection, port: number): MediaSection {
-  const [first = '', ...rest] = section.lines;
+  const [first = ''] = section.lines;
   const [, head = first, tail = ''] = /^(m=\s*\S+\s+)\S+(.*)$/s.exec(first) ?? [];
   const { media, protocol, formats } = section;
-  return { lines: [head + port + tail, ...rest], media, port, protocol, formats };
+  return { lines: section.lines.with(0, head + port + tail), media, port, protocol, formats };
 }
 
 /** Sets the media-level c= line. `address` is an IPv4 or IPv6 literal. */

@@ -1,5 +1,6 @@
 import type { Owned } from '../base/owned.ts';
 import { connectionText, setField, withSessionLines } from './edit.ts';
+import { rememberWritten } from './parse.ts';
 import type { SessionDescription } from './types.ts';
 import { writeSessionDescription } from './write.ts';
 
@@ -34,5 +35,8 @@ export function stampOrigin(sdp: SessionDescription, last: Origin | SentDescript
 
 function writeWithOrigin(sdp: SessionDescription, origin: Origin): Owned {
   const text = `${origin.username} ${origin.sessionId} ${origin.version} ${connectionText(origin.address)}`;
-  return writeSessionDescription(withSessionLines(sdp, setField(sdp.session, 'o', text)));
+  const stamped = withSessionLines(sdp, setField(sdp.session, 'o', text));
+  const written = writeSessionDescription(stamped);
+  rememberWritten(written, stamped);
+  return written;
 }

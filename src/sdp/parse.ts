@@ -1,3 +1,4 @@
+import type { Owned } from '../base/owned.ts';
 import { ImsdcError } from '../errors.ts';
 import type { MediaSection, SdpLines, SessionDescription } from './types.ts';
 
@@ -22,11 +23,20 @@ export function parseSessionDescription(text: string): SessionDescription {
   const known = recent.get(text);
   if (known !== undefined) return known;
   const parsed = parse(text);
-  if (text.length <= MAX_RECENT_BYTES) {
-    if (recent.size >= MAX_RECENT) recent.clear();
-    recent.set(text, parsed);
-  }
+  remember(text, parsed);
   return parsed;
+}
+
+/** `text` has just been written from `sdp`: it need not be read to know what it says. */
+export function rememberWritten(text: Owned, sdp: SessionDescription): void {
+  // With other line ends a line may have kept a stray CR, which reading it anew could take for part of the line end.
+  if (sdp.eol === '\r\n') remember(text, sdp);
+}
+
+function remember(text: string, sdp: SessionDescription): void {
+  if (text.length > MAX_RECENT_BYTES) return;
+  if (recent.size >= MAX_RECENT) recent.clear();
+  recent.set(text, sdp);
 }
 
 /**

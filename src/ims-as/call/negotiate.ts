@@ -21,7 +21,7 @@ import { heardPlain } from './plain.ts';
 import { queueReoffers } from './reoffer.ts';
 import { repairInside } from './repair.ts';
 import { sessionKept } from './session-timer.ts';
-import { answer, arm, disarm, exchangeById, heldMessage, learnMultiplexing, note, type Turn } from './turn.ts';
+import { answer, arm, disarm, exchangeById, heldMessage, hold, learnMultiplexing, note, type Turn } from './turn.ts';
 import { type Exchange, type Held, type LegName, otherLeg } from './types.ts';
 
 /**
@@ -59,7 +59,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
   renewAtDcAs(media, env);
   state.offerAnswer = offerReceived(state.offerAnswer, text);
   for (const text of reading.notes) note(turn, text);
-  exchange.raw = own(message.raw);
+  hold(exchange, message);
   const held: Held = {
     exchange: exchange.id,
     from: leg,

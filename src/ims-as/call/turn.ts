@@ -1,4 +1,5 @@
 import type { Sink } from '../../base/environment.ts';
+import { own } from '../../base/owned.ts';
 import { parseMessage } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { ownResponse } from '../b2bua/compose.ts';
@@ -78,8 +79,19 @@ export function learnMultiplexing({ call, env }: Turn, leg: LegName): void {
   if (supportsMultiplexing(call.legs[otherLeg(leg)].contactParams)) call.media.multiplexing[leg] = true;
 }
 
-/** The message that an exchange still needs, read again. */
+/** The message will be needed again: its text is state, and what was read of it is kept until then, or a restart. */
+export function hold(exchange: Exchange, message: SipMessage): void {
+  exchange.raw = own(message.raw);
+  held.set(exchange, message);
+}
+
+const held = new WeakMap<Exchange, SipMessage>();
+
+/** The message that an exchange still needs; the next time it is read again. */
 export function heldMessage(exchange: Exchange): SipMessage | undefined {
+  const message = held.get(exchange);
+  held.delete(exchange);
+  if (message !== undefined) return message;
   const parsed = exchange.raw === '' ? undefined : parseMessage(exchange.raw);
   return parsed !== undefined && 'message' in parsed ? parsed.message : undefined;
 }
