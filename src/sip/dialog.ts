@@ -1,5 +1,5 @@
 import { type Owned, own } from '../base/owned.ts';
-import { formatUri, MessageWriter, parseAddress, parseUri, type SipUri } from './message/index.ts';
+import { formatUri, MessageWriter, Params, parseAddress, parseUri, type SipUri } from './message/index.ts';
 import type { SipMessage } from './types.ts';
 
 /**
@@ -171,8 +171,8 @@ export function dialogTarget(dialog: Dialog): DialogTarget {
 
 /** RFC 3261 19.1.1: `method` and headers have no place in a Request-URI. */
 function asRequestUri(uri: SipUri): string {
-  const params = new Map(uri.params);
-  params.delete('method');
+  const params = new Params();
+  for (const [name, value] of uri.params) if (name !== 'method') params.add(name, value);
   return formatUri({ ...uri, params, headers: [] });
 }
 

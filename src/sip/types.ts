@@ -1,4 +1,5 @@
 import type { Sink } from '../base/environment.ts';
+import type { ReadonlyParams } from './message/params.ts';
 
 /** A lazy view of one SIP message. It dies with the turn: whatever must outlive it goes through `own()`. */
 export interface SipMessage {
@@ -39,7 +40,7 @@ export interface ViaValue {
   /** 0 when absent. */
   readonly port: number;
   readonly branch: string;
-  readonly params: ReadonlyMap<string, string | undefined>;
+  readonly params: ReadonlyParams;
 }
 
 export type Transport = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';

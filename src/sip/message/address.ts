@@ -1,5 +1,5 @@
 import { COMMA, DQUOTE, GREATER, isSpace, LESS, QUESTION, SEMICOLON, skipQuoted, skipSpace, trimEnd } from './chars.ts';
-import { paramsEnd, parseParams } from './params.ts';
+import { paramsEnd, parseParams, type ReadonlyParams } from './params.ts';
 
 /** name-addr or addr-spec with its header parameters: From, To, Contact, Route, P-Asserted-Identity, P-Served-User... */
 export interface Address {
@@ -8,7 +8,7 @@ export interface Address {
   /** The URI text without angle brackets. Not validated beyond its scheme: see `parseUri`. */
   readonly uri: string;
   /** Header parameters (`tag`, `sescase`, `expires`, `+sip.app-subtype` ...), lower-case names, values verbatim. */
-  readonly params: ReadonlyMap<string, string | undefined>;
+  readonly params: ReadonlyParams;
 }
 
 /**

@@ -4,6 +4,7 @@ export const LF = 10;
 export const CR = 13;
 export const SP = 32;
 export const DQUOTE = 34;
+export const PERCENT = 37;
 export const COMMA = 44;
 export const SLASH = 47;
 export const COLON = 58;
@@ -15,13 +16,14 @@ export const QUESTION = 63;
 export const LBRACKET = 91;
 export const BACKSLASH = 92;
 
-function classOf(members: string): Uint8Array {
+/** A table of those characters; index by character code. */
+export function classOf(members: string): Uint8Array {
   const table = new Uint8Array(256);
   for (const character of members) table[character.charCodeAt(0)] = 1;
   return table;
 }
 
-const ALPHANUM = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+export const ALPHANUM = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 /** `token` characters; index by character code. */
 export const TOKEN = classOf(`${ALPHANUM}-.!%*_+\`'~`);
 /** Host names, IPv4 addresses; `_` because deployed networks use it. */
@@ -37,6 +39,10 @@ export function isToken(text: string, start = 0, end = text.length): boolean {
 /** White space inside a header value: SP, HT and the CRLF of a fold. */
 export function isSpace(code: number): boolean {
   return code === SP || code === TAB || code === CR || code === LF;
+}
+
+export function isHexDigit(code: number): boolean {
+  return (code >= 48 && code <= 57) || ((code | 0x20) >= 97 && (code | 0x20) <= 102);
 }
 
 export function skipSpace(text: string, at: number, end: number): number {

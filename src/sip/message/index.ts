@@ -5,7 +5,7 @@ export { TRUST_DOMAIN_HEADERS, withoutHeaders, withTopVia } from './edit.ts';
 export * from './limits.ts';
 export { ParsedMessage } from './message.ts';
 export { type BodyPart, findSdp, replaceSdp, type SdpSpan, splitMultipart } from './multipart.ts';
-export { unquote } from './params.ts';
+export { Params, type ReadonlyParams, unquote } from './params.ts';
 export { decodeLatin1, type MessageError, type ParseResult, parseMessage } from './parse.ts';
 export { isPriorityRequest } from './priority.ts';
 export { reasonPhrase } from './reasons.ts';

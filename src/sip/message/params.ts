@@ -1,9 +1,76 @@
 import { COMMA, DQUOTE, EQUAL, isSpace, LBRACKET, SEMICOLON, skipQuoted, skipSpace, TOKEN } from './chars.ts';
 
-/** Parameters by lower-case name, in order; a flag has the value undefined; quoted values keep their quotes. */
-export type Params = Map<string, string | undefined>;
+interface Param {
+  readonly name: string;
+  readonly value: string | undefined;
+  next: Param | undefined;
+}
 
-export const NO_PARAMS: ReadonlyMap<string, string | undefined> = new Map();
+/** Up to so many a chain is searched as fast as a table. */
+const FEW = 8;
+
+/**
+ * Parameters by lower-case name, in order; a flag has the value undefined; quoted values keep their quotes. A repeated
+ * name keeps its first value. A chain: a value has a handful of them, and a table takes three times the room.
+ */
+export class Params implements Iterable<[name: string, value: string | undefined]> {
+  #first: Param | undefined;
+  #last: Param | undefined;
+  #added = 0;
+
+  add(name: string, value: string | undefined): void {
+    const param: Param = { name, value, next: undefined };
+    if (this.#last === undefined) this.#first = param;
+    else this.#last.next = param;
+    this.#last = param;
+    this.#added++;
+  }
+
+  has(name: string): boolean {
+    return this.#find(name) !== undefined;
+  }
+
+  get(name: string): string | undefined {
+    return this.#find(name)?.value;
+  }
+
+  /** How many names there are. */
+  get size(): number {
+    return this.#added < 2 ? this.#added : this.#byName().size;
+  }
+
+  /** Whether a name was added twice. */
+  get repeats(): boolean {
+    if (this.#added > FEW) return this.size < this.#added;
+    for (let param = this.#first; param !== undefined; param = param.next) {
+      if (this.#find(param.name) !== param) return true;
+    }
+    return false;
+  }
+
+  [Symbol.iterator](): Iterator<[name: string, value: string | undefined]> {
+    return this.#byName().entries();
+  }
+
+  #find(name: string): Param | undefined {
+    let param = this.#first;
+    while (param !== undefined && param.name !== name) param = param.next;
+    return param;
+  }
+
+  /** Each name once; thousands of them cost no more than they must. */
+  #byName(): Map<string, string | undefined> {
+    const table = new Map<string, string | undefined>();
+    for (let param = this.#first; param !== undefined; param = param.next) {
+      if (!table.has(param.name)) table.set(param.name, param.value);
+    }
+    return table;
+  }
+}
+
+export type ReadonlyParams = Omit<Params, 'add'>;
+
+export const NO_PARAMS: ReadonlyParams = new Params();
 
 /** Where `parseParams` stopped, and whether what it read was well formed. One object is reused: read it at once. */
 export const paramsEnd = { at: 0, wellFormed: true };
@@ -12,7 +79,7 @@ export const paramsEnd = { at: 0, wellFormed: true };
  * Reads `;name[=value]...` from `at` until `end` or a top-level comma. A repeated name keeps its first value.
  * Where it stopped is left in `paramsEnd`.
  */
-export function parseParams(text: string, at: number, end: number): ReadonlyMap<string, string | undefined> {
+export function parseParams(text: string, at: number, end: number): ReadonlyParams {
   let params: Params | undefined;
   paramsEnd.wellFormed = true;
   for (;;) {
@@ -38,14 +105,14 @@ export function parseParams(text: string, at: number, end: number): ReadonlyMap<
       if (at <= valueStart) return malformed(valueStart, params);
       value = text.slice(valueStart, at);
     }
-    params ??= new Map();
-    if (!params.has(name)) params.set(name, value);
+    params ??= new Params();
+    params.add(name, value);
   }
   paramsEnd.at = at;
   return params ?? NO_PARAMS;
 }
 
-function malformed(at: number, params: Params | undefined): ReadonlyMap<string, string | undefined> {
+function malformed(at: number, params: Params | undefined): ReadonlyParams {
   paramsEnd.at = at;
   paramsEnd.wellFormed = false;
   return params ?? NO_PARAMS;

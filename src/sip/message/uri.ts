@@ -1,4 +1,5 @@
-import { decimal, LBRACKET } from './chars.ts';
+import { ALPHANUM, classOf, decimal, EQUAL, isHexDigit, LBRACKET, PERCENT, SEMICOLON } from './chars.ts';
+import { NO_PARAMS, Params, type ReadonlyParams } from './params.ts';
 import { scanHost } from './via.ts';
 
 /** sip: and sips: (RFC 3261 19.1). Parts are verbatim, escapes included. */
@@ -13,7 +14,7 @@ export interface SipUri {
   /** 0 when absent. */
   readonly port: number;
   /** Lower-case names. */
-  readonly params: ReadonlyMap<string, string | undefined>;
+  readonly params: ReadonlyParams;
   /** `name=value` pairs after `?`, verbatim. */
   readonly headers: readonly string[];
 }
@@ -24,7 +25,7 @@ export interface TelUri {
   readonly scheme: 'tel';
   /** Verbatim, visual separators included. */
   readonly number: string;
-  readonly params: ReadonlyMap<string, string | undefined>;
+  readonly params: ReadonlyParams;
 }
 
 /** Any other scheme, such as urn:service:sos: carried, never taken apart. */
@@ -36,14 +37,17 @@ export interface OpaqueUri {
 
 export type Uri = SipUri | TelUri | OpaqueUri;
 
-const NONE: ReadonlyMap<string, string | undefined> = new Map();
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 /** RFC 3966 3: at least one digit, and visual separators. Two plain classes, so that no input makes them backtrack. */
 const TEL_GLOBAL = /^\+[0-9\-.()]+$/;
 const TEL_LOCAL = /^[0-9A-Fa-f*#\-.()]+$/;
 const TEL_DIGIT = /[0-9A-Fa-f*#]/;
 const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
-const USER = /^[A-Za-z0-9\-_.!~*'()%&=+$,;?/#\u0080-\u00ff]+$/;
+const LATIN1 = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
+/** What may stand in a user, a password and a parameter; index by character code. */
+const USER = classOf(`${ALPHANUM}-_.!~*'()%&=+$,;?/#${LATIN1.slice(0x80).join('')}`);
+const PASSWORD = classOf(`${ALPHANUM}-_.!~*'()%&=+$,`);
+const PARAM = classOf(LATIN1.filter((character) => !/[\s<>"@?;]/.test(character)).join(''));
 
 /** Reads a URI; undefined when it is none, or a sip/sips/tel URI that breaks its grammar. `#` in a user is let pass. */
 export function parseUri(text: string): Uri | undefined {
@@ -71,11 +75,13 @@ function parseSipUri(text: string, start: number, scheme: 'sip' | 'sips'): SipUr
   if (atSign >= 0) {
     const colon = text.indexOf(':', start);
     const hasPassword = colon >= 0 && colon < atSign;
-    user = text.slice(start, hasPassword ? colon : atSign);
-    if (hasPassword) password = text.slice(colon + 1, atSign);
-    if (!USER.test(user) || BAD_ESCAPE.test(user)) return undefined;
-    if (password !== undefined && (BAD_ESCAPE.test(password) || /[^\w\-.!~*'()%&=+$,]/.test(password)))
-      return undefined;
+    const userEnd = hasPassword ? colon : atSign;
+    if (userEnd === start || !consistsOf(USER, text, start, userEnd)) return undefined;
+    user = text.slice(start, userEnd);
+    if (hasPassword) {
+      if (!consistsOf(PASSWORD, text, colon + 1, atSign)) return undefined;
+      password = text.slice(colon + 1, atSign);
+    }
     hostStart = atSign + 1;
   }
   const hostEnd = scanHost(text, hostStart, text.length);
@@ -89,14 +95,15 @@ function parseSipUri(text: string, start: number, scheme: 'sip' | 'sips'): SipUr
     if (port < 0) return undefined;
     at = end;
   }
-  let params = NONE;
+  let params = NO_PARAMS;
   let headers: readonly string[] = [];
   if (text[at] === ';') {
     const query = text.indexOf('?', at);
-    const read = parseUriParams(text.slice(at + 1, query < 0 ? text.length : query));
+    const end = query < 0 ? text.length : query;
+    const read = parseUriParams(text, at + 1, end);
     if (read === undefined) return undefined;
     params = read;
-    at = query < 0 ? text.length : query;
+    at = end;
   }
   if (text[at] === '?') {
     headers = text.slice(at + 1).split('&');
@@ -111,20 +118,37 @@ function parseTelUri(text: string, start: number): TelUri | undefined {
   const semicolon = text.indexOf(';', start);
   const number = text.slice(start, semicolon < 0 ? text.length : semicolon);
   if (!(TEL_GLOBAL.test(number) || TEL_LOCAL.test(number)) || !TEL_DIGIT.test(number)) return undefined;
-  const params = semicolon < 0 ? NONE : parseUriParams(text.slice(semicolon + 1));
+  const params = semicolon < 0 ? NO_PARAMS : parseUriParams(text, semicolon + 1, text.length);
   return params === undefined ? undefined : { kind: 'tel', scheme: 'tel', number, params };
 }
 
-function parseUriParams(text: string): ReadonlyMap<string, string | undefined> | undefined {
-  const params = new Map<string, string | undefined>();
-  for (const param of text.split(';')) {
-    const equal = param.indexOf('=');
-    const name = (equal < 0 ? param : param.slice(0, equal)).toLowerCase();
-    // A repeated parameter is an error (RFC 3261 19.1.1: "any given parameter-name MUST NOT appear more than once").
-    if (name === '' || params.has(name) || BAD_ESCAPE.test(param) || /[\s<>"@?]/.test(param)) return undefined;
-    params.set(name, equal < 0 ? undefined : param.slice(equal + 1));
+/** `name[=value]` with semicolons between them, from `at` to `end`; undefined when one is malformed or repeated. */
+function parseUriParams(text: string, at: number, end: number): ReadonlyParams | undefined {
+  const params = new Params();
+  for (; ; at++) {
+    const start = at;
+    let equal = -1;
+    for (; at < end && text.charCodeAt(at) !== SEMICOLON; at++) {
+      if (equal < 0 && text.charCodeAt(at) === EQUAL) equal = at;
+    }
+    const nameEnd = equal < 0 ? at : equal;
+    if (nameEnd === start || !consistsOf(PARAM, text, start, at)) return undefined;
+    params.add(text.slice(start, nameEnd).toLowerCase(), equal < 0 ? undefined : text.slice(equal + 1, at));
+    if (at >= end) break;
   }
-  return params;
+  // RFC 3261 19.1.1: "any given parameter-name MUST NOT appear more than once".
+  return params.repeats ? undefined : params;
+}
+
+/** Whether start..end holds nothing else, and each "%" begins an escape (RFC 3261 25.1). */
+function consistsOf(allowed: Uint8Array, text: string, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (allowed[code] !== 1) return false;
+    if (code !== PERCENT) continue;
+    if (i + 2 >= end || !isHexDigit(text.charCodeAt(i + 1)) || !isHexDigit(text.charCodeAt(i + 2))) return false;
+  }
+  return true;
 }
 
 export function formatUri(uri: Uri): string {

@@ -1,6 +1,6 @@
 import { decimal, isToken, skipSpace } from './chars.ts';
 import { MAX_CSEQ } from './limits.ts';
-import { paramsEnd, parseParams, unquote } from './params.ts';
+import { paramsEnd, parseParams, type ReadonlyParams, unquote } from './params.ts';
 
 const WORDS = /\s+/;
 
@@ -103,7 +103,7 @@ export function parseContentType(text: string): ContentTypeValue | undefined {
 /** `value;name=value...`: Event, Content-Disposition, Reason, Session-Expires, ... */
 export interface ParameterisedValue {
   readonly value: string;
-  readonly params: ReadonlyMap<string, string | undefined>;
+  readonly params: ReadonlyParams;
 }
 
 export function parseValue(text: string): ParameterisedValue | undefined {

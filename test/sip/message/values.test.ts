@@ -20,19 +20,23 @@ import { parsed, request } from '../support.ts';
 
 test('a sip URI in all its parts', () => {
   const uri = parseUri('sips:al%69ce;x=1:pw@[2001:db8::1]:5070;transport=TCP;lr?Subject=a%20b&X=');
-  assert.deepEqual(uri, {
-    kind: 'sip',
-    scheme: 'sips',
-    user: 'al%69ce;x=1',
-    password: 'pw',
-    host: '[2001:db8::1]',
-    port: 5070,
-    params: new Map([
-      ['transport', 'TCP'],
-      ['lr', undefined],
-    ]),
-    headers: ['Subject=a%20b', 'X='],
-  });
+  assert.ok(uri?.kind === 'sip');
+  assert.deepEqual(
+    { ...uri, params: [...uri.params] },
+    {
+      kind: 'sip',
+      scheme: 'sips',
+      user: 'al%69ce;x=1',
+      password: 'pw',
+      host: '[2001:db8::1]',
+      port: 5070,
+      params: [
+        ['transport', 'TCP'],
+        ['lr', undefined],
+      ],
+      headers: ['Subject=a%20b', 'X='],
+    },
+  );
 });
 
 for (const text of [
@@ -117,7 +121,8 @@ test('name-addr, addr-spec and what is neither', () => {
   assert.equal(quoted.display, '"A \\"B\\", C"');
   assert.equal(quoted.uri, 'sip:a@h;lr');
   assert.equal(quoted.params.get('+sip.app-subtype'), '"webrtc-datachannel"');
-  assert.deepEqual(parseAddress('tel:+123;tag=x'), { display: '', uri: 'tel:+123', params: new Map([['tag', 'x']]) });
+  const bare = parseAddress('tel:+123;tag=x');
+  assert.deepEqual([bare?.uri, bare?.display, ...(bare?.params ?? [])], ['tel:+123', '', ['tag', 'x']]);
   assert.equal(parseAddress('<urn:service:sos>')?.uri, 'urn:service:sos');
   assert.equal(parseAddress('Gr\xfc\xdfe an <sip:a@h>')?.display, 'Gr\xfc\xdfe an');
   for (const bad of [
