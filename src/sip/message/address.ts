@@ -1,5 +1,5 @@
 import { COMMA, DQUOTE, GREATER, isSpace, LESS, QUESTION, SEMICOLON, skipQuoted, skipSpace, trimEnd } from './chars.ts';
-import { paramsEnd, parseParams, type ReadonlyParams } from './params.ts';
+import { paramsEnd, parseParam, parseParams, type ReadonlyParams } from './params.ts';
 
 /** name-addr or addr-spec with its header parameters: From, To, Contact, Route, P-Asserted-Identity, P-Served-User... */
 export interface Address {
@@ -11,32 +11,55 @@ export interface Address {
   readonly params: ReadonlyParams;
 }
 
+/** What `scanAddress` has found. */
+let displayStart = 0;
+let displayEnd = 0;
+let uriStart = 0;
+let uriEnd = 0;
+/** Where the value ends, white space left out. */
+let addressEnd = 0;
+
 /**
  * Reads one value. undefined when malformed: unbalanced quotes or brackets, white space inside the brackets, no scheme,
  * or a bare URI with `?` (RFC 3261 20.10: it must stand in brackets). A display name may hold any character.
  */
 export function parseAddress(text: string, start = 0, end = text.length): Address | undefined {
+  const at = scanAddress(text, start, end);
+  if (at < 0) return undefined;
+  const params = parseParams(text, at, addressEnd);
+  if (!paramsEnd.wellFormed || paramsEnd.at < addressEnd) return undefined;
+  return { display: text.slice(displayStart, displayEnd), uri: text.slice(uriStart, uriEnd), params };
+}
+
+/** Of the same value only one header parameter, '' when it is absent; undefined when the value is malformed. */
+export function parseAddressParam(text: string, start: number, end: number, name: string): string | undefined {
+  const at = scanAddress(text, start, end);
+  if (at < 0) return undefined;
+  const value = parseParam(text, at, addressEnd, name);
+  return paramsEnd.wellFormed && paramsEnd.at >= addressEnd ? value : undefined;
+}
+
+/** Where the header parameters begin; -1: malformed. */
+function scanAddress(text: string, start: number, end: number): number {
   let at = skipSpace(text, start, end);
   end = trimEnd(text, at, end);
-  const displayStart = at;
-  let displayEnd = at;
+  addressEnd = end;
+  displayStart = at;
+  displayEnd = at;
   if (text.charCodeAt(at) === DQUOTE) {
     at = skipQuoted(text, at, end);
-    if (at < 0) return undefined;
+    if (at < 0) return -1;
     displayEnd = at;
     at = skipSpace(text, at, end);
-    if (text.charCodeAt(at) !== LESS || at >= end) return undefined;
+    if (text.charCodeAt(at) !== LESS || at >= end) return -1;
   }
   const open = text.charCodeAt(at) === LESS ? at : findBracket(text, at, end);
-  if (open === -2) return undefined;
-  if (open < 0) return bareAddress(text, at, end);
+  if (open === -2) return -1;
+  if (open < 0) return scanBareAddress(text, at, end);
   if (displayEnd === displayStart) displayEnd = trimEnd(text, displayStart, open);
-
-  const close = text.indexOf('>', open);
-  if (close < 0 || close >= end || !isAbsoluteUri(text, open + 1, close)) return undefined;
-  const params = parseParams(text, close + 1, end);
-  if (!paramsEnd.wellFormed || paramsEnd.at < end) return undefined;
-  return { display: text.slice(displayStart, displayEnd), uri: text.slice(open + 1, close), params };
+  uriStart = open + 1;
+  uriEnd = text.indexOf('>', open);
+  return uriEnd < 0 || uriEnd >= end || !isAbsoluteUri(text, uriStart, uriEnd) ? -1 : uriEnd + 1;
 }
 
 /** `<` before any parameter; -1 for an addr-spec; -2 for a quote in the middle of it. */
@@ -50,17 +73,16 @@ function findBracket(text: string, at: number, end: number): number {
   return -1;
 }
 
-function bareAddress(text: string, start: number, end: number): Address | undefined {
+function scanBareAddress(text: string, start: number, end: number): number {
   let at = start;
   for (; at < end; at++) {
     const code = text.charCodeAt(at);
     if (code === SEMICOLON || isSpace(code)) break;
-    if (code === QUESTION || code === COMMA) return undefined;
+    if (code === QUESTION || code === COMMA) return -1;
   }
-  if (!isAbsoluteUri(text, start, at)) return undefined;
-  const params = parseParams(text, at, end);
-  if (!paramsEnd.wellFormed || paramsEnd.at < end) return undefined;
-  return { display: '', uri: text.slice(start, at), params };
+  uriStart = start;
+  uriEnd = at;
+  return isAbsoluteUri(text, start, at) ? at : -1;
 }
 
 /** scheme ":" and something after it, without white space, quotes outside escapes or brackets. */

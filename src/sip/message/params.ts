@@ -75,47 +75,71 @@ export const NO_PARAMS: ReadonlyParams = new Params();
 /** Where `parseParams` stopped, and whether what it read was well formed. One object is reused: read it at once. */
 export const paramsEnd = { at: 0, wellFormed: true };
 
+/** Where `scanParam` has found name and value; `valueStart` is -1 for a flag. */
+let nameStart = 0;
+let nameEnd = 0;
+let valueStart = 0;
+let valueEnd = 0;
+/** The name has upper-case letters. */
+let upper = false;
+
+/** Goes over one `;name[=value]` and the space before it. -1: there is none, `paramsEnd` says why. */
+function scanParam(text: string, from: number, end: number): number {
+  let at = skipSpace(text, from, end);
+  paramsEnd.at = at;
+  paramsEnd.wellFormed = at >= end || text.charCodeAt(at) === COMMA;
+  if (paramsEnd.wellFormed || text.charCodeAt(at) !== SEMICOLON) return -1;
+  at = skipSpace(text, at + 1, end);
+  nameStart = at;
+  upper = false;
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (TOKEN[code] !== 1) break;
+    if (code <= 90 && code >= 65) upper = true;
+  }
+  nameEnd = at;
+  paramsEnd.at = at;
+  if (at === nameStart) return -1;
+  valueStart = -1;
+  const equal = skipSpace(text, at, end);
+  if (equal >= end || text.charCodeAt(equal) !== EQUAL) return at;
+  valueStart = skipSpace(text, equal + 1, end);
+  const quoted = text.charCodeAt(valueStart) === DQUOTE;
+  valueEnd = quoted ? skipQuoted(text, valueStart, end) : skipValue(text, valueStart, end);
+  paramsEnd.at = valueStart;
+  return valueEnd <= valueStart ? -1 : valueEnd;
+}
+
 /**
  * Reads `;name[=value]...` from `at` until `end` or a top-level comma. A repeated name keeps its first value.
  * Where it stopped is left in `paramsEnd`.
  */
 export function parseParams(text: string, at: number, end: number): ReadonlyParams {
   let params: Params | undefined;
-  paramsEnd.wellFormed = true;
-  for (;;) {
-    at = skipSpace(text, at, end);
-    if (at >= end || text.charCodeAt(at) === COMMA) break;
-    if (text.charCodeAt(at) !== SEMICOLON) return malformed(at, params);
-    at = skipSpace(text, at + 1, end);
-    const nameStart = at;
-    let upper = false;
-    for (; at < end; at++) {
-      const code = text.charCodeAt(at);
-      if (TOKEN[code] !== 1) break;
-      if (code <= 90 && code >= 65) upper = true;
-    }
-    if (at === nameStart) return malformed(at, params);
-    const name = upper ? text.slice(nameStart, at).toLowerCase() : text.slice(nameStart, at);
-    let value: string | undefined;
-    let next = skipSpace(text, at, end);
-    if (next < end && text.charCodeAt(next) === EQUAL) {
-      next = skipSpace(text, next + 1, end);
-      const valueStart = next;
-      at = text.charCodeAt(next) === DQUOTE ? skipQuoted(text, next, end) : skipValue(text, next, end);
-      if (at <= valueStart) return malformed(valueStart, params);
-      value = text.slice(valueStart, at);
-    }
+  for (let next = scanParam(text, at, end); next >= 0; next = scanParam(text, next, end)) {
+    const name = text.slice(nameStart, nameEnd);
     params ??= new Params();
-    params.add(name, value);
+    params.add(upper ? name.toLowerCase() : name, valueStart < 0 ? undefined : text.slice(valueStart, valueEnd));
   }
-  paramsEnd.at = at;
   return params ?? NO_PARAMS;
 }
 
-function malformed(at: number, params: Params | undefined): ReadonlyParams {
-  paramsEnd.at = at;
-  paramsEnd.wellFormed = false;
-  return params ?? NO_PARAMS;
+/** Reads the same for the value of one of them: '' when it is not there, or a flag. */
+export function parseParam(text: string, at: number, end: number, wanted: string): string {
+  let value: string | undefined;
+  for (let next = scanParam(text, at, end); next >= 0; next = scanParam(text, next, end)) {
+    if (value !== undefined || nameEnd - nameStart !== wanted.length || !isName(text, wanted)) continue;
+    value = valueStart < 0 ? '' : text.slice(valueStart, valueEnd);
+  }
+  return value ?? '';
+}
+
+/** Whether the name that was scanned is `wanted`, which is lower case and of that length. */
+function isName(text: string, wanted: string): boolean {
+  for (let i = 0; i < wanted.length; i++) {
+    if ((text.charCodeAt(nameStart + i) | 0x20) !== wanted.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 /** token, host or IPv6 reference: anything up to white space, `;` or `,` (deployed values are wider than the ABNF). */

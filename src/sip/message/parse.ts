@@ -1,4 +1,4 @@
-import { parseAddress } from './address.ts';
+import { parseAddressParam } from './address.ts';
 import { COLON, CR, decimal, isSpace, isToken, LF, SP, skipSpace, TAB, trimEnd } from './chars.ts';
 import { MAX_CSEQ, MAX_HEADERS, MAX_LINE_BYTES, MAX_MESSAGE_BYTES, MAX_VIAS } from './limits.ts';
 import { ParsedMessage, STRIDE } from './message.ts';
@@ -284,12 +284,9 @@ function single(id: number, name: string): boolean {
 function readTag(raw: string, id: number, name: string): string {
   if (!single(id, name)) return '';
   locate(raw, id);
-  const address = parseAddress(raw, valueStart, valueEnd);
-  if (address === undefined) {
-    complain(bad(`Bad ${name}`));
-    return '';
-  }
-  return address.params.get('tag') ?? '';
+  const tag = parseAddressParam(raw, valueStart, valueEnd, 'tag');
+  if (tag === undefined) complain(bad(`Bad ${name}`));
+  return tag ?? '';
 }
 
 function readCSeq(raw: string, start: StartLine, found: CheckedHeaders): void {
