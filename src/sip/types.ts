@@ -1,4 +1,5 @@
 import type { Sink } from '../base/environment.ts';
+import type { Address } from './message/address.ts';
 import type { ReadonlyParams } from './message/params.ts';
 
 /** A lazy view of one SIP message. It dies with the turn: whatever must outlive it goes through `own()`. */
@@ -20,6 +21,8 @@ export interface SipMessage {
   /** The topmost Via, parsed. */
   readonly via: ViaValue;
   readonly body: string;
+  /** The first Contact, which is asked for again and again; undefined when there is none that can be read. */
+  readonly contact: Address | undefined;
   /** First value of a header, unfolded and trimmed. Names are long, lower-case ('call-id'); compact forms are folded. */
   first(name: string): string | undefined;
   /** Every header line of that name, unsplit, in order. */

@@ -13,8 +13,7 @@ export function withoutTag(value: string): string {
 
 /** URI of the first Contact; undefined when there is none that can be read. */
 export function contactUri(message: SipMessage): string | undefined {
-  const value = message.first('contact');
-  return value === undefined ? undefined : parseAddress(value)?.uri;
+  return message.contact?.uri;
 }
 
 /**
@@ -23,11 +22,8 @@ export function contactUri(message: SipMessage): string | undefined {
  * that we replace.
  */
 export function contactParams(message: SipMessage): string {
-  const value = message.first('contact');
-  const address = value === undefined ? undefined : parseAddress(value);
-  if (address === undefined || address.params.size === 0) return '';
   let text = '';
-  for (const [name, param] of address.params) {
+  for (const [name, param] of message.contact?.params ?? []) {
     if (name === 'q' || name === 'expires') continue;
     text += param === undefined ? `;${name}` : `;${name}=${param}`;
   }

@@ -1,5 +1,5 @@
 import type { SipMessage } from '../types.ts';
-import { splitList } from './address.ts';
+import { type Address, parseAddress, splitList } from './address.ts';
 import { skipSpace, trimEnd } from './chars.ts';
 import { HEADER_NAMES, headerId, UNKNOWN, VIA } from './names.ts';
 import type { ParsedVia } from './via.ts';
@@ -27,6 +27,8 @@ export interface MessageFields {
 
 const OC_PARAMETERS = /;[ \t]*oc(?:-algo|-validity|-seq)?(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?(?=[ \t]*(?:;|$))/gi;
 
+const RPORT_FLAG = /;\s*rport(?=\s*(?:;|$))/i;
+
 /** The message of the parser: header offsets are found once, values are cut out when asked for. */
 export class ParsedMessage implements SipMessage {
   readonly raw: string;
@@ -46,6 +48,8 @@ export class ParsedMessage implements SipMessage {
   readonly bodyEnd: number;
   readonly #index: readonly number[];
   #topViaLine: string | undefined;
+  /** null: not looked for yet. */
+  #contact: Address | null | undefined = null;
 
   constructor(fields: MessageFields) {
     this.raw = fields.raw;
@@ -66,6 +70,14 @@ export class ParsedMessage implements SipMessage {
 
   get body(): string {
     return this.raw.slice(this.bodyStart, this.bodyEnd);
+  }
+
+  get contact(): Address | undefined {
+    if (this.#contact === null) {
+      const value = this.first('contact');
+      this.#contact = value === undefined ? undefined : parseAddress(value);
+    }
+    return this.#contact;
   }
 
   first(name: string): string | undefined {
@@ -138,12 +150,17 @@ export class ParsedMessage implements SipMessage {
     const known = this.via.host.toLowerCase() === literal;
     if (!wantsPort && known && overload === '') return;
     const line = this.raw.slice(this.#index[at + 1]!, this.#index[at + 3]!);
-    const comma = topLevelComma(line);
+    const comma = line.includes(',') ? topLevelComma(line) : -1;
     let value = comma < 0 ? line : line.slice(0, comma);
-    if (wantsPort) value = value.replace(/;(\s*rport)(?=\s*(?:;|$))/i, `;$1=${port}`);
+    const flag = wantsPort ? RPORT_FLAG.exec(value) : null;
+    if (flag !== null) {
+      const end = flag.index + flag[0].length;
+      value = `${value.slice(0, end)}=${port}${value.slice(end)}`;
+    }
     if (overload !== '') value = value.replace(OC_PARAMETERS, '') + overload;
     // RFC 3261 25.1: an IPv6 address there has no brackets (RFC 5118 4.5), and no zone.
-    if (!known || wantsPort) value += `;received=${address.replace(/%.*$/, '')}`;
+    const zone = address.indexOf('%');
+    if (!known || wantsPort) value += `;received=${zone < 0 ? address : address.slice(0, zone)}`;
     this.#topViaLine = comma < 0 ? value : value + line.slice(comma);
   }
 

@@ -1,4 +1,4 @@
-import { own } from '../../base/owned.ts';
+import { ownJoined } from '../../base/owned.ts';
 import { sentBy } from '../message/index.ts';
 import type { ClientKey, ServerKey, SipMessage } from '../types.ts';
 
@@ -15,16 +15,15 @@ export function serverKey(message: SipMessage, method: string = message.method):
   const { via } = message;
   const hop = sentBy(via);
   if (via.branch.length > MAGIC_COOKIE.length && via.branch.startsWith(MAGIC_COOKIE)) {
-    return own(`${via.branch} ${hop} ${method}`) as string as ServerKey;
+    return ownJoined([via.branch, hop, method], ' ') as string as ServerKey;
   }
-  return own(
-    `${message.callId} ${message.cseq} ${message.fromTag} ${via.branch} ${hop} ${method}`,
-  ) as string as ServerKey;
+  const { callId, cseq, fromTag } = message;
+  return ownJoined([callId, cseq, fromTag, via.branch, hop, method], ' ') as string as ServerKey;
 }
 
 /** RFC 3261 17.1.3. */
 export function clientKey(branch: string, method: string): ClientKey {
-  return own(`${branch} ${method}`) as string as ClientKey;
+  return ownJoined([branch, method], ' ') as string as ClientKey;
 }
 
 /**
@@ -35,5 +34,6 @@ export function clientKey(branch: string, method: string): ClientKey {
 export function mergeKey(message: SipMessage): string {
   if (message.toTag !== '') return '';
   const route = message.first('route') ?? '';
-  return own(`${message.callId} ${message.cseq} ${message.method} ${message.fromTag} ${message.requestUri} ${route}`);
+  const { callId, cseq, method, fromTag, requestUri } = message;
+  return ownJoined([callId, cseq, method, fromTag, requestUri, route], ' ');
 }

@@ -47,14 +47,17 @@ export class Outgoing {
   request(options: OutgoingRequest & { otherwise?: readonly Destination[] }): ClientKey {
     const { shedding, refused, nowMs } = this.#options;
     const { otherwise } = options;
-    const key = clientKey(options.branch, options.method);
     const places = otherwise === undefined ? [options.to] : [options.to, ...otherwise];
     const at = places.findIndex((to) => !shedding.sheds(options.wire, to, nowMs()));
     const to = places[at];
-    if (to === undefined) refused(key);
-    else if (otherwise === undefined) this.#send(options);
-    else this.#send(this.#failover.start({ ...options, to }, places.slice(at + 1)));
-    return key;
+    if (to === undefined) {
+      const key = clientKey(options.branch, options.method);
+      refused(key);
+      return key;
+    }
+    return this.#send(
+      otherwise === undefined ? options : this.#failover.start({ ...options, to }, places.slice(at + 1)),
+    );
   }
 
   cancel(key: ClientKey, extraHeaders: string): void {
@@ -81,17 +84,14 @@ export class Outgoing {
     return this.#backToUdp(event) || this.#failsOver(event) ? undefined : this.#failover.known(event);
   }
 
-  #send(request: OutgoingRequest): void {
+  #send(request: OutgoingRequest): ClientKey {
     const { layer, count } = this.#options;
     const nowMs = this.#options.nowMs();
     const tcp = this.#large.overTcp(request.wire, request.to, nowMs);
-    if (tcp === undefined) {
-      layer.request(request, nowMs);
-      return;
-    }
+    if (tcp === undefined) return layer.request(request, nowMs);
     count.movedToTcp.value++;
     this.#large.attempted(clientKey(request.branch, request.method), request);
-    layer.request({ ...request, ...tcp }, nowMs);
+    return layer.request({ ...request, ...tcp }, nowMs);
   }
 
   /** A large request whose TCP connection failed goes over UDP, under the same key. */
