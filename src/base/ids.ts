@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { ownJoined } from './owned.ts';
 
 /**
  * The route token carried by every identifier we mint (Call-ID, tags, branches, context ids, replacement URLs: R21):
@@ -52,9 +53,10 @@ export class IdMint {
  */
 export function sessionIdOf(worker: number, hex: string): string {
   const variant = ((Number.parseInt(hex[16]!, 16) & 3) | 8).toString(16);
-  const digits = `${hex.slice(0, 12)}4${hex.slice(13, 16)}${variant}${hex.slice(17, 30)}`;
+  const digits = ownJoined([hex.slice(0, 12), '4', hex.slice(13, 16), variant, hex.slice(17, 30)], '');
   const last = (worker ^ foldedBytes(digits)).toString(16).padStart(2, '0');
-  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}${last}`;
+  const node = `${digits.slice(20)}${last}`;
+  return ownJoined([digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), node], '-');
 }
 
 /** What `sessionIdOf` has put in; anything from 0 to 255 for ids of others. */
@@ -64,8 +66,16 @@ export function workerOfSessionId(sessionId: string): number {
   return Number.isNaN(worker) ? 0 : worker & 0xff;
 }
 
+/** All bytes of hex digits, one upon the other by exclusive or. */
 function foldedBytes(digits: string): number {
   let folded = 0;
-  for (let at = 0; at + 1 < digits.length; at += 2) folded ^= Number.parseInt(digits.slice(at, at + 2), 16);
+  for (let at = 0; at + 1 < digits.length; at += 2) {
+    folded ^= (hexValue(digits.charCodeAt(at)) << 4) | hexValue(digits.charCodeAt(at + 1));
+  }
   return folded & 0xff;
+}
+
+/** 0x30..0x39 are the digits; a letter of either case has bit 6 set, and "a" ends in 1. */
+function hexValue(code: number): number {
+  return (code & 0xf) + (code >> 6) * 9;
 }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { Logger } from '../base/log.ts';
+import { own, ownJoined } from '../base/owned.ts';
 import {
   bareHost,
   clientKey,
@@ -21,6 +22,7 @@ const MAX_HOPS = 4096;
 interface Hop {
   /** Undefined: a name, to be resolved each time by the resolver's own cache. */
   readonly destination: Destination | undefined;
+  readonly isTrusted: boolean;
   readonly local: LocalAddress;
 }
 
@@ -29,7 +31,9 @@ export class EndpointPort implements SipPort {
   readonly #endpoint: SipEndpoint;
   readonly #trusted: TrustedPeers;
   readonly #log: Logger;
+  /** By URI, and by place: the URI of a next hop may name the call (`odi`), and is another one each time. */
   readonly #hops = new Map<string, Hop>();
+  readonly #places = new Map<string, Hop>();
   /** Requests that wait for the DNS, with the headers of the CANCEL that came meanwhile. */
   readonly #resolving = new Map<ClientKey, string | undefined>();
   readonly #ours: ReadonlySet<string>;
@@ -72,9 +76,9 @@ export class EndpointPort implements SipPort {
   }
 
   request({ wire, method, branch, nextHop }: { wire: string; method: string; branch: string; nextHop: string }) {
-    const { destination } = this.#hop(nextHop);
-    if (destination !== undefined) {
-      this.#endpoint.request({ wire: this.#within(wire, destination), method, branch, to: destination });
+    const hop = this.#hop(nextHop);
+    if (hop.destination !== undefined) {
+      this.#endpoint.request({ wire: withinTrust(wire, hop.isTrusted), method, branch, to: hop.destination });
       return;
     }
     const key = clientKey(branch, method);
@@ -95,8 +99,8 @@ export class EndpointPort implements SipPort {
   }
 
   transmit(wire: string, nextHop: string) {
-    const { destination } = this.#hop(nextHop);
-    if (destination !== undefined) return this.#endpoint.sendStateless(this.#within(wire, destination), destination);
+    const { destination, isTrusted } = this.#hop(nextHop);
+    if (destination !== undefined) return this.#endpoint.sendStateless(withinTrust(wire, isTrusted), destination);
     this.#endpoint.resolve(nextHop).then(
       ([to]) => {
         const addressed = to === undefined ? undefined : this.#addressed(wire, to);
@@ -113,11 +117,11 @@ export class EndpointPort implements SipPort {
     else this.#endpoint.cancel(key, headers);
   }
 
-  /** RFC 3325 5, TS 24.229 4.4: what the network knows of the caller stays inside the trust domain. */
   #within(wire: string, ...places: readonly Destination[]): string {
-    return places.every((to) => this.#trusted.trustsDestination(to))
-      ? wire
-      : withoutHeaders(wire, TRUST_DOMAIN_HEADERS);
+    return withinTrust(
+      wire,
+      places.every((to) => this.#trusted.trustsDestination(to)),
+    );
   }
 
   /** The transport of a name is known only once it is resolved, and the Via must say it. Undefined: there is no way. */
@@ -132,8 +136,15 @@ export class EndpointPort implements SipPort {
   }
 
   #hop(nextHop: string): Hop {
-    const known = this.#hops.get(nextHop);
-    if (known !== undefined) return known;
+    let hop = this.#hops.get(nextHop);
+    if (hop !== undefined) return hop;
+    hop = this.#place(nextHop);
+    if (this.#hops.size >= MAX_HOPS) this.#hops.clear();
+    this.#hops.set(nextHop, hop);
+    return hop;
+  }
+
+  #place(nextHop: string): Hop {
     const uri = parseUri(nextHop);
     const literal = uri?.kind === 'sip' ? bareHost(uri.host) : '';
     const named = uri?.kind === 'sip' ? uri.params.get('transport')?.toLowerCase() : undefined;
@@ -143,13 +154,18 @@ export class EndpointPort implements SipPort {
         : named === 'tcp' || named === 'tls' || named === 'ws' || named === 'wss'
           ? named
           : 'udp';
-    const plain = uri?.kind === 'sip' && isIP(literal) !== 0 && !uri.params.has('maddr');
-    const destination: Destination | undefined = plain
-      ? { transport, address: literal, port: uri.port || defaultPort(transport), transportFixed: named !== undefined }
-      : undefined;
-    const hop: Hop = { destination, local: this.#localFor(transport, destination) };
-    if (this.#hops.size >= MAX_HOPS) this.#hops.clear();
-    this.#hops.set(nextHop, hop);
+    const isPlain = uri?.kind === 'sip' && isIP(literal) !== 0 && !uri.params.has('maddr');
+    if (!isPlain) return { destination: undefined, isTrusted: false, local: this.#localFor(transport, undefined) };
+    const port = uri.port || defaultPort(transport);
+    const transportFixed = named !== undefined;
+    const key = ownJoined([transport, literal, port, transportFixed ? 'fixed' : 'free'], ' ');
+    const known = this.#places.get(key);
+    if (known !== undefined) return known;
+    const destination: Destination = { transport, address: own(literal), port, transportFixed };
+    const isTrusted = this.#trusted.trustsDestination(destination);
+    const hop: Hop = { destination, isTrusted, local: this.#localFor(transport, destination) };
+    if (this.#places.size >= MAX_HOPS) this.#places.clear();
+    this.#places.set(key, hop);
     return hop;
   }
 
@@ -167,4 +183,9 @@ export class EndpointPort implements SipPort {
       contact: found.transport === 'udp' ? host : `${host};transport=${found.transport}`,
     };
   }
+}
+
+/** RFC 3325 5, TS 24.229 4.4: what the network knows of the caller stays inside the trust domain. */
+function withinTrust(wire: string, isTrusted: boolean): string {
+  return isTrusted ? wire : withoutHeaders(wire, TRUST_DOMAIN_HEADERS);
 }

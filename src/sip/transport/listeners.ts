@@ -95,10 +95,9 @@ export class Listeners {
   }
 
   #find(to: Destination): Listener | undefined {
+    if ((to.transport === 'ws' || to.transport === 'wss') && isInvalidName(to.address)) return this.#holderOf(to);
     let usable: Listener | undefined;
     let fitting: Listener | undefined;
-    const loopback = isLoopback(to.address);
-    if (isInvalidName(to.address)) return this.#holderOf(to);
     for (const listener of this.#all) {
       const { transport, local } = listener.transport;
       if (transport !== to.transport) continue;
@@ -106,7 +105,7 @@ export class Listeners {
       if (isIPv6(local.address) !== isIPv6(to.address)) continue;
       usable ??= listener;
       // A socket that is bound to 127.0.0.1 reaches nothing but this host.
-      if (isWildcard(local.address) || isLoopback(local.address) === loopback) fitting ??= listener;
+      if (isWildcard(local.address) || isLoopback(local.address) === isLoopback(to.address)) fitting ??= listener;
     }
     return fitting ?? usable;
   }

@@ -66,8 +66,9 @@ export function isWildcard(address: string): boolean {
 
 /** 127/8, ::1 and their IPv4-mapped forms. */
 export function isLoopback(address: string): boolean {
-  const bare = address.toLowerCase().startsWith('::ffff:') ? address.slice(7) : address;
-  return isIPv6(bare) ? bare === '::1' : bare.startsWith('127.');
+  if (!isIPv6(address)) return address.startsWith('127.');
+  const bare = address.toLowerCase();
+  return bare === '::1' || bare.startsWith('::ffff:127.');
 }
 
 /** Names under `.invalid` lead nowhere but back over the connection of whoever goes by them. */
