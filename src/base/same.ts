@@ -13,7 +13,7 @@ export function sameData(a: unknown, b: unknown): boolean {
 }
 
 function sameMembers(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean {
-  for (const name of Object.keys(a)) if (!sameData(a[name], b[name])) return false;
-  for (const name of Object.keys(b)) if (b[name] !== undefined && a[name] === undefined) return false;
+  for (const name in a) if (!sameData(a[name], b[name])) return false;
+  for (const name in b) if (b[name] !== undefined && a[name] === undefined) return false;
   return true;
 }

@@ -1,4 +1,4 @@
-import { fieldText } from './lines.ts';
+import { fieldText, words } from './lines.ts';
 import type { MediaSection, SessionDescription } from './types.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { MediaSection, SessionDescription } from './types.ts';
  */
 export function connectionAddress(sdp: SessionDescription, section: MediaSection): string | undefined {
   const text = fieldText(section.lines, 'c') ?? fieldText(sdp.session, 'c');
-  const [network, , address = ''] = text?.split(/ +/) ?? [];
+  const [network, , address = ''] = text === undefined ? [] : words(text);
   const literal = address.split('/', 1)[0] ?? '';
   return network === 'IN' && (isIpv4(literal) || isIpv6(literal)) ? literal : undefined;
 }

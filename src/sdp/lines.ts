@@ -38,6 +38,12 @@ export function fieldText(lines: SdpLines, type: string): string | undefined {
     .trim();
 }
 
+/** What stands between the blanks of a line. */
+export function words(text: string): string[] {
+  const all = text.split(' ');
+  return all.includes('') ? all.filter((word) => word !== '') : all;
+}
+
 export function isField(line: string, type: string): boolean {
   return line.charCodeAt(1) === 0x3d && line.startsWith(type);
 }

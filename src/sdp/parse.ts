@@ -1,5 +1,6 @@
 import type { Owned } from '../base/owned.ts';
 import { ImsdcError } from '../errors.ts';
+import { words } from './lines.ts';
 import type { MediaSection, SdpLines, SessionDescription } from './types.ts';
 
 /** Bytes: SIP bodies are decoded as latin1, so one character is one byte. */
@@ -92,9 +93,7 @@ function parse(text: string): SessionDescription {
  * @throws ImsdcError SDP_MALFORMED; `lineNumber` is for its message
  */
 export function mediaSection(lines: SdpLines, lineNumber = 1): MediaSection {
-  const fields = (lines[0] ?? '').slice(2).trim().split(' ');
-  const [media = '', portField = '', protocol = ''] = fields.includes('') ? fields.filter((f) => f !== '') : fields;
-  const formats = (fields.includes('') ? fields.filter((f) => f !== '') : fields).slice(3);
+  const [media = '', portField = '', protocol = '', ...formats] = words((lines[0] ?? '').slice(2).trim());
   const slash = portField.indexOf('/');
   const portText = slash === -1 ? portField : portField.slice(0, slash);
   const port = Number(portText);

@@ -47,12 +47,15 @@ function streamProblem(result: DcmapResult, seen: ReadonlyMap<number, number>): 
   return undefined;
 }
 
+const NO_SETTINGS: ReadonlyMap<number, readonly string[]> = new Map();
+
 /** RFC 8864 5.2: `stream-id SP attribute`, only for ids that have a dcmap. */
 function readStreamAttributes(
   dcsas: readonly string[],
   known: ReadonlyMap<number, number>,
   notes: string[],
 ): ReadonlyMap<number, readonly string[]> {
+  if (dcsas.length === 0) return NO_SETTINGS;
   const settings = new Map<number, string[]>();
   for (const text of dcsas.slice(0, MAX_DCSAS)) {
     const [, id = '', setting = ''] = /^(\d{1,5})\s+(.+)$/.exec(text) ?? [];

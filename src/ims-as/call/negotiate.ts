@@ -65,7 +65,7 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
     from: leg,
     fork: exchange.fork,
     asked: reading.asked.map((line) => line.id),
-    otherChanges: wasPlain ? call.said[leg] !== hashPlain(body, span.start, span.end) : reading.otherChanges,
+    otherChanges: wasPlain ? saysOtherwise(call.said[leg], body, span) : reading.otherChanges,
     sinceMs: env.nowMs,
   };
   const deadlineMs = env.nowMs + env.config.dcsfBudgetMs;
@@ -95,6 +95,11 @@ export function offerArrived(turn: Turn, exchange: Exchange, message: SipMessage
     return arm(turn, 'barrier', deadlineMs);
   }
   proceed(turn, held, rollback);
+}
+
+/** Whether anything but data channels changed since what `said` is a hash of; 0: that peer has said nothing yet. */
+function saysOtherwise(said: number, body: string, span: SdpSpan): boolean {
+  return said === 0 || said !== hashPlain(body, span.start, span.end);
 }
 
 /** RFC 6337 4.2: our own offer is open towards that peer: 491; its own is: 500 with a random wait. */

@@ -1,5 +1,4 @@
 import type { Sink } from '../../base/environment.ts';
-import { own } from '../../base/owned.ts';
 import { parseMessage } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import { ownResponse } from '../b2bua/compose.ts';
@@ -81,7 +80,8 @@ export function learnMultiplexing({ call, env }: Turn, leg: LegName): void {
 
 /** The message will be needed again: its text is state, and what was read of it is kept until then, or a restart. */
 export function hold(exchange: Exchange, message: SipMessage): void {
-  exchange.raw = own(message.raw);
+  // Each message is decoded by itself: its text keeps nothing else alive.
+  exchange.raw = message.raw;
   held.set(exchange, message);
 }
 

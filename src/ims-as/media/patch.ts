@@ -63,13 +63,13 @@ const DIVIDED = 'dcMedia';
 type Members = Readonly<Record<string, unknown>>;
 
 function changeMembers(patch: PatchItem[], path: string, before: Members, after: Members): void {
-  for (const name of Object.keys(after)) {
+  for (const name in after) {
     const was = before[name];
     const value = after[name];
     if (value === undefined || name === DIVIDED || sameData(was, value)) continue;
     patch.push({ op: was === undefined ? 'add' : 'replace', path: `${path}/${name}`, value });
   }
-  for (const name of Object.keys(before)) {
+  for (const name in before) {
     if (before[name] !== undefined && after[name] === undefined && name !== DIVIDED)
       patch.push({ op: 'remove', path: `${path}/${name}` });
   }

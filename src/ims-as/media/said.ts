@@ -1,7 +1,7 @@
 import { own } from '../../base/owned.ts';
 import { changedSlots } from '../../sdp/changes.ts';
 import { setAttribute } from '../../sdp/edit.ts';
-import { attribute, fieldText } from '../../sdp/lines.ts';
+import { attribute, fieldText, words } from '../../sdp/lines.ts';
 import { type Origin, type SentDescription, stampOrigin } from '../../sdp/origin.ts';
 import { parseSessionDescription } from '../../sdp/parse.ts';
 import type { SessionDescription } from '../../sdp/types.ts';
@@ -26,8 +26,7 @@ export function stamp(
 }
 
 function originOf(sdp: SessionDescription, randomId: () => string): Origin {
-  const [username = '-', sessionId = '', version = '', , , address = ''] =
-    fieldText(sdp.session, 'o')?.split(/ +/) ?? [];
+  const [username = '-', sessionId = '', version = '', , , address = ''] = words(fieldText(sdp.session, 'o') ?? '');
   const number = Number(version);
   if (address !== '' && Number.isSafeInteger(number)) {
     return { username: own(username), sessionId: own(sessionId), version: number, address: own(address) };
