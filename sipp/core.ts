@@ -124,7 +124,8 @@ export async function startCore({ losing, unauthorised = 'strip' }: CoreNeeds = 
       child.process.kill('SIGCONT');
       await child.stop();
     }
-    rmSync(directory, { recursive: true, force: true });
+    // A repository whose parent was killed ends a little later, and writes until then.
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   };
   try {
     const start = async (name: 'mf' | 'dcsf', log: string = name, config = files.config) => {
