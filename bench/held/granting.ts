@@ -44,6 +44,8 @@ export async function grantingMf(): Promise<GrantingMf> {
     const chunks: Buffer[] = [];
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.once('end', () => {
+      // A request that its client gave up ends too, with what had come of it.
+      if (stream.aborted) return;
       if (headers[':method'] !== 'POST') {
         stream.respond({ ':status': 204 }, { endStream: true });
         return;
