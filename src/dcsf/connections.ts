@@ -83,6 +83,7 @@ export class DcAsConnections {
     answer: MediaInstructionData | undefined,
     deadlineMs: number,
   ): Promise<void> {
+    if (asked.length === 0) return;
     await Promise.all(
       asked.map(async (one) => {
         const said = answer?.mediaInstructionSet[one.mediaId]?.dcMediaSpecification;

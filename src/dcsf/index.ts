@@ -93,7 +93,8 @@ class Room {
   };
   /** Part of every idempotency key: a restarted DCSF counts revisions from zero again. */
   readonly #epoch = randomBytes(6).toString('hex');
-  readonly #pending = new Set<Promise<unknown>>();
+  #pending = 0;
+  #onIdle: () => void = () => undefined;
   readonly #notifications: Counter;
   readonly #rejectedLines: Counter;
   readonly #failures: Counter;
@@ -124,7 +125,7 @@ class Room {
       'imsdc_dcsf_instruction_failures_total',
       'Decisions that could not be carried out',
     );
-    metrics.gauge('imsdc_dcsf_pending', 'Notifications not yet answered', () => this.#pending.size);
+    metrics.gauge('imsdc_dcsf_pending', 'Notifications not yet answered', () => this.#pending);
   }
 
   #stored(sessionId: string): StoredSession | undefined {
@@ -147,10 +148,13 @@ class Room {
   }
 
   /** Work that `close` waits for. */
-  pend<T>(work: Promise<T>): Promise<T> {
-    const run = work.finally(() => this.#pending.delete(run));
-    this.#pending.add(run);
-    return run;
+  async pend<T>(work: Promise<T>): Promise<T> {
+    this.#pending++;
+    try {
+      return await work;
+    } finally {
+      if (--this.#pending === 0) this.#onIdle();
+    }
   }
 
   newestSession(servedUser: string): ReturnType<Dcsf['newestSession']> {
@@ -333,13 +337,17 @@ class Room {
       media += Object.keys(session.media).length;
       tokens += tokensOf(session).length;
     }
-    return { sessions: this.#sessions.size, media, tokens, pending: this.#pending.size };
+    return { sessions: this.#sessions.size, media, tokens, pending: this.#pending };
   }
 
   /** Takes no new events and lets the pending ones end. Tokens live on: the calls do too. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#pending);
+    if (this.#pending > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
     this.#dcAs.close();
   }
 }

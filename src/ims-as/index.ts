@@ -93,6 +93,7 @@ export async function startImsAs(
   const timers = new RealTimers((error) => log.error({ err: error }, 'timer failed'));
   const ids = new IdMint(token);
   const trustedPeers = new TrustedPeers(config.trustedPeers);
+  const turns = new EventLoopTurns({ paceMs: config.paceMs });
   const endpoint = new SipEndpoint({
     listeners: config.listeners,
     timers,
@@ -107,7 +108,7 @@ export async function startImsAs(
     trustedPeers,
     overload: new OverloadControl(config.overload),
     nameServer: dnsNameServer(config.dnsServers),
-    turns: new EventLoopTurns({ paceMs: config.paceMs }),
+    turns,
     ...place.sip,
   });
   const records = ChannelRecords.open(config.channelRecords, { timers, log, metrics, worker: token.worker });
@@ -116,6 +117,7 @@ export async function startImsAs(
     log,
     metrics,
     timers,
+    turns,
     token,
     lost: (contextIds, reason) => dispatcher?.contextsLost(contextIds, `MF lost the context: ${reason}`),
   });

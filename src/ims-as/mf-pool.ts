@@ -1,3 +1,4 @@
+import type { EventLoopTurns } from '../base/event-loop-turns.ts';
 import { formatRouteToken, type RouteToken } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
@@ -39,6 +40,8 @@ export class MfPool {
       log: Logger;
       metrics: Metrics;
       timers: Timers;
+      /** Of the process: what it has to say to MFs leaves at their end. */
+      turns?: EventLoopTurns;
       token: RouteToken;
       /** An MF does not hold these contexts of ours any more (R25). */
       lost(contextIds: ReadonlySet<string>, reason: string): void;
@@ -46,7 +49,7 @@ export class MfPool {
       connect?(apiRoot: string, onEndedByPeer: () => void): MfClient;
     },
   ) {
-    const { metrics, timers, token } = options;
+    const { metrics, timers, token, turns } = options;
     this.#timers = timers;
     this.#restMs = config.retryAfterMs;
     const orphans = metrics.counter(
@@ -63,6 +66,7 @@ export class MfPool {
         log: options.log,
         metrics,
         generation: config.generation,
+        afterInput: turns && ((run) => turns.atEnd(run)),
         onEndedByPeer,
       });
     this.#mfs = config.urls.map((apiRoot): Mf => {
@@ -110,7 +114,7 @@ export class MfPool {
       }
       const { contextId, patch, idempotencyKey } = operation;
       const context = await mf.client.patchContext(contextId, patch, { deadlineMs, idempotencyKey });
-      return { ok: true, value: { mf: mf.name, ...(context === undefined ? {} : { context }) } };
+      return { ok: true, value: { mf: mf.name, context } };
     } catch (error) {
       if (error instanceof ImsdcError) return { ok: false, status: statusOf(error.code), detail: error.message };
       throw error;
@@ -147,12 +151,12 @@ export class MfPool {
   #choose(tried: ReadonlySet<Mf>): Mf | undefined {
     const nowMs = this.#timers.nowMs();
     // One that is lost is asked by its watch alone: nobody waits for it.
-    const left = this.#mfs.filter((mf) => !tried.has(mf) && !mf.watch.isLost);
-    const rested = left.filter((mf) => mf.restUntilMs <= nowMs);
-    // With all of them resting, the one that rests longest may be back.
-    return (rested.length > 0 ? rested : left.toSorted((a, b) => a.restUntilMs - b.restUntilMs).slice(0, 1)).reduce<
-      Mf | undefined
-    >((best, mf) => (best === undefined || mf.contexts < best.contexts ? mf : best), undefined);
+    let best: Mf | undefined;
+    for (const mf of this.#mfs) {
+      if (tried.has(mf) || mf.watch.isLost) continue;
+      if (best === undefined || isBetter(mf, best, nowMs)) best = mf;
+    }
+    return best;
   }
 
   async #delete(mf: Mf, contextId: string, deadlineMs: number): Promise<void> {
@@ -178,4 +182,11 @@ export class MfPool {
       lost: watch.isLost,
     }));
   }
+}
+
+/** With all of them resting, the one that rests longest may be back. */
+function isBetter(mf: Mf, than: Mf, nowMs: number): boolean {
+  const rests = mf.restUntilMs > nowMs;
+  if (rests !== than.restUntilMs > nowMs) return !rests;
+  return rests ? mf.restUntilMs < than.restUntilMs : mf.contexts < than.contexts;
 }

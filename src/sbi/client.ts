@@ -20,6 +20,8 @@ export interface SbiClientOptions {
   readonly pingIntervalMs?: number;
   /** Origins that 307/308 may lead to, besides the producer's own (TS 29.500 6.10.9). */
   readonly redirectOrigins?: readonly string[];
+  /** Runs it when this turn of the event loop has dealt with its input, to send all requests of it together. */
+  readonly afterInput?: ((run: () => void) => void) | undefined;
   /** Each new session to the producer. Requests may be sent from here. */
   readonly onConnected?: () => void;
   /** A session to the producer was ended by its host: the process may be gone. */

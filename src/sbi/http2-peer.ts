@@ -18,6 +18,8 @@ export interface Http2PeerOptions {
   readonly pingIntervalMs?: number;
   /** A session whose peer leaves so much unread is given up. Default 16 MiB. */
   readonly maxUnsentBytes?: number;
+  /** Runs it when this turn of the event loop has dealt with its input; default `setImmediate`. */
+  readonly afterInput?: ((run: () => void) => void) | undefined;
   /** Called at each new session. */
   readonly onConnected?: () => void;
   /** A session that worked was ended by the peer's host: the process may be gone. */
@@ -158,6 +160,7 @@ export class Http2Peer {
 
   #connect(): ClientConnection {
     const { tls, log, pingIntervalMs = 10_000, maxUnsentBytes = 16 << 20, onConnected, onEndedByPeer } = this.#options;
+    const { afterInput = setImmediate } = this.#options;
     let pingPending = false;
     let connectedAtMs = 0;
     let pingTimer: NodeJS.Timeout | undefined;
@@ -166,6 +169,7 @@ export class Http2Peer {
       streamWindowBytes: this.#maxResponseBytes + 65_535,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       maxUnsentBytes,
+      afterInput,
       onConnected: () => {
         connectedAtMs = Date.now();
         pingTimer = setInterval(() => {

@@ -97,19 +97,14 @@ export class NmfMrmClient implements NmfMrm {
   async #request(
     method: 'DELETE' | 'PATCH' | 'POST',
     path: string,
-    options: MrmRequestOptions,
+    { deadlineMs, idempotencyKey, priority }: MrmRequestOptions,
     contextId: string,
     body?: unknown,
   ): Promise<SbiResponse> {
+    const contentType = method === 'PATCH' ? 'application/json-patch+json' : 'application/json';
     let response: SbiResponse;
     try {
-      response = await this.#sbi.request({
-        method,
-        path,
-        body,
-        contentType: method === 'PATCH' ? 'application/json-patch+json' : 'application/json',
-        ...options,
-      });
+      response = await this.#sbi.request({ method, path, body, contentType, deadlineMs, idempotencyKey, priority });
     } catch (error) {
       throw this.#unanswered(error);
     }

@@ -34,6 +34,8 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
   /** Above it the peer counts as dead: it does not read. */
   readonly maxUnsentBytes: number;
+  /** Runs it when this turn of the event loop has dealt with its input. */
+  afterInput(run: () => void): void;
   onConnected(): void;
   /** Nothing follows. */
   onClosed(reason: string): void;
@@ -66,6 +68,7 @@ export class ClientConnection {
   readonly #socket: Socket | TLSSocket;
   readonly #reader = new FrameReader();
   readonly #take = (received: Frame) => this.#onFrame(received);
+  readonly #flushLater = () => this.#flush();
   readonly #streams = new Map<number, OpenStream>();
   readonly #pongs: (() => void)[] = [];
   /** What waits to be written, as latin1 text. */
@@ -386,7 +389,7 @@ export class ClientConnection {
     this.#out += octets;
     if (this.#flushing || !this.#connected) return;
     this.#flushing = true;
-    setImmediate(() => this.#flush());
+    this.#options.afterInput(this.#flushLater);
   }
 
   #flush(): void {
