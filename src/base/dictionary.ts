@@ -1,12 +1,22 @@
 /**
  * Values by ids that are made up at run time, such as `d-<uuid>`: an object without a hidden class. As plain objects,
  * each new id would cost the engine a hidden class of its own and a place in a list of transitions that only grows.
- * Has no prototype; copy it with `dictionary(Object.entries(it))`, not with `{...it}`.
+ * Has no prototype; copy it with `dictionary(entriesOf(it))`, not with `{...it}`.
  */
 export function dictionary<T>(entries: Iterable<readonly [string, T]> = []): Record<string, T> {
   const made: Record<string, T> = Object.create(null);
   for (const [id, value] of entries) made[id] = value;
   return made;
+}
+
+/** What `Object.entries` gives, which takes more than twice as long over an object without a hidden class. */
+export function entriesOf<T>(record: Readonly<Record<string, T>>): [id: string, value: T][] {
+  return Object.keys(record).map((id) => [id, record[id] as T]);
+}
+
+/** Likewise `Object.values`. */
+export function valuesOf<T>(record: Readonly<Record<string, T>>): T[] {
+  return Object.keys(record).map((id) => record[id] as T);
 }
 
 /**

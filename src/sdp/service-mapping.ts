@@ -45,10 +45,12 @@ export function toDcStreams(streams: readonly DataChannelStream[]): Record<strin
 
 /** Streams in the order of their ids; unusable ones are left out. */
 export function fromDcStreams(streams: Readonly<Record<string, DcStream>>): DataChannelStream[] {
-  return Object.entries(streams)
-    .map(([key, stream]) => fromDcStream(stream, key))
-    .filter((s) => s !== undefined)
-    .sort((a, b) => a.streamId - b.streamId);
+  const usable: DataChannelStream[] = [];
+  for (const key of Object.keys(streams)) {
+    const stream = fromDcStream(streams[key]!, key);
+    if (stream !== undefined) usable.push(stream);
+  }
+  return usable.length > 1 ? usable.sort((a, b) => a.streamId - b.streamId) : usable;
 }
 
 /** `holdconn` has no counterpart and is never negotiated. */

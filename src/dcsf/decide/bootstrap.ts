@@ -1,4 +1,4 @@
-import { sparse } from '../../base/dictionary.ts';
+import { sparse, valuesOf } from '../../base/dictionary.ts';
 import type { DcStream } from '../../services/common-data.ts';
 import type { Grant } from '../../services/ndcar.ts';
 import type { NotifiedMedia } from '../../services/nimsas.ts';
@@ -43,7 +43,7 @@ export function ownLine(scene: Scene): { mediaId: string; ruling: Ruling } | und
   const towards: LegName = scene.offerLeg === 'served' ? 'remote' : 'served';
   const streamId = towards === 'remote' ? 100 : 0;
   if (!scene.question.policy.bootstrap.offerOwnLine || scene.peerSupportsDc === false) return undefined;
-  const exists = Object.values(scene.session.media).some(
+  const exists = valuesOf(scene.session.media).some(
     (line) => line.kind === 'bootstrap' && line.proxy === 'HTTP_PROXY' && line.streams.includes(streamId),
   );
   if (exists) return undefined;

@@ -1,4 +1,4 @@
-import { dictionary } from '../../base/dictionary.ts';
+import { dictionary, entriesOf, valuesOf } from '../../base/dictionary.ts';
 import type { Environment } from '../../base/environment.ts';
 import { CHANNELS_CLOSED, type MediaInstruction, type NotifiedMedia } from '../../services/nimsas.ts';
 import { applicationRuling } from './application.ts';
@@ -86,7 +86,7 @@ function guarded(question: Question, run: () => Step): Step {
 type Line = readonly [mediaId: string, media: NotifiedMedia];
 
 function dataLines(question: Question): Line[] {
-  return Object.entries(question.notification.mediaInfoList ?? {}).filter(([, media]) => isDataChannel(media));
+  return entriesOf(question.notification.mediaInfoList ?? {}).filter(([, media]) => isDataChannel(media));
 }
 
 function isDataChannel({ mediaType }: NotifiedMedia): boolean {
@@ -167,13 +167,13 @@ function request(question: Question, environment: Environment, profile: Subscrib
  * more. A list of new data channel lines only (worked example 10) says nothing of the others.
  */
 function withoutClosedLines({ notification }: Question, session: Session): Session {
-  if (Object.values(session.media).every(({ kind }) => kind !== 'application')) return session;
+  if (valuesOf(session.media).every(({ kind }) => kind !== 'application')) return session;
   const listed = notification.mediaInfoList ?? {};
-  const full = Object.entries(listed).some(
+  const full = entriesOf(listed).some(
     ([mediaId, media]) => !isDataChannel(media) || Object.hasOwn(session.media, mediaId),
   );
   if (!full) return session;
-  const media = Object.entries(session.media).flatMap(([mediaId, line]): [string, DecidedMedia][] => {
+  const media = entriesOf(session.media).flatMap(([mediaId, line]): [string, DecidedMedia][] => {
     if (line.kind !== 'application') return [[mediaId, line]];
     const { carriedBy } = line;
     if (carriedBy === undefined) return Object.hasOwn(listed, mediaId) ? [[mediaId, line]] : [];
@@ -190,7 +190,7 @@ function barred(question: Question, profile: SubscriberProfile): 'NOT_AUTHORISED
   const { mediaInfoList, notificationEvent } = question.notification;
   const standalone =
     notificationEvent.eventType === 'SESSION_ESTABLISHMENT_REQUEST' &&
-    Object.values(mediaInfoList ?? {}).every(isDataChannel);
+    valuesOf(mediaInfoList ?? {}).every(isDataChannel);
   return standalone && !profile.standalone ? 'NOT_STANDALONE' : undefined;
 }
 
@@ -207,7 +207,7 @@ function ruledLine(scene: Scene, mediaId: string, media: NotifiedMedia): Ruling 
 
 /** The session after these rulings. A refused change leaves a live line as it was (R17). */
 function remembered(session: Session, rulings: ReadonlyMap<string, Ruling>): Session {
-  const media = dictionary(Object.entries(session.media));
+  const media = dictionary(entriesOf(session.media));
   for (const [mediaId, ruling] of rulings) {
     if (!ruling.remember) continue;
     const { former, offered, streams } = media[mediaId] ?? ruling.remember;

@@ -1,4 +1,4 @@
-import { dictionary } from '../../base/dictionary.ts';
+import { dictionary, entriesOf, valuesOf } from '../../base/dictionary.ts';
 import type { MediaInstruction } from '../../services/nimsas.ts';
 import { own } from './own.ts';
 import { sentence } from './reasons.ts';
@@ -11,14 +11,14 @@ export const NOTHING: Omit<Decision, 'session'> = { instructions: {}, outcomes: 
 
 /** The session is over. */
 export function ended(session: Session | null): Decision {
-  return { ...NOTHING, revoke: Object.values(session?.media ?? {}).flatMap((line) => line.tokens), session: null };
+  return { ...NOTHING, revoke: valuesOf(session?.media ?? {}).flatMap((line) => line.tokens), session: null };
 }
 
 /** The offer was refused, or withdrawn: the lines named, or else all that were not yet established, are gone. */
 export function withdrawn({ notification, session }: Question): Decision {
   if (!session) return { ...NOTHING, session };
   const named = notification.mediaInfoList && new Set(Object.keys(notification.mediaInfoList));
-  const entries = Object.entries(session.media);
+  const entries = entriesOf(session.media);
   const isGone = ([id, line]: [string, DecidedMedia]) => (named ? named.has(id) : line.status === 'pending');
   const gone = entries.filter(isGone);
   const stays = entries
@@ -57,7 +57,7 @@ export function closedByServer({ notification, policy, session }: Question): Dec
     session: {
       ...session,
       revision: session.revision + 1,
-      media: dictionary(Object.entries(session.media).filter(([mediaId]) => !ids.has(mediaId))),
+      media: dictionary(entriesOf(session.media).filter(([mediaId]) => !ids.has(mediaId))),
     },
   };
 }
@@ -98,7 +98,7 @@ export function established(question: Question): Decision {
   }
   const named = notification.mediaInfoList ?? {};
   const dropped: Dropped[] = [];
-  const media = Object.entries(session.media).map(([id, line]): [string, DecidedMedia] => {
+  const media = entriesOf(session.media).map(([id, line]): [string, DecidedMedia] => {
     if (!Object.hasOwn(named, id)) return [id, line];
     const agreed = withoutFormer(line);
     const live = named[id]!.dcMediaSpecification ? streamIds(named[id]!) : line.streams;

@@ -1,3 +1,4 @@
+import { entriesOf } from '../../base/dictionary.ts';
 import type { NotifiedMedia } from '../../services/nimsas.ts';
 import { channelsBeside, judged, ruled } from './application.ts';
 import { bindings, type StreamBinding } from './binding.ts';
@@ -21,7 +22,7 @@ export function mayDivide({ notification, peer }: Question): boolean {
 
 /** Everything remembered of one line: itself and its parts. */
 export function partsOf(session: Session, mediaId: string): [string, DecidedMedia][] {
-  return Object.entries(session.media).filter(([id, part]) => id === mediaId || part.carriedBy === mediaId);
+  return entriesOf(session.media).filter(([id, part]) => id === mediaId || part.carriedBy === mediaId);
 }
 
 /** Rulings of a line by media id; undefined: it has one far end, so it is decided like any other. */

@@ -1,3 +1,4 @@
+import { entriesOf } from '../../base/dictionary.ts';
 import { own } from '../../base/owned.ts';
 import { attribute, isAttribute } from '../../sdp/lines.ts';
 import { fromDcStreams, toDcStreams } from '../../sdp/service-mapping.ts';
@@ -42,9 +43,7 @@ export function applyInstructions(
 ): ProblemDetails | undefined {
   const carried = (instruction: MediaInstruction) => instruction.dcMediaSpecification?.imsdcCarriedBy !== undefined;
   // A part can join its line only once that one is anchored itself.
-  const set = Object.entries(data.mediaInstructionSet).toSorted(
-    ([, a], [, b]) => Number(carried(a)) - Number(carried(b)),
-  );
+  const set = entriesOf(data.mediaInstructionSet).toSorted(([, a], [, b]) => Number(carried(a)) - Number(carried(b)));
   for (const [mediaId, instruction] of set) {
     const problem = apply(media, mediaId, instruction, open, config);
     if (problem !== undefined) return problem;

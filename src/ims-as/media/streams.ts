@@ -1,4 +1,4 @@
-import { sparse } from '../../base/dictionary.ts';
+import { entriesOf, sparse } from '../../base/dictionary.ts';
 import type { MediaLine } from './types.ts';
 
 /** Streams by id; replaced and never changed, so whoever wants the same ones has the same object. */
@@ -14,7 +14,7 @@ export function keptStreams(streams: Streams, isKept: (streamId: string) => bool
 /** Those of both; what `added` says of a stream counts. */
 export function joinedStreams(streams: Streams, added: Streams): Streams {
   if (streams === added || hasNone(added)) return streams;
-  return hasNone(streams) ? added : sparse([...Object.entries(streams), ...Object.entries(added)]);
+  return hasNone(streams) ? added : sparse([...entriesOf(streams), ...entriesOf(added)]);
 }
 
 export function hasNone(streams: Streams): boolean {
