@@ -97,6 +97,17 @@ test('real time: a timer that is due no earlier than another sets no wake of its
   timers.close();
 });
 
+test('real time: timers keep the process alive unless told not to', (t) => {
+  const sleeps = t.mock.method(globalThis, 'setTimeout');
+  const timers = [new RealTimers(), new RealTimers().unref()];
+  for (const one of timers) one.after(60_000, () => undefined);
+  assert.deepEqual(
+    sleeps.mock.calls.map(({ result }) => result?.hasRef()),
+    [true, false],
+  );
+  for (const one of timers) one.close();
+});
+
 test('real time: an earlier timer wakes earlier, a throwing action hurts no other, close forgets', async () => {
   const errors: unknown[] = [];
   const timers = new RealTimers((error) => errors.push(error));

@@ -151,6 +151,31 @@ describe('against the HTTP/2 of node', () => {
     );
   });
 
+  test('requests of one turn wait for its end, and leave together', () => {
+    const ends: (() => void)[] = [];
+    let seen = 0;
+    return withServer(
+      (stream) => {
+        seen++;
+        stream.respond({ ':status': 204 }, { endStream: true });
+      },
+      async (peer) => {
+        // The first one leaves when there is a connection.
+        await peer.exchange(get('/connected'), 2_000);
+        for (const end of ends.splice(0)) end();
+        const all = [get('/1'), post('/2', 'ä'), get('/3')].map((request) => peer.exchange(request, 2_000));
+        assert.deepEqual([ends.length, seen], [1, 1]);
+        ends.pop()!();
+        assert.deepEqual(
+          (await Promise.all(all)).map(({ status }) => status),
+          [204, 204, 204],
+        );
+      },
+      {},
+      { afterInput: (end: () => void) => void ends.push(end) },
+    );
+  });
+
   test('no more streams at once than the peer allows', () => {
     const open: http2.ServerHttp2Stream[] = [];
     return withServer(
