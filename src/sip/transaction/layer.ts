@@ -113,7 +113,7 @@ export class Transactions implements TransactionLayer {
     const server: Server = {
       side: 'server',
       key,
-      timers: [],
+      timers: undefined,
       to: responseDestination(message, flow),
       env: flow.transport === 'udp' ? this.#unreliable : this.#reliable,
       merge,
@@ -192,7 +192,7 @@ export class Transactions implements TransactionLayer {
     const client: Client = {
       side: 'client',
       key,
-      timers: [],
+      timers: undefined,
       to: options.to,
       env,
       branch: options.branch,
@@ -246,7 +246,7 @@ export class Transactions implements TransactionLayer {
   close(): void {
     for (const records of [this.#clients, this.#servers]) {
       for (const { timers } of records.values()) {
-        for (const timer of timers) this.#out.emit({ kind: 'disarm', timer });
+        for (let timer = timers; timer !== undefined; timer = timer.next) this.#out.emit({ kind: 'disarm', timer });
       }
       records.clear();
     }

@@ -26,27 +26,31 @@ type ClientMachine =
 export class RecordTimer implements TransactionTimerHandle {
   readonly record: Server | Client;
   readonly name: TransactionTimer;
+  /** Of the same record. */
+  readonly next: RecordTimer | undefined;
   armed: TransactionTimerHandle['armed'];
 
   constructor(record: Server | Client, name: TransactionTimer) {
     this.record = record;
     this.name = name;
+    this.next = record.timers;
+    this.armed = undefined;
   }
 }
 
 /** The record's timer of that name; there are at most three. */
 export function timerOf(record: Server | Client, name: TransactionTimer): RecordTimer {
-  for (const timer of record.timers) if (timer.name === name) return timer;
-  const timer = new RecordTimer(record, name);
-  record.timers.push(timer);
-  return timer;
+  for (let timer = record.timers; timer !== undefined; timer = timer.next) if (timer.name === name) return timer;
+  record.timers = new RecordTimer(record, name);
+  return record.timers;
 }
 
 /** One server transaction of the layer. Outlives its request: holds no part of it. */
 export interface Server {
   readonly side: 'server';
   readonly key: ServerKey;
-  readonly timers: RecordTimer[];
+  /** The newest of a chain: a list would have room for more than there ever are, 32 s long. */
+  timers: RecordTimer | undefined;
   readonly to: Destination;
   readonly env: TransactionEnvironment;
   /** '' for requests inside a dialog. */
@@ -60,7 +64,8 @@ export interface Server {
 export interface Client {
   readonly side: 'client';
   readonly key: ClientKey;
-  readonly timers: RecordTimer[];
+  /** As with `Server`. */
+  timers: RecordTimer | undefined;
   readonly to: Destination;
   readonly env: TransactionEnvironment;
   readonly branch: string;
