@@ -1,4 +1,4 @@
-import { own } from '../../base/owned.ts';
+import { ownJoined } from '../../base/owned.ts';
 import { parseMaxForwards, parseRAck, reasonPhrase } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 import type { Call, CallEnvironment, Dialog, Exchange, Leg, LegName } from '../call/types.ts';
@@ -144,7 +144,7 @@ export function ownResponse(exchange: Exchange, status: number, localTag: string
 
 /** What every response to `message` starts with; owned, because it outlives the message. */
 export function replyLines(message: SipMessage): string {
-  return own(message.span('via') + message.span('from') + message.span('call-id') + message.span('cseq'));
+  return ownJoined([message.span('via'), message.span('from'), message.span('call-id'), message.span('cseq')], '');
 }
 
 export interface OwnRequestOptions {

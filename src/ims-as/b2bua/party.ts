@@ -1,4 +1,4 @@
-import { own } from '../../base/owned.ts';
+import { own, ownJoined } from '../../base/owned.ts';
 import { parseAddress } from '../../sip/message/index.ts';
 import type { SipMessage } from '../../sip/types.ts';
 
@@ -64,7 +64,10 @@ export function routeSet(message: SipMessage, role: 'uas' | 'uac', target: strin
   const routes = message.list('record-route');
   if (routes.length === 0) return { line: '', nextHop: target };
   if (role === 'uac') routes.reverse();
-  return { line: own(`Route: ${routes.join(', ')}\r\n`), nextHop: own(parseAddress(routes[0]!)?.uri ?? target) };
+  return {
+    line: ownJoined(['Route: ', routes.join(', '), '\r\n'], ''),
+    nextHop: own(parseAddress(routes[0]!)?.uri ?? target),
+  };
 }
 
 /** The identity that the network vouches for, else From (24.229 5.7). */

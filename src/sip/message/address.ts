@@ -39,6 +39,11 @@ export function parseAddressParam(text: string, start: number, end: number, name
   return paramsEnd.wellFormed && paramsEnd.at >= addressEnd ? value : undefined;
 }
 
+/** Whether `parseAddress` could read it. */
+export function isAddress(text: string): boolean {
+  return parseAddressParam(text, 0, text.length, '') !== undefined;
+}
+
 /** Where the header parameters begin; -1: malformed. */
 function scanAddress(text: string, start: number, end: number): number {
   let at = skipSpace(text, start, end);

@@ -1,5 +1,5 @@
 import type { SipMessage } from '../types.ts';
-import { parseAddress } from './address.ts';
+import { isAddress } from './address.ts';
 import { MAX_ADDRESS_VALUES } from './limits.ts';
 import { parseUri, schemeOf } from './uri.ts';
 import { parseMaxForwards } from './values.ts';
@@ -53,8 +53,7 @@ export function checkRequest(message: SipMessage, policy: RequestPolicy): Refusa
     if (values.length > MAX_ADDRESS_VALUES) return refuse(400, 'Too Many Addresses');
     for (const value of values) {
       const star = name === 'contact' && value === '*';
-      if (!star && parseAddress(value) === undefined)
-        return refuse(400, `Bad ${name === 'contact' ? 'Contact' : 'Route'}`);
+      if (!star && !isAddress(value)) return refuse(400, `Bad ${name === 'contact' ? 'Contact' : 'Route'}`);
     }
   }
   return undefined;
