@@ -93,29 +93,34 @@ export function reanchoredSection(
       if (!keep(streamId)) continue;
       if (name === 'dcmap' && REMOTE_BOOTSTRAP_STREAM_IDS.has(streamId)) isRemote = true;
       lines.push(line);
-    } else if (!REPLACED.has(name)) lines.push(line);
-    else {
-      // In the place of the first one that is said.
-      const own = ours.get(name);
-      if (own !== undefined) lines.push(own);
-      ours.delete(name);
+    } else if (!DROPPED.has(name)) {
+      // Ours stands in the place of the first one that is said.
+      const at = END_ATTRIBUTES.indexOf(name);
+      if (at < 0) lines.push(line);
+      else {
+        if (ours[at] !== '') lines.push(ours[at]!);
+        ours[at] = '';
+      }
     }
   }
-  lines.push(...ours.values());
+  for (const line of ours) if (line !== '') lines.push(line);
   if (end.ice) lines.push(...iceLines(end, end.ice));
   // It speaks of the channels of the far networks; on a line without them it means nothing (ue-side.md 11).
   return withLines(moved, isRemote ? lines : removeAttributes(lines, '3gpp-bdc-used-by'));
 }
 
-/** What every end says of itself, by name; in this order where the section said nothing. */
-function attributesOf(end: DataChannelEnd): Map<string, string> {
-  const ours = new Map([
-    ['sctp-port', `a=sctp-port:${end.sctpPort}`],
-    ['max-message-size', `a=max-message-size:${end.maxMessageSizeBytes}`],
-    ['setup', `a=setup:${end.setup}`],
-    ['fingerprint', `a=fingerprint:${formatFingerprint(end.fingerprint)}`],
-  ]);
-  return end.tlsId === undefined ? ours : ours.set('tls-id', `a=tls-id:${end.tlsId}`);
+/** What every end says of itself; in this order where the section said nothing. */
+const END_ATTRIBUTES = ['sctp-port', 'max-message-size', 'setup', 'fingerprint', 'tls-id'];
+
+/** Their lines; '' for what is not said. */
+function attributesOf(end: DataChannelEnd): string[] {
+  return [
+    `a=sctp-port:${end.sctpPort}`,
+    `a=max-message-size:${end.maxMessageSizeBytes}`,
+    `a=setup:${end.setup}`,
+    `a=fingerprint:${formatFingerprint(end.fingerprint)}`,
+    end.tlsId === undefined ? '' : `a=tls-id:${end.tlsId}`,
+  ];
 }
 
 /**
@@ -203,10 +208,7 @@ const ICE_ATTRIBUTES = [
 ];
 
 /** What is never passed on from another end; `tlsId` is the spelling of TS 24.186. */
-const REPLACED: ReadonlySet<string> = new Set([
-  ...ICE_ATTRIBUTES,
-  ...['sctp-port', 'max-message-size', 'setup', 'fingerprint', 'tls-id', 'tlsId'],
-]);
+const DROPPED: ReadonlySet<string> = new Set([...ICE_ATTRIBUTES, 'tlsId']);
 
 /** The candidate equals c= and the m= port (TS 26.114 6.2.10.1). */
 function iceLines(end: Pick<DataChannelEnd, 'address' | 'port'>, ice: { ufrag: string; pwd: string }): string[] {

@@ -12,7 +12,7 @@ import { endsAtDcAs, localEndAtDcAs } from './dc-as.ts';
 import { endOf } from './multiplex.ts';
 import { lineById } from './state.ts';
 import { keptStreams } from './streams.ts';
-import type { ContextState, LocalEnd, MediaLine, MediaState } from './types.ts';
+import { type ContextState, type LocalEnd, type MediaLine, type MediaState, NO_STREAMS } from './types.ts';
 
 /** mdc1EndpointMf and mdc2EndpointMf by mediaId, for the answer to an instruction. */
 export type MdcEndpoints = Map<string, MdcEndpointsOfLine>;
@@ -36,7 +36,6 @@ export function takeReply(
   env: Environment,
 ): { problems: string[]; mdc: MdcEndpoints; renewed: boolean } {
   const problems: string[] = [];
-  const asked = streamsAsked(desired, layout);
   const mdc: MdcEndpoints = new Map();
   let renewed = false;
   for (const [t, termination] of reply.terminations.entries()) {
@@ -49,7 +48,7 @@ export function takeReply(
       const end = line === undefined ? null : endOf(media, line, leg);
       if (line === undefined || end === null) continue;
       if (info.dcMedia !== undefined)
-        leaveOut(media, line, asked.get(`${place.ours}/${info.mediaId}`), info.dcMedia.streams);
+        leaveOut(media, line, streamsAsked(desired, place.ours, info.mediaId), info.dcMedia.streams);
       const local = localEnd(info, line, leg, end.local, env);
       if (typeof local === 'string') problems.push(`${place.ours}/${info.mediaId}: ${local}`);
       else if (end.local === null || end.renewal === 'asked' || end.renewal === 'lost') {
@@ -70,26 +69,17 @@ export function takeReply(
   return { problems, mdc, renewed };
 }
 
-/** What each of our entries asked for, by our names. */
-function streamsAsked(desired: MediaContext, layout: ContextState['layout']): Map<string, readonly string[]> {
-  const asked = new Map<string, readonly string[]>();
-  for (const { ours } of layout) {
-    const medias = desired.terminations.find(({ terminationId }) => terminationId === ours)?.medias ?? [];
-    for (const { mediaId, dcMedia } of medias) asked.set(`${ours}/${mediaId}`, Object.keys(dcMedia?.streams ?? {}));
-  }
-  return asked;
+/** What our entry asked for. */
+function streamsAsked(desired: MediaContext, termination: string, media: string): Record<string, DcStream> {
+  const medias = desired.terminations.find(({ terminationId }) => terminationId === termination)?.medias;
+  return medias?.find(({ mediaId }) => mediaId === media)?.dcMedia?.streams ?? NO_STREAMS;
 }
 
 /** R13: channels beyond the association's streams are left out of the MF's response, and so of our answer. */
-function leaveOut(
-  media: MediaState,
-  line: MediaLine,
-  asked: readonly string[] | undefined,
-  open: Record<string, DcStream>,
-) {
+function leaveOut(media: MediaState, line: MediaLine, asked: Record<string, DcStream>, open: Record<string, DcStream>) {
   // A foreign MF that lists none says nothing of them.
   if (Object.keys(open).length === 0) return;
-  const refused = (asked ?? []).filter((id) => !(id in open) && id in line.streams);
+  const refused = Object.keys(asked).filter((id) => !(id in open) && id in line.streams);
   if (refused.length === 0) return;
   line.streams = keptStreams(line.streams, (id) => !refused.includes(id));
   media.context.dirty = true;
