@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import type { BenchOptions, BenchRow } from '../lib/rows.ts';
 import type { MemoryReport } from './as-process.ts';
@@ -15,7 +16,7 @@ import { HoldingPeers } from './sip-peers.ts';
  * garbage is collected.
  */
 const GOAL_BYTES = 12 * 1024;
-const WARM_UP_CALLS = 200;
+const WARM_UP_CALLS = 4_000;
 /** Timers B, F, H, J, L, M and the lingering of what they keep. */
 const AFTER_TIMERS_MS = 40_000;
 
@@ -58,12 +59,16 @@ async function held(calls: number, { progress }: BenchOptions): Promise<{ perCal
   });
   try {
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-    // The first calls bring code and shapes that are there once.
+    // The first thousands bring compiled code and shapes, megabytes that are there once and no call's.
     await warmUp.hold(port, { calls: WARM_UP_CALLS, first: calls });
+    await warmUp.bye();
+    progress(`${WARM_UP_CALLS} calls have come and gone; now until their transactions are over`);
+    await setTimeout(AFTER_TIMERS_MS);
     const before = await ask(child);
+    if (before.calls > 0) throw new Error(`${before.calls} calls of the warm-up have not ended`);
     await peers.hold(port, { calls });
     progress(`${calls} calls stand; now until their transactions are over`);
-    await new Promise((elapsed) => setTimeout(elapsed, AFTER_TIMERS_MS));
+    await setTimeout(AFTER_TIMERS_MS);
     const after = await ask(child);
     if (after.calls < calls) throw new Error(`${calls - after.calls} calls are not held any more`);
     if (after.transactions > 0) throw new Error(`${after.transactions} transactions are still there`);

@@ -37,16 +37,11 @@ const NONE = {};
 
 /** Stream ids of a line, ascending; keys that are no id in 0..65534 are left out. The key wins over the inner id. */
 export function streamIds(media: NotifiedMedia): number[] {
-  const ids: number[] = [];
-  let isAscending = true;
-  for (const key of Object.keys(media.dcMediaSpecification?.streams ?? NONE)) {
-    const id = Number(key);
-    if (!Number.isInteger(id) || id < 0 || id > 65_534) continue;
-    // Number keys come in their order, but for one that is written in another way: '010'.
-    if (ids.length > 0 && id < ids.at(-1)!) isAscending = false;
-    ids.push(id);
-  }
-  return isAscending ? ids : ids.sort((a, b) => a - b);
+  // Sorted into an array of its own size: sessions keep it, and one that grew by push has room for sixteen more.
+  return Object.keys(media.dcMediaSpecification?.streams ?? NONE)
+    .map(Number)
+    .filter((id) => Number.isInteger(id) && id >= 0 && id <= 65_534)
+    .toSorted((a, b) => a - b);
 }
 
 /** The bootstrap ids of TS 26.114 table 6.2.10.1-2. */

@@ -158,6 +158,8 @@ export function peerFrom(media: MediaState, read: DataChannelMedia): Peer {
     maxMessageSizeBytes: read.maxMessageSizeBytes,
     ice: read.ice !== undefined,
     iceLite: read.ice?.lite || undefined,
+    // Said later; a member that is added then would take a table of its own.
+    localRole: undefined,
     started: false,
   };
 }
