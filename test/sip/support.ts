@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { IdMint } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
@@ -122,4 +124,13 @@ export async function exchange(
   const { key, message, flow } = await Promise.race([asked, failed]);
   bob.respond(key, 200, buildResponse(message, 200, { toTag: bob.newTag() }));
   return { received: message, flow, answer: (await answered).message };
+}
+
+/** Why tests over ::1 are skipped here; false: they are not. */
+export async function withoutIPv6(): Promise<string | false> {
+  const probe = createServer().listen(0, '::1');
+  await Promise.race([once(probe, 'listening'), once(probe, 'error')]).catch(() => undefined);
+  if (!probe.listening) return 'no IPv6 on this machine';
+  probe.close();
+  return false;
 }

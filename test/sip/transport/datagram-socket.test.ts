@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { EventLoopTurns } from '../../../src/base/event-loop-turns.ts';
 import { batchedSockets } from '../../../src/sip/transport/batched-socket.ts';
@@ -11,6 +10,7 @@ import {
   NodeDatagramSocket,
   type OpenDatagramSocket,
 } from '../../../src/sip/transport/datagram-socket.ts';
+import { withoutIPv6 } from '../support.ts';
 
 const batched = batchedSockets(new EventLoopTurns({ paceMs: 0 }));
 /** Who names an addon wants it tested. */
@@ -20,12 +20,9 @@ const KINDS: [string, OpenDatagramSocket | undefined][] = [
   ['many at a time (addon)', batched],
 ];
 
-let withoutIPv6: string | false = false;
+let skipIPv6: string | false = false;
 before(async () => {
-  const probe = createServer().listen(0, '::1');
-  await Promise.race([once(probe, 'listening'), once(probe, 'error')]).catch(() => undefined);
-  if (probe.listening) probe.close();
-  else withoutIPv6 = 'no IPv6 on this machine';
+  skipIPv6 = await withoutIPv6();
 });
 
 const unheard = (): void => assert.fail('nothing was sent there');
@@ -52,7 +49,7 @@ for (const [kind, open] of KINDS) {
 
     for (const address of ['127.0.0.1', '::1']) {
       test(`datagrams between ${address} and itself arrive as they were, with their source`, async (t) => {
-        if (address === '::1' && withoutIPv6) return t.skip(withoutIPv6);
+        if (address === '::1' && skipIPv6) return t.skip(skipIPv6);
         const { heard, full, reader } = inbox(3);
         const [a, b] = [opened(address, silent), opened(address, reader)];
         const [aPort, bPort] = [await a.bind(), await b.bind()];

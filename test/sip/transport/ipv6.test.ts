@@ -1,19 +1,24 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { checkRequest, parseAddress, parseMessage, parseUri } from '../../../src/sip/message/index.ts';
 import { responseDestination } from '../../../src/sip/transaction/index.ts';
 import type { Flow } from '../../../src/sip/types.ts';
-import { destinationOf, endpointOn, exchange, nextEvent, parsed, request, requestFrom } from '../support.ts';
+import {
+  destinationOf,
+  endpointOn,
+  exchange,
+  nextEvent,
+  parsed,
+  request,
+  requestFrom,
+  withoutIPv6,
+} from '../support.ts';
 
 let skip: string | false = false;
 before(async () => {
-  const probe = createServer().listen(0, '::1');
-  await Promise.race([once(probe, 'listening'), once(probe, 'error')]).catch(() => undefined);
-  if (probe.listening) probe.close();
-  else skip = 'no IPv6 on this machine';
+  skip = await withoutIPv6();
 });
 
 const flowFrom = (remoteAddress: string): Flow => ({
