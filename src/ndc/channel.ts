@@ -63,12 +63,11 @@ export class Channel {
       }),
     );
     native.onOpen(guard(() => handlers.open()));
-    native.onClosed(
-      guard(() => {
-        this.#ended = true;
-        handlers.closed();
-      }),
-    );
+    const closed = guard(() => {
+      this.#ended = true;
+      handlers.closed();
+    });
+    native.onClosed(() => afterWhatIsPending(closed));
     native.onError(guard((problem) => handlers.fault(new Error(`stream ${spec.streamId}: ${problem}`))));
     native.setBufferedAmountLowThreshold(lowMarkBytes);
     native.onBufferedAmountLow(guard(() => handlers.writable()));
@@ -112,6 +111,15 @@ export class Channel {
   detach(): void {
     this.#ended = true;
   }
+}
+
+/**
+ * libdatachannel says that a connection has ended before it says so of its channels, and hands over the last message
+ * before the end of its channel; but each callback comes over a queue of its own, and those are looked at in any order.
+ * What was said before is there when the event loop has polled once more: two immediates are on either side of that.
+ */
+function afterWhatIsPending(run: () => void): void {
+  setImmediate(() => setImmediate(run));
 }
 
 function textOf(data: Uint8Array): string {
